@@ -1,0 +1,286 @@
+//! The state of a lane: paused, in an outage, closed, and which of its workspaces refuse.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::model::outcome::Ended;
+use crate::model::span;
+use crate::model::target::Workspace;
+use crate::policy::retry::Retry;
+
+/// Attempts in a row without an answer, or with a 5xx, that make an outage.
+const OUTAGE_AFTER: u32 = 10;
+/// The same at the start, before anything else was answered.
+const OUTAGE_AT_START: u32 = 3;
+/// Probes after which an endpoint that never answered is given up.
+const PROBES_AT_START: u32 = 5;
+/// Refusals in a row that close a workspace which has worked before.
+const REFUSALS: u32 = 3;
+
+/// The health of a lane.
+#[derive(Debug, Default)]
+pub struct Health {
+    /// An answer other than 401 has come: the credential works.
+    proven: bool,
+    /// Any HTTP answer has come.
+    answered: bool,
+    /// Any answer other than a 5xx has come.
+    well_once: bool,
+    /// Attempts in a row without an answer or with a 5xx.
+    troubles: u32,
+    /// Refusals by throttling in a row, one per storm.
+    throttles: u32,
+    pause: Option<Interval>,
+    outage: Option<Outage>,
+    /// Since when nothing was admitted.
+    starved: Option<Duration>,
+    closed: Option<Closed>,
+    workspaces: HashMap<Workspace, Standing>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Interval {
+    since: Duration,
+    until: Duration,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Outage {
+    since: Duration,
+    probes: u32,
+    next_probe: Duration,
+}
+
+/// Why nothing leaves a lane any more.
+#[derive(Clone, Debug)]
+pub struct Closed {
+    /// How it ends the lane's part of the run.
+    pub ended: Ended,
+    /// In words.
+    pub message: String,
+}
+
+#[derive(Debug, Default)]
+struct Standing {
+    succeeded: bool,
+    refusals: u32,
+    closed: Option<String>,
+}
+
+/// Whether something may start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gate {
+    /// Anything.
+    Open,
+    /// One probe, the how-manieth.
+    Probe(u32),
+    /// Nothing before this instant.
+    Shut(Duration),
+}
+
+/// What a trouble means for the attempt and the lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// An ordinary trouble: the attempt counts.
+    Counts,
+    /// An outage has begun; the first probe leaves after this wait. The attempt does not count.
+    OutageBegins(Duration),
+    /// The outage goes on. The attempt does not count.
+    OutageGoesOn,
+    /// The endpoint never answered at all: the lane is to be closed.
+    NeverAnswered,
+}
+
+impl Health {
+    /// How many requests may be in flight, of `concurrency`.
+    pub fn slots(&self, concurrency: usize) -> usize {
+        if self.proven && self.outage.is_none() {
+            concurrency
+        } else {
+            1
+        }
+    }
+
+    /// Whether something may start at `now`.
+    pub fn gate(&self, now: Duration) -> Gate {
+        if let Some(pause) = self.pause.filter(|pause| pause.until > now) {
+            return Gate::Shut(pause.until);
+        }
+        match self.outage {
+            Some(outage) if outage.next_probe > now => Gate::Shut(outage.next_probe),
+            Some(outage) => Gate::Probe(outage.probes + 1),
+            None => Gate::Open,
+        }
+    }
+
+    /// When the lane is to be given up if nothing is admitted until then.
+    pub fn gives_up_at(&self, patience: Duration) -> Option<Duration> {
+        let stuck = self.pause.is_some() || self.outage.is_some();
+        self.starved.filter(|_| stuck).map(|since| since + patience)
+    }
+
+    /// Ends a pause that is over; tells whether there was one.
+    pub fn resume(&mut self, now: Duration) -> bool {
+        self.pause.take_if(|pause| pause.until <= now).is_some()
+    }
+
+    /// The lane answered: nothing is wrong with it. Tells whether that ends an outage.
+    pub fn admitted(&mut self) -> bool {
+        self.proven = true;
+        self.answered = true;
+        self.well_once = true;
+        self.troubles = 0;
+        self.throttles = 0;
+        self.starved = None;
+        self.outage.take().is_some()
+    }
+
+    /// The lane answered with a 401.
+    pub fn credential_refused(&mut self) {
+        self.answered = true;
+    }
+
+    /// A request that left at `sent` was throttled. Tells the wait if that begins or lengthens a
+    /// pause, and whether it ended an outage.
+    pub fn throttled(
+        &mut self,
+        now: Duration,
+        sent: Duration,
+        asked: Option<Duration>,
+        retry: &Retry,
+        dice: f64,
+    ) -> (Option<Duration>, bool) {
+        self.proven = true;
+        self.answered = true;
+        self.well_once = true;
+        self.troubles = 0;
+        let recovered = self.outage.take().is_some();
+        self.starved.get_or_insert(now);
+        // Requests that were in flight when the pause began belong to the same storm.
+        let same_storm = self.pause.is_some_and(|pause| sent <= pause.since);
+        if !same_storm {
+            self.throttles += 1;
+        }
+        let wait = match asked {
+            Some(asked) => asked,
+            None if same_storm => return (None, recovered),
+            None => retry.lane_delay(self.throttles, dice),
+        };
+        let until = now + wait;
+        let longer = self.pause.is_none_or(|pause| until > pause.until);
+        if longer {
+            let since = match self.pause {
+                Some(pause) if same_storm => pause.since,
+                Some(_) | None => now,
+            };
+            self.pause = Some(Interval { since, until });
+        }
+        // The first refusal of a storm is told; what the rest adds is not.
+        ((longer && !same_storm).then_some(wait), recovered)
+    }
+
+    /// A request that left at `sent` got no answer (`silent`) or a 5xx.
+    pub fn troubled(
+        &mut self,
+        now: Duration,
+        sent: Duration,
+        silent: bool,
+        retry: &Retry,
+        dice: f64,
+    ) -> Effect {
+        self.answered |= !silent;
+        self.proven |= !silent;
+        self.troubles += 1;
+        self.starved.get_or_insert(now);
+        if let Some(outage) = &mut self.outage {
+            // Those that left before the outage was seen are no probes.
+            if sent >= outage.since {
+                outage.probes += 1;
+                if !self.answered && outage.probes >= PROBES_AT_START {
+                    return Effect::NeverAnswered;
+                }
+                outage.next_probe = now + retry.lane_delay(outage.probes + 1, dice);
+            }
+            return Effect::OutageGoesOn;
+        }
+        let enough = if self.well_once {
+            OUTAGE_AFTER
+        } else {
+            OUTAGE_AT_START
+        };
+        if self.troubles < enough {
+            return Effect::Counts;
+        }
+        let wait = retry.lane_delay(1, dice);
+        self.outage = Some(Outage {
+            since: now,
+            probes: 0,
+            next_probe: now + wait,
+        });
+        Effect::OutageBegins(wait)
+    }
+
+    /// Nothing leaves any more.
+    pub fn close(&mut self, ended: Ended, message: String) {
+        self.closed.get_or_insert(Closed { ended, message });
+        self.pause = None;
+        self.outage = None;
+    }
+
+    /// Why nothing leaves any more.
+    pub fn closed(&self) -> Option<&Closed> {
+        self.closed.as_ref()
+    }
+
+    /// A row of `workspace` was carried out or read.
+    pub fn workspace_works(&mut self, workspace: &Workspace) {
+        let standing = self.standing(workspace);
+        standing.succeeded = true;
+        standing.refusals = 0;
+    }
+
+    /// A row of `workspace` was refused for want of permission. Tells whether that closes it:
+    /// because the answer names the workspace (`whole`), before anything worked there, or the
+    /// third time in a row.
+    pub fn workspace_refuses(&mut self, workspace: &Workspace, whole: bool, why: &str) -> bool {
+        let standing = self.standing(workspace);
+        standing.refusals += 1;
+        let closes = whole || !standing.succeeded || standing.refusals >= REFUSALS;
+        if closes && standing.closed.is_none() {
+            standing.closed = Some(why.to_owned());
+            return true;
+        }
+        false
+    }
+
+    /// Why `workspace` is closed, if it is.
+    pub fn workspace_closed(&self, workspace: &Workspace) -> Option<&str> {
+        self.workspaces.get(workspace)?.closed.as_deref()
+    }
+
+    /// Notes that the run has rows in `workspace`.
+    pub fn workspace_met(&mut self, workspace: &Workspace) {
+        self.standing(workspace);
+    }
+
+    /// Whether nothing works here: the lane is refused, or every workspace met is.
+    pub fn refused(&self) -> bool {
+        let lane = self.closed.as_ref().map(|closed| closed.ended);
+        let mut standings = self.workspaces.values();
+        lane == Some(Ended::Refused)
+            || (!self.workspaces.is_empty() && standings.all(|standing| standing.closed.is_some()))
+    }
+
+    fn standing(&mut self, workspace: &Workspace) -> &mut Standing {
+        self.workspaces.entry(workspace.clone()).or_default()
+    }
+}
+
+/// Why a lane is given up whose wait is longer than the run's patience.
+pub fn impatient(wait: Duration, patience: Duration) -> String {
+    format!(
+        "the service asks to wait {}, patience is {}",
+        span::show(wait),
+        span::show(patience)
+    )
+}

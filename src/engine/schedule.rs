@@ -1,0 +1,580 @@
+//! The pure schedule: which request leaves next, and what an answer leads to.
+//!
+//! It knows lanes, rows and instants; it sends nothing, reads no clock and throws no dice.
+
+use std::collections::HashMap;
+use std::mem;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use crate::model::event::{Event, Meaning, Method, Pause};
+use crate::model::guard::Finding;
+use crate::model::outcome::{Ended, ErrorClass, Failure, Outcome, Status};
+use crate::model::rate::Rate;
+use crate::model::reply::Reply;
+use crate::model::span;
+use crate::model::tally::Tally;
+use crate::model::target::LaneId;
+use crate::model::workflow::Workflow;
+use crate::policy::budget::Budget;
+use crate::policy::classify::{Trouble, Verdict, classify};
+use crate::policy::pace::{Pace, Permit};
+use crate::policy::retry::Retry;
+
+use super::health::{Effect, Gate, Health, impatient};
+use super::ports::{Request, Rows, RowsError};
+use super::work::{Queue, Work, millis};
+
+/// The rules a run goes by.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// Requests in flight, per lane.
+    pub concurrency: usize,
+    /// Requests that may leave, per lane.
+    pub rate: Rate,
+    /// Requests that may leave at once after a quiet time.
+    pub burst: NonZeroU32,
+    /// How rows are tried again.
+    pub retry: Retry,
+    /// How many errors there may be.
+    pub budget: Budget,
+    /// How long nothing may be admitted.
+    pub patience: Duration,
+    /// When nothing new starts any more, since the start of the run.
+    pub deadline: Option<Duration>,
+}
+
+/// What the loop is to do.
+#[derive(Debug)]
+pub enum Step {
+    /// Send this, now.
+    Send(Request),
+    /// Ask again at this instant, or when an answer comes.
+    Wait(Option<Duration>),
+    /// Every row has ended.
+    Done,
+}
+
+/// Rows without a request of their own that end in one call, so that the loop stays awake.
+const ENDED_AT_ONCE: usize = 256;
+
+/// The schedule of a run.
+#[derive(Debug)]
+pub struct Schedule {
+    rules: Rules,
+    lanes: Vec<Lane>,
+    turn: usize,
+    in_flight: HashMap<u64, Work>,
+    tally: Tally,
+    stop: Option<Ended>,
+    events: Vec<Event>,
+}
+
+/// An endpoint with a credential.
+#[derive(Debug)]
+struct Lane {
+    id: LaneId,
+    pace: Pace,
+    health: Health,
+    queue: Queue,
+    in_flight: usize,
+    exhausted: bool,
+}
+
+/// What a lane can do now.
+enum Turn {
+    Send(Request),
+    Wait(Duration),
+    Busy,
+    Idle,
+}
+
+impl Schedule {
+    /// A schedule for `lanes` lanes.
+    pub fn new(rules: Rules, lanes: usize) -> Self {
+        let lane = |id| Lane {
+            id: LaneId(id),
+            pace: Pace::new(rules.rate, rules.burst),
+            health: Health::default(),
+            queue: Queue::default(),
+            in_flight: 0,
+            exhausted: false,
+        };
+        Self {
+            rules,
+            lanes: (0..lanes).map(lane).collect(),
+            turn: 0,
+            in_flight: HashMap::new(),
+            tally: Tally::default(),
+            stop: None,
+            events: Vec::new(),
+        }
+    }
+
+    /// What has happened since the last call, in order.
+    pub fn take_events(&mut self) -> Vec<Event> {
+        mem::take(&mut self.events)
+    }
+
+    /// What to do at `now`.
+    ///
+    /// # Errors
+    /// The rows can no longer be read.
+    pub fn next(&mut self, now: Duration, rows: &mut dyn Rows) -> Result<Step, RowsError> {
+        if self.rules.deadline.is_some_and(|deadline| deadline <= now) {
+            self.stop(Ended::Deadline, "the deadline is reached");
+        }
+        if self.stop.is_some() {
+            self.leave_waiting(now);
+            return Ok(if self.in_flight.is_empty() {
+                Step::Done
+            } else {
+                Step::Wait(None)
+            });
+        }
+        let mut wake = None;
+        let mut idle = true;
+        for turn in 0..self.lanes.len() {
+            let lane = (self.turn + turn) % self.lanes.len();
+            match self.ask(lane, now, rows)? {
+                Turn::Send(request) => {
+                    self.turn = lane + 1;
+                    return Ok(Step::Send(request));
+                }
+                Turn::Wait(at) => {
+                    wake = Some(wake.map_or(at, |wake: Duration| wake.min(at)));
+                    idle = false;
+                }
+                Turn::Busy => idle = false,
+                Turn::Idle => {}
+            }
+        }
+        if self.stop.is_some() {
+            return self.next(now, rows);
+        }
+        if idle {
+            return Ok(Step::Done);
+        }
+        let wakes = [wake, self.rules.deadline];
+        Ok(Step::Wait(wakes.into_iter().flatten().min()))
+    }
+
+    /// What one lane can do at `now`.
+    fn ask(&mut self, index: usize, now: Duration, rows: &mut dyn Rows) -> Result<Turn, RowsError> {
+        for _ in 0..ENDED_AT_ONCE {
+            self.refill(index, rows)?;
+            let rules = self.rules;
+            let lane = &mut self.lanes[index];
+            if lane.health.resume(now) {
+                self.events.push(Event::LaneResumed { lane: lane.id });
+            }
+            if let Some(closed) = lane.health.closed() {
+                let why = closed.message.clone();
+                let Some(work) = lane.queue.pop() else {
+                    return Ok(lane.quiet());
+                };
+                let outcome = work_left(work, now, &why);
+                self.end(outcome);
+                continue;
+            }
+            let gives_up = lane.health.gives_up_at(rules.patience);
+            if gives_up.is_some_and(|at| at <= now) {
+                let patience = span::show(rules.patience);
+                self.close(
+                    index,
+                    Ended::Patience,
+                    format!("nothing was admitted for {patience}"),
+                );
+                continue;
+            }
+            if lane.in_flight >= lane.health.slots(rules.concurrency) {
+                return Ok(Turn::Busy);
+            }
+            let probe = match lane.health.gate(now) {
+                Gate::Shut(until) => {
+                    return Ok(Turn::Wait(gives_up.map_or(until, |at| at.min(until))));
+                }
+                Gate::Probe(turn) => Some(turn),
+                Gate::Open => None,
+            };
+            let picked = match probe {
+                Some(turn) => lane.queue.pick_probe(turn),
+                None => lane.queue.pick(now),
+            };
+            let Some(work) = picked else {
+                lane.pace.idle();
+                return Ok(match lane.queue.due() {
+                    Some(due) => Turn::Wait(due),
+                    None => lane.quiet(),
+                });
+            };
+            if let Some(why) = lane.health.workspace_closed(&work.row.workspace) {
+                let outcome = work_left(work, now, &format!("its workspace is closed: {why}"));
+                self.end(outcome);
+                continue;
+            }
+            return Ok(match lane.pace.take(now) {
+                Permit::NotBefore(at) => {
+                    lane.queue.put_back(work);
+                    Turn::Wait(gives_up.map_or(at, |give_up| give_up.min(at)))
+                }
+                Permit::Granted => Turn::Send(self.send(index, now, work)),
+            });
+        }
+        Ok(Turn::Wait(now))
+    }
+
+    /// Takes up the lane's next new row, if there is room.
+    fn refill(&mut self, index: usize, rows: &mut dyn Rows) -> Result<(), RowsError> {
+        let lane = &mut self.lanes[index];
+        if lane.exhausted || !lane.queue.wants_fresh() {
+            return Ok(());
+        }
+        match rows.next(lane.id)? {
+            Some(row) => {
+                lane.health.workspace_met(&row.workspace);
+                lane.queue.take_up(row);
+            }
+            None => lane.exhausted = true,
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, index: usize, now: Duration, mut work: Work) -> Request {
+        let request = work.leave(now);
+        self.tell(Event::Attempt {
+            row: work.row.number,
+            method: work.method,
+            request: work.requests,
+        });
+        self.lanes[index].in_flight += 1;
+        self.in_flight.insert(work.row.number, work);
+        request
+    }
+
+    /// Takes the reply to the request in flight for `row`.
+    pub fn answered(&mut self, now: Duration, row: u64, reply: &Reply, dice: f64) {
+        let Some(mut work) = self.in_flight.remove(&row) else {
+            debug_assert!(false, "an answer for row {row}, which is not in flight");
+            return;
+        };
+        let index = work.row.lane.0;
+        self.lanes[index].in_flight -= 1;
+        match reply {
+            Reply::Answer(answer) => {
+                work.http_status = Some(answer.http_status);
+                work.request_id.clone_from(&answer.request_id);
+            }
+            Reply::Silence(_) => {
+                work.http_status = None;
+                work.request_id = None;
+            }
+        }
+        match classify(reply) {
+            Verdict::Done(live) => self.done(now, work, live),
+            Verdict::Throttled { wait, message } => self.throttled(now, work, wait, message, dice),
+            Verdict::Passing {
+                failure,
+                trouble,
+                at_most,
+            } => self.passing(now, work, failure, trouble, at_most, dice),
+            Verdict::Final(failure) => {
+                self.admitted(index);
+                self.fail(now, work, failure, false);
+            }
+            Verdict::CredentialRefused(failure) => {
+                let message = failure.message.clone();
+                self.lanes[index].health.credential_refused();
+                self.fail(now, work, failure, true);
+                self.close(
+                    index,
+                    Ended::Refused,
+                    format!("the credential is refused: {message}"),
+                );
+            }
+            Verdict::CertificateRefused(failure) => {
+                let message = failure.message.clone();
+                self.fail(now, work, failure, true);
+                self.close(index, Ended::Refused, message);
+            }
+            Verdict::PermissionRefused { failure, workspace } => {
+                self.forbidden(now, work, failure, workspace);
+            }
+        }
+    }
+
+    fn done(&mut self, now: Duration, mut work: Work, live: Option<Workflow>) {
+        let index = work.row.lane.0;
+        self.admitted(index);
+        self.lanes[index]
+            .health
+            .workspace_works(&work.row.workspace);
+        if let Some(live) = &live {
+            work.live_name = Some(live.name.clone()).filter(|name| !name.is_empty());
+        }
+        match (work.method, live) {
+            (Method::Put, _) => {
+                self.answer(now, &work, Meaning::Done, None);
+                self.end_with(now, work, Status::Succeeded, false);
+            }
+            (Method::Get, None) => {
+                let failure = Failure::new(ErrorClass::Protocol, "the answer holds no workflow");
+                self.fail(now, work, failure, false);
+            }
+            (Method::Get, Some(live)) => {
+                self.answer(now, &work, Meaning::Done, None);
+                match work.row.guards.check(&work.row.update, &live) {
+                    Finding::Differs => {
+                        work.method = Method::Put;
+                        self.lanes[index].queue.push(now, work);
+                    }
+                    Finding::AsWished => self.end_with(now, work, Status::Unchanged, false),
+                    Finding::Conflict(message) => {
+                        work.failure = Some(Failure::new(ErrorClass::Conflict, message));
+                        self.end_with(now, work, Status::Conflict, false);
+                    }
+                }
+            }
+        }
+    }
+
+    fn throttled(
+        &mut self,
+        now: Duration,
+        mut work: Work,
+        asked: Option<Duration>,
+        message: String,
+        dice: f64,
+    ) {
+        let index = work.row.lane.0;
+        let failure = Failure::new(ErrorClass::RateLimited, message.clone());
+        self.answer(now, &work, Meaning::Throttled, Some(failure.clone()));
+        let rules = self.rules;
+        let lane = &mut self.lanes[index];
+        let id = lane.id;
+        let (pause, recovered) = lane
+            .health
+            .throttled(now, work.sent, asked, &rules.retry, dice);
+        let gives_up = lane.health.gives_up_at(rules.patience);
+        if !work.doubt {
+            work.failure = Some(failure);
+        }
+        // Those that wait go again in the order in which they first left.
+        lane.queue.push(work.first_sent.unwrap_or(now), work);
+        if recovered {
+            self.tell(Event::LaneResumed { lane: id });
+        }
+        let Some(wait) = pause else { return };
+        self.tell(Event::LanePaused {
+            lane: id,
+            why: Pause::Throttled,
+            wait_ms: millis(wait),
+            message,
+        });
+        if asked.is_some() && gives_up.is_some_and(|at| now + wait > at) {
+            self.close(index, Ended::Patience, impatient(wait, rules.patience));
+        } else if rules.deadline.is_some_and(|deadline| now + wait > deadline) {
+            let wait = span::show(wait);
+            self.stop(
+                Ended::Deadline,
+                &format!("the service asks to wait {wait}, which is beyond the deadline"),
+            );
+        }
+    }
+
+    fn passing(
+        &mut self,
+        now: Duration,
+        mut work: Work,
+        failure: Failure,
+        trouble: Trouble,
+        at_most: Option<u32>,
+        dice: f64,
+    ) {
+        let index = work.row.lane.0;
+        let retry = self.rules.retry;
+        if work.method == Method::Put {
+            work.doubt |= trouble.leaves_doubt();
+        }
+        let effect = match trouble {
+            Trouble::Silent { .. } | Trouble::Failing { .. } => {
+                let silent = matches!(trouble, Trouble::Silent { .. });
+                self.lanes[index]
+                    .health
+                    .troubled(now, work.sent, silent, &retry, dice)
+            }
+            Trouble::Other { .. } => {
+                self.admitted(index);
+                Effect::Counts
+            }
+        };
+        work.failure = Some(failure.clone());
+        if effect == Effect::Counts {
+            work.used += 1;
+            if work.used >= at_most.unwrap_or(u32::MAX).min(retry.max_attempts) {
+                let status = if work.doubt {
+                    Status::Unknown
+                } else {
+                    Status::Failed
+                };
+                self.answer(now, &work, Meaning::Final, Some(failure));
+                self.end_with(now, work, status, false);
+                return;
+            }
+            let due = now + retry.delay(work.used, dice);
+            self.answer(now, &work, Meaning::Again, Some(failure));
+            self.lanes[index].queue.push(due, work);
+            return;
+        }
+        let message = failure.message.clone();
+        self.answer(now, &work, Meaning::Again, Some(failure));
+        self.lanes[index].queue.push(now, work);
+        match effect {
+            Effect::OutageBegins(wait) => self.tell(Event::LanePaused {
+                lane: LaneId(index),
+                why: Pause::Outage,
+                wait_ms: millis(wait),
+                message,
+            }),
+            Effect::NeverAnswered => {
+                let message = format!("the endpoint never answered: {message}");
+                self.close(index, Ended::Refused, message);
+            }
+            Effect::OutageGoesOn | Effect::Counts => {}
+        }
+    }
+
+    fn forbidden(&mut self, now: Duration, work: Work, failure: Failure, whole: bool) {
+        let index = work.row.lane.0;
+        let workspace = work.row.workspace.clone();
+        let message = failure.message.clone();
+        self.admitted(index);
+        let health = &mut self.lanes[index].health;
+        let closes = health.workspace_refuses(&workspace, whole, &message);
+        let refused = health.workspace_closed(&workspace).is_some();
+        self.fail(now, work, failure, refused);
+        if closes {
+            self.tell(Event::WorkspaceClosed { workspace, message });
+        }
+    }
+
+    fn admitted(&mut self, index: usize) {
+        let lane = &mut self.lanes[index];
+        if lane.health.admitted() {
+            let lane = lane.id;
+            self.tell(Event::LaneResumed { lane });
+        }
+    }
+
+    fn fail(&mut self, now: Duration, mut work: Work, failure: Failure, refused: bool) {
+        self.answer(now, &work, Meaning::Final, Some(failure.clone()));
+        work.failure = Some(failure);
+        self.end_with(now, work, Status::Failed, refused);
+    }
+
+    fn answer(&mut self, now: Duration, work: &Work, meaning: Meaning, failure: Option<Failure>) {
+        self.tell(Event::Answer {
+            row: work.row.number,
+            method: work.method,
+            request: work.requests,
+            latency_ms: millis(now.saturating_sub(work.sent)),
+            http_status: work.http_status,
+            meaning,
+            failure,
+        });
+    }
+
+    fn end_with(&mut self, now: Duration, work: Work, status: Status, refused: bool) {
+        let row = work.row.number;
+        self.end((row, work.outcome(status, now, refused)));
+    }
+
+    fn end(&mut self, (row, outcome): (u64, Outcome)) {
+        self.tell(Event::RowEnded { row, outcome });
+        let counted = self.tally.ended() - self.tally.unchanged;
+        if let Some(why) = self.rules.budget.exceeded(self.tally.errors, counted) {
+            self.stop(Ended::MaxErrors, &why);
+        }
+    }
+
+    fn close(&mut self, index: usize, ended: Ended, message: String) {
+        let lane = &mut self.lanes[index];
+        if lane.health.closed().is_some() {
+            return;
+        }
+        lane.health.close(ended, message.clone());
+        let lane = lane.id;
+        self.tell(Event::LaneClosed {
+            lane,
+            ended,
+            message,
+        });
+    }
+
+    /// Nothing new starts any more.
+    pub fn stop(&mut self, ended: Ended, message: &str) {
+        if self.stop.is_none() {
+            self.stop = Some(ended);
+            self.tell(Event::Stop {
+                ended,
+                message: message.to_owned(),
+            });
+        }
+    }
+
+    /// Drops what is in flight: those rows are in doubt.
+    pub fn abandon(&mut self, now: Duration) {
+        let mut works: Vec<_> = mem::take(&mut self.in_flight).into_values().collect();
+        works.sort_unstable_by_key(|work| work.row.number);
+        for mut work in works {
+            self.lanes[work.row.lane.0].in_flight -= 1;
+            work.doubt |= work.method == Method::Put;
+            let outcome = work_left(work, now, "dropped before the answer came");
+            self.end(outcome);
+        }
+    }
+
+    fn leave_waiting(&mut self, now: Duration) {
+        for index in 0..self.lanes.len() {
+            while let Some(work) = self.lanes[index].queue.pop() {
+                let outcome = work_left(work, now, "the run ended first");
+                self.end(outcome);
+            }
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.tally.see(&event);
+        self.events.push(event);
+    }
+
+    /// How the run ended, once nothing is left to do.
+    pub fn ended(&self) -> Ended {
+        let gave_up = |lane: &Lane| {
+            let closed = lane.health.closed();
+            closed.is_some_and(|closed| closed.ended == Ended::Patience)
+        };
+        match self.stop {
+            Some(ended) => ended,
+            None if self.lanes.iter().any(gave_up) => Ended::Patience,
+            None if self.lanes.iter().all(|lane| lane.health.refused()) => Ended::Refused,
+            None => Ended::Completed,
+        }
+    }
+}
+
+impl Lane {
+    /// Nothing can start here until an answer comes, or ever.
+    fn quiet(&self) -> Turn {
+        if self.in_flight > 0 {
+            Turn::Busy
+        } else {
+            Turn::Idle
+        }
+    }
+}
+
+fn work_left(work: Work, now: Duration, why: &str) -> (u64, Outcome) {
+    let row = work.row.number;
+    (row, work.left_behind(now, why))
+}

@@ -1,0 +1,214 @@
+//! Rows on their way: what has been tried, what comes next, and when.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::event::Method;
+use crate::model::outcome::{ErrorClass, Failure, Outcome, Status};
+use crate::model::row::Row;
+
+use super::ports::Request;
+
+/// A row on its way.
+#[derive(Debug)]
+pub struct Work {
+    /// The row.
+    pub row: Arc<Row>,
+    /// What its next request asks.
+    pub method: Method,
+    /// Requests sent.
+    pub requests: u32,
+    /// Updates sent.
+    pub puts: u32,
+    /// Attempts that used one up.
+    pub used: u32,
+    /// When its first request left.
+    pub first_sent: Option<Duration>,
+    /// When its last request left.
+    pub sent: Duration,
+    /// The service may have carried out an update without saying so.
+    pub doubt: bool,
+    /// Of the last answer.
+    pub http_status: Option<u16>,
+    /// Of the last answer.
+    pub request_id: Option<String>,
+    /// As last told.
+    pub live_name: Option<String>,
+    /// The last error.
+    pub failure: Option<Failure>,
+}
+
+impl Work {
+    /// A row that has just been taken up. With guards it is read first.
+    pub fn new(row: Row) -> Self {
+        let method = if row.guards.is_empty() {
+            Method::Put
+        } else {
+            Method::Get
+        };
+        Self {
+            row: Arc::new(row),
+            method,
+            requests: 0,
+            puts: 0,
+            used: 0,
+            first_sent: None,
+            sent: Duration::ZERO,
+            doubt: false,
+            http_status: None,
+            request_id: None,
+            live_name: None,
+            failure: None,
+        }
+    }
+
+    /// Marks the next request as leaving at `now`.
+    pub fn leave(&mut self, now: Duration) -> Request {
+        self.requests += 1;
+        self.first_sent.get_or_insert(now);
+        self.sent = now;
+        match self.method {
+            Method::Get => Request::Get(Arc::clone(&self.row)),
+            Method::Put => {
+                self.puts += 1;
+                Request::Put(Arc::clone(&self.row))
+            }
+        }
+    }
+
+    /// The row's outcome if it ends with `status` at `now`.
+    pub fn outcome(self, status: Status, now: Duration, refused: bool) -> Outcome {
+        Outcome {
+            status,
+            attempts: self.puts,
+            duration_ms: self.first_sent.map(|sent| millis(now.saturating_sub(sent))),
+            http_status: self.http_status,
+            request_id: self.request_id,
+            live_name: self.live_name,
+            failure: match status {
+                Status::Succeeded | Status::Unchanged | Status::Skipped => None,
+                Status::Failed | Status::Conflict | Status::Unknown | Status::NotAttempted => {
+                    self.failure
+                }
+            },
+            refused,
+        }
+    }
+
+    /// The row's outcome if the run goes on without it: in doubt if an update may have arrived.
+    pub fn left_behind(mut self, now: Duration, why: &str) -> Outcome {
+        let status = if self.doubt {
+            Status::Unknown
+        } else {
+            Status::NotAttempted
+        };
+        if self.failure.is_none() {
+            self.failure = Some(Failure::new(ErrorClass::Canceled, why));
+        }
+        self.outcome(status, now, true)
+    }
+}
+
+/// Whole milliseconds.
+pub fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The rows of a lane that wait: those that go again, by the instant at which they are due, and
+/// the next new one.
+#[derive(Debug, Default)]
+pub struct Queue {
+    again: BinaryHeap<Reverse<Due>>,
+    order: u64,
+    fresh: Option<Work>,
+    /// Picked, but without a permit yet.
+    next: Option<Work>,
+}
+
+/// New rows are not taken up while this many wait to go again.
+const MOST_WAITING: usize = 4_096;
+
+impl Queue {
+    /// Lets `work` go again at `due`.
+    pub fn push(&mut self, due: Duration, work: Work) {
+        self.order += 1;
+        self.again.push(Reverse(Due {
+            at: due,
+            order: self.order,
+            work: Box::new(work),
+        }));
+    }
+
+    /// When the first row that goes again is due.
+    pub fn due(&self) -> Option<Duration> {
+        self.again.peek().map(|Reverse(due)| due.at)
+    }
+
+    /// Whether a new row may be taken up.
+    pub fn wants_fresh(&self) -> bool {
+        self.fresh.is_none() && self.again.len() < MOST_WAITING
+    }
+
+    /// Takes up a new row.
+    pub fn take_up(&mut self, row: Row) {
+        debug_assert!(self.fresh.is_none(), "one new row is taken up at a time");
+        self.fresh = Some(Work::new(row));
+    }
+
+    /// The row that is next: the first that is due, else the new one.
+    pub fn pick(&mut self, now: Duration) -> Option<Work> {
+        if self.next.is_none() && self.due().is_some_and(|due| due <= now) {
+            return self.again.pop().map(|Reverse(due)| *due.work);
+        }
+        self.next.take().or_else(|| self.fresh.take())
+    }
+
+    /// The row for a probe, due or not: by turns a new one, so that a row which itself is the
+    /// trouble cannot pass for an outage.
+    pub fn pick_probe(&mut self, turn: u32) -> Option<Work> {
+        if turn % 2 == 1 && self.next.is_none() && self.fresh.is_some() {
+            return self.fresh.take();
+        }
+        self.pop()
+    }
+
+    /// Returns a row that was picked but may not leave yet; it stays the next one.
+    pub fn put_back(&mut self, work: Work) {
+        debug_assert!(self.next.is_none(), "one row is picked at a time");
+        self.next = Some(work);
+    }
+
+    /// Any row, to be ended.
+    pub fn pop(&mut self) -> Option<Work> {
+        let next = self.next.take();
+        let again = || self.again.pop().map(|Reverse(due)| *due.work);
+        next.or_else(again).or_else(|| self.fresh.take())
+    }
+}
+
+/// A row and the instant from which it may go again.
+#[derive(Debug)]
+struct Due {
+    at: Duration,
+    order: u64,
+    work: Box<Work>,
+}
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+impl Eq for Due {}
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Due {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.order).cmp(&(other.at, other.order))
+    }
+}

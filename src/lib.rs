@@ -1,0 +1,7 @@
+//! flowbatch changes many Huawei Cloud SecMaster workflows from a job file.
+//!
+//! Read `ARCHITECTURE.md` for the map of the house.
+
+pub mod engine;
+pub mod model;
+pub mod policy;

@@ -1,0 +1,178 @@
+//! What happens in a run. The journal is these events in order; everything else is derived.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::outcome::{Ended, Failure, Outcome};
+use super::target::{LaneId, Workspace};
+
+/// The format of the journal. 0 until the journal's own format is fixed.
+pub const FORMAT: u32 = 0;
+
+/// An event with the instant at which it was told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stamped {
+    /// Wall-clock time, UTC.
+    pub at: Timestamp,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The run began. Always first, exactly once.
+    RunStarted(RunStarted),
+    /// A leg of the run began.
+    LegStarted {
+        /// Which.
+        leg: Leg,
+    },
+    /// A request is about to leave.
+    Attempt {
+        /// The row it is for.
+        row: u64,
+        /// What is asked.
+        method: Method,
+        /// The how-manieth request for this row, from 1.
+        request: u32,
+    },
+    /// A request ended.
+    Answer {
+        /// The row it was for.
+        row: u64,
+        /// What was asked.
+        method: Method,
+        /// The how-manieth request for this row, from 1.
+        request: u32,
+        /// From leaving to the end of the answer, in milliseconds.
+        latency_ms: u64,
+        /// The answer's status code, if there was an answer.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        http_status: Option<u16>,
+        /// What it means for the row.
+        meaning: Meaning,
+        /// What was wrong, if anything.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failure: Option<Failure>,
+    },
+    /// A row ended. Exactly once for each row that was taken up.
+    RowEnded {
+        /// Which.
+        row: u64,
+        /// How.
+        #[serde(flatten)]
+        outcome: Outcome,
+    },
+    /// Nothing starts on a lane for a while.
+    LanePaused {
+        /// Which.
+        lane: LaneId,
+        /// Why.
+        why: Pause,
+        /// For how long at least, in milliseconds.
+        wait_ms: u64,
+        /// What the service said, or what went wrong.
+        message: String,
+    },
+    /// Requests start again on a lane.
+    LaneResumed {
+        /// Which.
+        lane: LaneId,
+    },
+    /// A lane is given up; its remaining rows are not attempted.
+    LaneClosed {
+        /// Which.
+        lane: LaneId,
+        /// How it ends the lane's part of the run.
+        ended: Ended,
+        /// Why.
+        message: String,
+    },
+    /// A workspace refuses this credential; its remaining rows are not attempted.
+    WorkspaceClosed {
+        /// Which.
+        workspace: Workspace,
+        /// What the service said.
+        message: String,
+    },
+    /// No new request starts any more.
+    Stop {
+        /// Why.
+        ended: Ended,
+        /// In words.
+        message: String,
+    },
+    /// This session of the run ended. Always last.
+    SessionEnded {
+        /// How.
+        ended: Ended,
+    },
+}
+
+/// How a run begins.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunStarted {
+    /// Of the journal.
+    pub format: u32,
+    /// Sorts by time.
+    pub run_id: String,
+    /// Of flowbatch.
+    pub tool_version: String,
+    /// SHA-256 of the job as understood.
+    pub job_sha256: String,
+    /// SHA-256 of the input's original bytes, if the rows came from a CSV.
+    pub input_sha256: Option<String>,
+    /// Where the lanes lead, in their order.
+    pub endpoints: Vec<String>,
+    /// Of the dice.
+    pub seed: u64,
+    /// All rows of the input.
+    pub rows: u64,
+    /// Those of them that the user took out.
+    pub skipped: u64,
+}
+
+/// A leg of a run: one call of the loop over one source of requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Leg {
+    /// The rows themselves.
+    Rows,
+}
+
+/// What a request asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// Reads the row's workflow.
+    Get,
+    /// Updates the row's workflow.
+    Put,
+}
+
+/// What an answer means for its row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Meaning {
+    /// The request did what it should.
+    Done,
+    /// The row goes again later.
+    Again,
+    /// The lane is throttled; the row goes again.
+    Throttled,
+    /// The row ends with this answer.
+    Final,
+}
+
+/// Why a lane is paused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pause {
+    /// The service asked for it (429, or 503 with `Retry-After`).
+    Throttled,
+    /// The service does not answer or fails all the time; only probes leave.
+    Outage,
+}

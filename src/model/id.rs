@@ -1,0 +1,184 @@
+//! Identifiers that stand in a URL path: projects, workspaces, workflows, versions.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// The longest id the service documents (workflow and version ids: 32 to 64 characters),
+/// doubled, because the limit is not confirmed.
+const LONGEST: usize = 128;
+
+/// An id that is safe as one segment of a URL path: not empty, not `.` or `..`, without slash,
+/// control or blank characters.
+///
+/// Anything else would change which resource a request reaches: `..` collapses to the parent
+/// even when it is percent-encoded.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Id(Arc<str>);
+
+/// Why a text is no [`Id`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IdFault {
+    /// Nothing is left once blanks are dropped.
+    #[error("the id is empty")]
+    Empty,
+    /// `.` or `..`.
+    #[error("the id would change the URL")]
+    Dots,
+    /// `/` or `\`.
+    #[error("the id holds a slash, which would change the URL")]
+    Slash,
+    /// A control or blank character inside.
+    #[error("the id holds a blank or control character")]
+    Blank,
+    /// What a spreadsheet makes of digits, such as `1.23E+10`.
+    #[error("a spreadsheet has turned the id into a number")]
+    Number,
+    /// More than 128 characters.
+    #[error("the id is longer than 128 characters")]
+    Long,
+}
+
+impl IdFault {
+    /// What the author of the file can do about it.
+    pub fn hint(self) -> &'static str {
+        match self {
+            Self::Empty => "give the id as the console or an export shows it",
+            Self::Dots | Self::Slash | Self::Blank | Self::Long => {
+                "an id is a UUID or 32 hexadecimal digits; copy it from the console or an export"
+            }
+            Self::Number => {
+                "format the column as text in the spreadsheet, then paste the ids again"
+            }
+        }
+    }
+}
+
+impl Id {
+    /// The id in `text`, without the blanks, BOM and zero-width characters around it.
+    ///
+    /// # Errors
+    /// Names the first rule that the text breaks.
+    pub fn parse(text: &str) -> Result<Self, IdFault> {
+        let id = trim(text);
+        match id {
+            "" => return Err(IdFault::Empty),
+            "." | ".." => return Err(IdFault::Dots),
+            _ => {}
+        }
+        if id.contains(['/', '\\']) {
+            return Err(IdFault::Slash);
+        }
+        if id.chars().any(|c| c.is_control() || is_blank(c)) {
+            return Err(IdFault::Blank);
+        }
+        if looks_like_a_number(id) {
+            return Err(IdFault::Number);
+        }
+        if id.chars().count() > LONGEST {
+            return Err(IdFault::Long);
+        }
+        Ok(Self(id.into()))
+    }
+
+    /// The id as written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Whether `c` is a character that spreadsheets and copying leave around a value unseen.
+fn is_blank(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}')
+}
+
+/// `text` without blanks, no-break spaces, BOM and zero-width characters around it.
+pub fn trim(text: &str) -> &str {
+    text.trim_matches(is_blank)
+}
+
+/// One digit, an optional fraction, `E`, a sign, digits: the scientific form of a spreadsheet.
+fn looks_like_a_number(id: &str) -> bool {
+    let Some((mantissa, exponent)) = id.split_once(['E', 'e']) else {
+        return false;
+    };
+    let digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
+    let (whole, fraction) = mantissa.split_once(['.', ',']).unwrap_or((mantissa, "0"));
+    let Some(power) = exponent.strip_prefix(['+', '-']) else {
+        return false;
+    };
+    whole.len() == 1 && digits(whole) && digits(fraction) && digits(power)
+}
+
+impl TryFrom<String> for Id {
+    type Error = IdFault;
+    fn try_from(text: String) -> Result<Self, IdFault> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Id> for String {
+    fn from(id: Id) -> Self {
+        id.0.to_string()
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_taken_without_what_copying_left_around_it() {
+        for text in ["w-1", " w-1\u{a0}", "\u{feff}w-1", "\u{200b}w-1\u{200b}\t"] {
+            assert_eq!(Id::parse(text).unwrap().as_str(), "w-1", "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_would_change_the_url_is_no_id() {
+        for (text, fault) in [
+            ("", IdFault::Empty),
+            ("\u{200b} ", IdFault::Empty),
+            (".", IdFault::Dots),
+            (" .. ", IdFault::Dots),
+            ("a/b", IdFault::Slash),
+            ("a\\b", IdFault::Slash),
+            ("a\nb", IdFault::Blank),
+            ("a\0b", IdFault::Blank),
+            ("a b", IdFault::Blank),
+            ("1.23E+10", IdFault::Number),
+            ("1,23E+10", IdFault::Number),
+            ("9e-4", IdFault::Number),
+        ] {
+            assert_eq!(Id::parse(text).unwrap_err(), fault, "{text:?}");
+        }
+        assert_eq!(Id::parse(&"a".repeat(129)).unwrap_err(), IdFault::Long);
+    }
+
+    #[test]
+    fn a_hexadecimal_id_with_one_e_is_no_number() {
+        for id in [
+            "12345678901234567890123456789e12",
+            "1e12",
+            "12E+3",
+            "e",
+            "1.5",
+        ] {
+            assert_eq!(Id::parse(id).unwrap().as_str(), id);
+        }
+    }
+}

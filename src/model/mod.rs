@@ -1,0 +1,16 @@
+//! The nouns: what the rest of the house talks about. Pure data, no clock, no dice, no I/O.
+
+pub mod event;
+pub mod guard;
+pub mod id;
+pub mod outcome;
+pub mod rate;
+pub mod region;
+pub mod reply;
+pub mod row;
+pub mod simulation;
+pub mod span;
+pub mod tally;
+pub mod target;
+pub mod update;
+pub mod workflow;

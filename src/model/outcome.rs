@@ -1,0 +1,211 @@
+//! How a row ended, and how a run ended.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// How a row ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// The service confirmed the update.
+    Succeeded,
+    /// The live state was already as wanted; no PUT was sent.
+    Unchanged,
+    /// The service, or something before it, refused the update.
+    Failed,
+    /// A guard did not hold; no PUT was sent.
+    Conflict,
+    /// Sent, without a usable answer.
+    Unknown,
+    /// Taken out by the user.
+    Skipped,
+    /// The run ended first.
+    NotAttempted,
+}
+
+impl Status {
+    /// All of them, in the order in which they are told.
+    pub const ALL: [Self; 7] = [
+        Self::Succeeded,
+        Self::Unchanged,
+        Self::Failed,
+        Self::Conflict,
+        Self::Unknown,
+        Self::Skipped,
+        Self::NotAttempted,
+    ];
+
+    /// The status as the report writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Unchanged => "unchanged",
+            Self::Failed => "failed",
+            Self::Conflict => "conflict",
+            Self::Unknown => "unknown",
+            Self::Skipped => "skipped",
+            Self::NotAttempted => "not_attempted",
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What kind of error ended a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorClass {
+    /// The service refused what the row sends.
+    Validation,
+    /// The credential was refused.
+    Auth,
+    /// The credential may not do this.
+    Permission,
+    /// No such workflow, version or workspace.
+    NotFound,
+    /// Somebody else changed the workflow.
+    Conflict,
+    /// The service's limit was reached.
+    RateLimited,
+    /// The service failed.
+    Server,
+    /// No answer in time.
+    Timeout,
+    /// No connection, or an answer by something on the way.
+    Network,
+    /// The certificate was refused.
+    Tls,
+    /// An answer that is not the service's.
+    Protocol,
+    /// The run ended first.
+    Canceled,
+}
+
+impl ErrorClass {
+    /// The class as the report writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Validation => "validation",
+            Self::Auth => "auth",
+            Self::Permission => "permission",
+            Self::NotFound => "not_found",
+            Self::Conflict => "conflict",
+            Self::RateLimited => "rate_limited",
+            Self::Server => "server",
+            Self::Timeout => "timeout",
+            Self::Network => "network",
+            Self::Tls => "tls",
+            Self::Protocol => "protocol",
+            Self::Canceled => "canceled",
+        }
+    }
+}
+
+impl fmt::Display for ErrorClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// An error as the report tells it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What kind.
+    pub class: ErrorClass,
+    /// The service's or gateway's code, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// What happened.
+    pub message: String,
+}
+
+impl Failure {
+    /// A failure without a code of the service's.
+    pub fn new(class: ErrorClass, message: impl Into<String>) -> Self {
+        Self {
+            class,
+            code: None,
+            message: message.into(),
+        }
+    }
+}
+
+/// How one row ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// How.
+    pub status: Status,
+    /// Update requests sent.
+    pub attempts: u32,
+    /// From the first request's start to the end, in milliseconds; none without a request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+    /// Of the last answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http_status: Option<u16>,
+    /// Of the last answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// The workflow's name as the service last told it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub live_name: Option<String>,
+    /// The last error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// Whether the row was refused together with its workspace or credential: such rows do not
+    /// count as errors of the job.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub refused: bool,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ended {
+    /// Every row had its turn.
+    Completed,
+    /// More errors than `max_errors` allows.
+    MaxErrors,
+    /// No credential, no permission or no endpoint works.
+    Refused,
+    /// The deadline was reached.
+    Deadline,
+    /// Nothing was admitted for `patience`.
+    Patience,
+    /// The journal could not be written, or the run's own input not be read.
+    RecordFailed,
+    /// The terminal hung up.
+    Hangup,
+    /// Interrupted at the keyboard.
+    Interrupted,
+    /// Terminated from outside.
+    Terminated,
+}
+
+impl Ended {
+    /// The end as `summary.json` writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::MaxErrors => "max_errors",
+            Self::Refused => "refused",
+            Self::Deadline => "deadline",
+            Self::Patience => "patience",
+            Self::RecordFailed => "record_failed",
+            Self::Hangup => "hangup",
+            Self::Interrupted => "interrupted",
+            Self::Terminated => "terminated",
+        }
+    }
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

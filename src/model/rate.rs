@@ -1,0 +1,153 @@
+//! How many requests may leave in which time.
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// A count per second, minute or hour, such as `5/s` or `300/m`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Rate {
+    count: NonZeroU32,
+    per: Per,
+}
+
+/// The unit of a [`Rate`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Per {
+    /// `/s`
+    Second,
+    /// `/m`
+    Minute,
+    /// `/h`
+    Hour,
+}
+
+/// A text that is no rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RateFault {
+    /// `0/s`: nothing would ever leave.
+    #[error("the rate is zero, so nothing would ever leave")]
+    Zero,
+    /// Anything else.
+    #[error("not a rate")]
+    Shape,
+}
+
+/// How a rate is written, for hints.
+pub const HINT: &str = "write a whole number per second, minute or hour: 5/s, 300/m, 1000/h";
+
+impl Rate {
+    /// `count` requests per `per`.
+    pub const fn new(count: NonZeroU32, per: Per) -> Self {
+        Self { count, per }
+    }
+
+    /// The time between two requests.
+    pub fn interval(self) -> Duration {
+        self.per.length() / self.count.get()
+    }
+
+    /// Requests per second.
+    pub fn per_second(self) -> f64 {
+        f64::from(self.count.get()) / self.per.length().as_secs_f64()
+    }
+
+    /// The number before the slash.
+    pub fn count(self) -> u32 {
+        self.count.get()
+    }
+
+    /// The time after the slash.
+    pub fn window(self) -> Duration {
+        self.per.length()
+    }
+}
+
+impl Per {
+    fn length(self) -> Duration {
+        Duration::from_secs(match self {
+            Self::Second => 1,
+            Self::Minute => 60,
+            Self::Hour => 3_600,
+        })
+    }
+}
+
+impl FromStr for Rate {
+    type Err = RateFault;
+    fn from_str(text: &str) -> Result<Self, RateFault> {
+        let (count, per) = text.split_once('/').ok_or(RateFault::Shape)?;
+        let per = match per.trim() {
+            "s" | "sec" | "second" => Per::Second,
+            "m" | "min" | "minute" => Per::Minute,
+            "h" | "hour" => Per::Hour,
+            _ => return Err(RateFault::Shape),
+        };
+        let count: u32 = count.trim().parse().map_err(|_| RateFault::Shape)?;
+        let count = NonZeroU32::new(count).ok_or(RateFault::Zero)?;
+        // Beyond this the interval is shorter than the clock of the limiter can hold apart.
+        if count.get() > 1_000_000 {
+            return Err(RateFault::Shape);
+        }
+        Ok(Self { count, per })
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unit = match self.per {
+            Per::Second => "s",
+            Per::Minute => "m",
+            Per::Hour => "h",
+        };
+        write!(f, "{}/{unit}", self.count)
+    }
+}
+
+impl TryFrom<String> for Rate {
+    type Error = RateFault;
+    fn try_from(text: String) -> Result<Self, RateFault> {
+        text.parse()
+    }
+}
+
+impl From<Rate> for String {
+    fn from(rate: Rate) -> Self {
+        rate.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_a_whole_number_per_unit() {
+        for (text, micros) in [
+            ("5/s", 200_000),
+            ("300/m", 200_000),
+            ("1 / h", 3_600_000_000),
+        ] {
+            let rate: Rate = text.parse().unwrap();
+            assert_eq!(rate.interval(), Duration::from_micros(micros), "{text}");
+        }
+        assert_eq!("5/s".parse::<Rate>().unwrap().to_string(), "5/s");
+        assert_eq!("0/s".parse::<Rate>(), Err(RateFault::Zero));
+        for text in [
+            "",
+            "5",
+            "5/",
+            "/s",
+            "-1/s",
+            "1.5/s",
+            "5/parsec",
+            "2000000/s",
+        ] {
+            assert_eq!(text.parse::<Rate>(), Err(RateFault::Shape), "{text}");
+        }
+    }
+}

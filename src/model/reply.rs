@@ -1,0 +1,107 @@
+//! What came back for one request: facts, not yet judged.
+
+use std::time::Duration;
+
+use super::workflow::Workflow;
+
+/// What came back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// An HTTP answer, whatever it says.
+    Answer(Answer),
+    /// No HTTP answer.
+    Silence(Silence),
+}
+
+/// An HTTP answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The status code.
+    pub http_status: u16,
+    /// The service's id of the request, from the `X-Request-Id` header or the body.
+    pub request_id: Option<String>,
+    /// How long the answer asks to wait (`Retry-After`), counted from its arrival.
+    pub retry_after: Option<Duration>,
+    /// The host of a redirect's `Location`.
+    pub redirect_to: Option<String>,
+    /// The body.
+    pub content: Content,
+}
+
+/// The body of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// A JSON object.
+    Envelope(Envelope),
+    /// Anything else.
+    Unreadable {
+        /// In which way.
+        how: Unreadable,
+        /// Its beginning, for the record; no control characters.
+        excerpt: String,
+    },
+}
+
+/// The members that the service's JSON bodies share. All are optional.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Envelope {
+    /// `success`; the service documents true and false.
+    pub success: Option<bool>,
+    /// `code`, `error_code` or `errorCode`.
+    pub code: Option<String>,
+    /// `message`, `error_msg` or `errorMsg`.
+    pub message: Option<String>,
+    /// `data`, where it is a workflow.
+    pub workflow: Option<Workflow>,
+}
+
+/// How a body is not what the service sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unreadable {
+    /// A web page.
+    Html,
+    /// Neither JSON nor a web page.
+    NotJson,
+    /// The connection ended inside the body.
+    Truncated,
+    /// More than the cap.
+    TooLarge,
+    /// Nothing at all.
+    Empty,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Silence {
+    /// What went wrong.
+    pub cause: Cause,
+    /// The errors, outermost first, without secrets and without the URL.
+    pub detail: String,
+}
+
+/// What went wrong before an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The host name could not be resolved.
+    Dns,
+    /// No connection.
+    Connect,
+    /// The certificate was refused: the same for every request.
+    Certificate,
+    /// The connection ended before the answer; the request may have arrived.
+    Lost,
+    /// No answer in time; the request may have arrived.
+    TimedOut,
+    /// The request could not be built: nothing left this machine.
+    Unsendable,
+}
+
+impl Cause {
+    /// Whether the service may have carried out the request.
+    pub fn may_have_arrived(self) -> bool {
+        match self {
+            Self::Lost | Self::TimedOut => true,
+            Self::Dns | Self::Connect | Self::Certificate | Self::Unsendable => false,
+        }
+    }
+}

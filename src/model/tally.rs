@@ -1,0 +1,119 @@
+//! The counts of a run, as a fold of its events.
+
+use std::collections::HashSet;
+
+use serde::Serialize;
+
+use super::event::{Event, Meaning, Method};
+use super::outcome::{Outcome, Status};
+
+/// The counts of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    /// All rows of the input.
+    pub rows: u64,
+    /// Confirmed by the service.
+    pub succeeded: u64,
+    /// Already as wanted.
+    pub unchanged: u64,
+    /// Refused.
+    pub failed: u64,
+    /// Changed by somebody else.
+    pub conflict: u64,
+    /// Sent, without a usable answer.
+    pub unknown: u64,
+    /// Taken out by the user.
+    pub skipped: u64,
+    /// Update requests sent.
+    pub attempts: u64,
+    /// Requests that the service throttled.
+    pub throttled: u64,
+    /// Rows that wait to go again.
+    #[serde(skip)]
+    pub retrying: u64,
+    /// `failed` and `unknown` rows that were not refused together with their workspace or
+    /// credential: what `max_errors` counts.
+    #[serde(skip)]
+    pub errors: u64,
+    /// Requests in flight.
+    #[serde(skip)]
+    pub in_flight: u64,
+    #[serde(skip)]
+    waiting: HashSet<u64>,
+}
+
+impl Tally {
+    /// Takes one event into account.
+    pub fn see(&mut self, event: &Event) {
+        match event {
+            Event::RunStarted(start) => {
+                self.rows = start.rows;
+                self.skipped = start.skipped;
+            }
+            Event::Attempt { row, method, .. } => {
+                self.in_flight += 1;
+                self.attempts += u64::from(*method == Method::Put);
+                self.waiting.remove(row);
+            }
+            Event::Answer { row, meaning, .. } => {
+                self.in_flight = self.in_flight.saturating_sub(1);
+                self.throttled += u64::from(*meaning == Meaning::Throttled);
+                match meaning {
+                    Meaning::Again | Meaning::Throttled => {
+                        self.waiting.insert(*row);
+                    }
+                    Meaning::Done | Meaning::Final => {}
+                }
+            }
+            Event::RowEnded { row, outcome } => {
+                self.waiting.remove(row);
+                self.end(outcome);
+            }
+            Event::LegStarted { .. }
+            | Event::LanePaused { .. }
+            | Event::LaneResumed { .. }
+            | Event::LaneClosed { .. }
+            | Event::WorkspaceClosed { .. }
+            | Event::Stop { .. }
+            | Event::SessionEnded { .. } => {}
+        }
+        self.retrying = self.waiting.len() as u64;
+    }
+
+    fn end(&mut self, outcome: &Outcome) {
+        match outcome.status {
+            Status::Succeeded => self.succeeded += 1,
+            Status::Unchanged => self.unchanged += 1,
+            Status::Failed => self.failed += 1,
+            Status::Conflict => self.conflict += 1,
+            Status::Unknown => self.unknown += 1,
+            Status::Skipped => self.skipped += 1,
+            Status::NotAttempted => {}
+        }
+        let error = matches!(outcome.status, Status::Failed | Status::Unknown);
+        self.errors += u64::from(error && !outcome.refused);
+    }
+
+    /// Rows that ended with a result of their own; the rest was skipped or is still to do.
+    pub fn ended(&self) -> u64 {
+        self.succeeded + self.unchanged + self.failed + self.conflict + self.unknown
+    }
+
+    /// Rows without a result: at the end of a run, those that were not attempted.
+    pub fn left(&self) -> u64 {
+        self.rows.saturating_sub(self.ended() + self.skipped)
+    }
+
+    /// The count of one status.
+    pub fn of(&self, status: Status) -> u64 {
+        match status {
+            Status::Succeeded => self.succeeded,
+            Status::Unchanged => self.unchanged,
+            Status::Failed => self.failed,
+            Status::Conflict => self.conflict,
+            Status::Unknown => self.unknown,
+            Status::Skipped => self.skipped,
+            Status::NotAttempted => self.left(),
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! The fields to send.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::workflow::Workflow;
+
+/// A field that the update call can change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Field {
+    /// `name`
+    Name,
+    /// `description`
+    Description,
+    /// `enabled`
+    Enabled,
+    /// `version_id`
+    VersionId,
+    /// `labels`
+    Labels,
+}
+
+impl Field {
+    /// All of them, in the order of the vendor's page.
+    pub const ALL: [Self; 5] = [
+        Self::Name,
+        Self::Description,
+        Self::Enabled,
+        Self::VersionId,
+        Self::Labels,
+    ];
+
+    /// The field's name in requests, job files and headers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Name => "name",
+            Self::Description => "description",
+            Self::Enabled => "enabled",
+            Self::VersionId => "version_id",
+            Self::Labels => "labels",
+        }
+    }
+
+    /// The field called `name`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|field| field.as_str() == name)
+    }
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The entity type of a workflow: the values of the vendor's `labels` field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Label {
+    /// `IP`
+    #[serde(rename = "IP")]
+    Ip,
+    /// `ACCOUNT`
+    #[serde(rename = "ACCOUNT")]
+    Account,
+    /// `DOMAIN`
+    #[serde(rename = "DOMAIN")]
+    Domain,
+    /// The empty string: no entity type.
+    #[serde(rename = "")]
+    Cleared,
+}
+
+impl Label {
+    /// The label as the service writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ip => "IP",
+            Self::Account => "ACCOUNT",
+            Self::Domain => "DOMAIN",
+            Self::Cleared => "",
+        }
+    }
+
+    /// The label called `text`, without regard to case.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Ip, Self::Account, Self::Domain]
+            .into_iter()
+            .find(|label| label.as_str().eq_ignore_ascii_case(text))
+    }
+}
+
+/// What to set: a field that is `None` is left as it is and not sent.
+///
+/// Its JSON is the body of the update call, field for field (`ModifyAopWorkflowInfo`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Update {
+    /// The new name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The new description; the empty string clears it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Whether the workflow is to run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// The version to activate; the service wants it whenever `enabled` is true.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version_id: Option<String>,
+    /// The new entity type.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub labels: Option<Label>,
+}
+
+impl Update {
+    /// The wished value of `field`, written as an export writes it.
+    pub fn value(&self, field: Field) -> Option<&str> {
+        match field {
+            Field::Name => self.name.as_deref(),
+            Field::Description => self.description.as_deref(),
+            Field::Enabled => self.enabled.map(|on| if on { "true" } else { "false" }),
+            Field::VersionId => self.version_id.as_deref(),
+            Field::Labels => self.labels.map(Label::as_str),
+        }
+    }
+
+    /// The fields that would be sent.
+    pub fn fields(&self) -> impl Iterator<Item = Field> + '_ {
+        Field::ALL
+            .into_iter()
+            .filter(|field| self.value(*field).is_some())
+    }
+
+    /// Whether nothing would be sent.
+    pub fn is_empty(&self) -> bool {
+        self.fields().next().is_none()
+    }
+
+    /// This update, with `defaults` for the fields it leaves out.
+    #[must_use]
+    pub fn or(self, defaults: &Self) -> Self {
+        Self {
+            name: self.name.or_else(|| defaults.name.clone()),
+            description: self.description.or_else(|| defaults.description.clone()),
+            enabled: self.enabled.or(defaults.enabled),
+            version_id: self.version_id.or_else(|| defaults.version_id.clone()),
+            labels: self.labels.or(defaults.labels),
+        }
+    }
+
+    /// Whether `live` is already as wished.
+    pub fn holds_in(&self, live: &Workflow) -> bool {
+        self.fields()
+            .all(|field| self.value(field) == Some(live.value(field)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_body_holds_only_what_is_to_be_set() {
+        let update = Update {
+            name: Some("Triage".into()),
+            description: Some(String::new()),
+            labels: Some(Label::Ip),
+            ..Update::default()
+        };
+        assert_eq!(
+            serde_json::to_string(&update).unwrap(),
+            r#"{"name":"Triage","description":"","labels":"IP"}"#
+        );
+        assert_eq!(serde_json::to_string(&Update::default()).unwrap(), "{}");
+    }
+
+    #[test]
+    fn defaults_fill_what_a_row_leaves_out() {
+        let row = Update {
+            enabled: Some(false),
+            ..Update::default()
+        };
+        let defaults = Update {
+            enabled: Some(true),
+            labels: Some(Label::Domain),
+            ..Update::default()
+        };
+        let both = row.or(&defaults);
+        assert_eq!(
+            (both.enabled, both.labels),
+            (Some(false), Some(Label::Domain))
+        );
+    }
+}

@@ -1,0 +1,76 @@
+//! Workflows as the service holds them.
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::update::Field;
+
+/// The live state of a workflow, as far as an update can change it or a guard can ask for it.
+///
+/// The service leaves fields out or sends `null`; both read as empty here, as in the vendor's SDK,
+/// where no field of a response is mandatory.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Workflow {
+    /// The workflow's id.
+    #[serde(deserialize_with = "or_empty")]
+    pub id: String,
+    /// The name people see.
+    #[serde(deserialize_with = "or_empty")]
+    pub name: String,
+    /// Free text.
+    #[serde(deserialize_with = "or_empty")]
+    pub description: String,
+    /// Whether it runs.
+    #[serde(deserialize_with = "or_false")]
+    pub enabled: bool,
+    /// The id of the activated version; empty if there is none.
+    #[serde(deserialize_with = "or_empty")]
+    pub version_id: String,
+    /// The entity type.
+    #[serde(deserialize_with = "or_empty")]
+    pub labels: String,
+    /// When it was last changed, in the service's own notation.
+    #[serde(deserialize_with = "or_empty")]
+    pub update_time: String,
+}
+
+impl Workflow {
+    /// The live value of `field`, as an export writes it.
+    pub fn value(&self, field: Field) -> &str {
+        match field {
+            Field::Name => &self.name,
+            Field::Description => &self.description,
+            Field::Enabled if self.enabled => "true",
+            Field::Enabled => "false",
+            Field::VersionId => &self.version_id,
+            Field::Labels => &self.labels,
+        }
+    }
+}
+
+fn or_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+fn or_false<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_that_is_missing_or_null_reads_as_empty() {
+        let live: Workflow =
+            serde_json::from_str(r#"{"id":"w","name":null,"enabled":null,"owner_id":"x"}"#)
+                .unwrap();
+        assert_eq!(
+            live,
+            Workflow {
+                id: "w".into(),
+                ..Workflow::default()
+            }
+        );
+    }
+}

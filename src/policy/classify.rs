@@ -1,0 +1,508 @@
+//! What a reply means.
+//!
+//! Source of the rules: the vendor's SDK and error pages, as far as they are confirmed. Success is
+//! a 2xx with a JSON body whose `success` is not false; codes are compared by their digits,
+//! because the gateway writes both `APIG.` and `APIGW.`.
+
+use std::time::Duration;
+
+use crate::model::outcome::{ErrorClass, Failure};
+use crate::model::reply::{Answer, Cause, Content, Envelope, Reply, Silence, Unreadable};
+use crate::model::workflow::Workflow;
+
+/// What a reply means for its row and its lane.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// The request did what it should; the workflow as the service echoed it.
+    Done(Option<Workflow>),
+    /// The service wants less. No fault of the row.
+    Throttled {
+        /// How long the service asks to wait.
+        wait: Option<Duration>,
+        /// What it said.
+        message: String,
+    },
+    /// May succeed another time.
+    Passing {
+        /// What happened.
+        failure: Failure,
+        /// Whether the service itself is in trouble, or out of reach.
+        trouble: Trouble,
+        /// Attempts after which it is final, if fewer than the job's.
+        at_most: Option<u32>,
+    },
+    /// The credential is refused: nothing else on the lane can succeed.
+    CredentialRefused(Failure),
+    /// The credential may not do this in this workspace, or not for this workflow.
+    PermissionRefused {
+        /// What the service said.
+        failure: Failure,
+        /// The whole workspace is named as the reason.
+        workspace: bool,
+    },
+    /// The certificate is refused: nothing else on the lane can succeed.
+    CertificateRefused(Failure),
+    /// Refused, and always will be.
+    Final(Failure),
+}
+
+/// What a passing failure says about the service, and about the row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// No answer at all; `doubt` if the service may have carried the request out.
+    Silent {
+        /// The request may have arrived.
+        doubt: bool,
+    },
+    /// A 5xx; `doubt` if it came from a gateway that lost sight of the service.
+    Failing {
+        /// The request may have been carried out.
+        doubt: bool,
+    },
+    /// An answer that says nothing about an outage; `doubt` as above.
+    Other {
+        /// The request may have been carried out.
+        doubt: bool,
+    },
+}
+
+impl Trouble {
+    /// Whether the service may have carried the request out.
+    pub fn leaves_doubt(self) -> bool {
+        match self {
+            Self::Silent { doubt } | Self::Failing { doubt } | Self::Other { doubt } => doubt,
+        }
+    }
+}
+
+/// Service codes that are worth two attempts: "unknown error" of the service's own.
+const TWICE: [&str; 2] = ["20039999", "20040000"];
+/// The service is being upgraded.
+const UPGRADING: &str = "11181002";
+/// "Invalid workspace id", seen with a 403: closes the workspace, not the row.
+const WRONG_WORKSPACE: &str = "20010001";
+/// Not found, answered with a 400: workflow, version.
+const NOT_FOUND: [&str; 3] = ["20040611", "20040605", "20011003"];
+/// Gateway codes that pass by: backend unavailable or late, internal errors, IAM unavailable.
+const GATEWAY_PASSING: [&str; 8] = [
+    "0201", "0203", "0601", "0605", "0606", "0610", "0611", "0613",
+];
+
+/// What `reply` means.
+pub fn classify(reply: &Reply) -> Verdict {
+    match reply {
+        Reply::Silence(silence) => classify_silence(silence),
+        Reply::Answer(answer) => classify_answer(answer),
+    }
+}
+
+fn classify_silence(silence: &Silence) -> Verdict {
+    let (class, text) = match silence.cause {
+        Cause::Dns => (ErrorClass::Network, "the host name could not be resolved"),
+        Cause::Connect => (ErrorClass::Network, "no connection"),
+        Cause::Certificate => (ErrorClass::Tls, "the certificate was refused"),
+        Cause::Lost => (
+            ErrorClass::Network,
+            "the connection was lost before the answer",
+        ),
+        Cause::TimedOut => (ErrorClass::Timeout, "no answer in time"),
+        Cause::Unsendable => (ErrorClass::Protocol, "the request could not be built"),
+    };
+    let message = match silence.detail.as_str() {
+        "" => text.to_owned(),
+        detail => format!("{text}: {detail}"),
+    };
+    let failure = Failure::new(class, message);
+    match silence.cause {
+        Cause::Certificate => Verdict::CertificateRefused(failure),
+        Cause::Unsendable => Verdict::Final(failure),
+        Cause::Dns | Cause::Connect | Cause::Lost | Cause::TimedOut => Verdict::Passing {
+            failure,
+            trouble: Trouble::Silent {
+                doubt: silence.cause.may_have_arrived(),
+            },
+            at_most: None,
+        },
+    }
+}
+
+fn classify_answer(answer: &Answer) -> Verdict {
+    let status = answer.http_status;
+    let digits = code(answer).map(digits).unwrap_or_default();
+    match status {
+        429 => throttled(answer),
+        503 if answer.retry_after.is_some() => throttled(answer),
+        _ if digits == "0308" => throttled(answer),
+        200..=299 => classify_success(answer, digits),
+        300..=399 => Verdict::Final(failure(answer, ErrorClass::Protocol)),
+        _ if is_from_the_way(answer) && matches!(status, 401 | 403 | 407) => {
+            Verdict::Final(failure(answer, ErrorClass::Network))
+        }
+        _ if digits == WRONG_WORKSPACE => Verdict::PermissionRefused {
+            failure: failure(answer, ErrorClass::Permission),
+            workspace: true,
+        },
+        401 => Verdict::CredentialRefused(failure(answer, ErrorClass::Auth)),
+        403 => Verdict::PermissionRefused {
+            failure: failure(answer, ErrorClass::Permission),
+            workspace: false,
+        },
+        _ => classify_error(answer, digits),
+    }
+}
+
+/// A 2xx: a success only if the body says nothing else.
+fn classify_success(answer: &Answer, digits: &str) -> Verdict {
+    match &answer.content {
+        Content::Envelope(Envelope {
+            success: Some(false),
+            ..
+        }) => classify_error(answer, digits),
+        // A service code that names an error although the status is 2xx.
+        Content::Envelope(Envelope {
+            success: None,
+            code: Some(code),
+            ..
+        }) if code.starts_with("SecMaster.") => classify_error(answer, digits),
+        Content::Envelope(envelope) => Verdict::Done(envelope.workflow.clone()),
+        Content::Unreadable { how, .. } => Verdict::Passing {
+            failure: failure(
+                answer,
+                match how {
+                    Unreadable::Html => ErrorClass::Network,
+                    Unreadable::NotJson
+                    | Unreadable::Truncated
+                    | Unreadable::TooLarge
+                    | Unreadable::Empty => ErrorClass::Protocol,
+                },
+            ),
+            trouble: Trouble::Other { doubt: true },
+            at_most: None,
+        },
+    }
+}
+
+/// An answer that says no.
+fn classify_error(answer: &Answer, digits: &str) -> Verdict {
+    let passing = |class, trouble, at_most| Verdict::Passing {
+        failure: failure(answer, class),
+        trouble,
+        at_most,
+    };
+    if TWICE.contains(&digits) {
+        return passing(ErrorClass::Server, Trouble::Other { doubt: true }, Some(2));
+    }
+    if digits == UPGRADING {
+        return passing(ErrorClass::Server, Trouble::Other { doubt: false }, None);
+    }
+    if NOT_FOUND.contains(&digits) {
+        return Verdict::Final(failure(answer, ErrorClass::NotFound));
+    }
+    match answer.http_status {
+        408 | 425 => passing(ErrorClass::Timeout, Trouble::Other { doubt: true }, None),
+        502 | 504 => passing(ErrorClass::Server, Trouble::Failing { doubt: true }, None),
+        500 | 503 => passing(ErrorClass::Server, Trouble::Failing { doubt: false }, None),
+        500..=599 if GATEWAY_PASSING.contains(&digits) => {
+            passing(ErrorClass::Server, Trouble::Failing { doubt: true }, None)
+        }
+        404 | 410 => Verdict::Final(failure(answer, ErrorClass::NotFound)),
+        409 | 412 => Verdict::Final(failure(answer, ErrorClass::Conflict)),
+        500..=599 => Verdict::Final(failure(answer, ErrorClass::Server)),
+        200..=299 | 400..=499 => Verdict::Final(failure(answer, ErrorClass::Validation)),
+        _ => Verdict::Final(failure(answer, ErrorClass::Protocol)),
+    }
+}
+
+/// Whether something before the service answered: a proxy or a captive portal. The service and
+/// its gateway always name the request.
+fn is_from_the_way(answer: &Answer) -> bool {
+    answer.request_id.is_none() && matches!(answer.content, Content::Unreadable { .. })
+}
+
+fn throttled(answer: &Answer) -> Verdict {
+    let message = failure(answer, ErrorClass::RateLimited).message;
+    Verdict::Throttled {
+        wait: answer.retry_after.or_else(|| gateway_window(&message)),
+        message,
+    }
+}
+
+/// The window in the gateway's text `policy user over ratelimit,limit:XX,time:1 minute`.
+///
+/// The text names no end of the window: a whole one is the only wait that is long enough.
+fn gateway_window(message: &str) -> Option<Duration> {
+    let (_, rest) = message.split_once("time:")?;
+    let mut words = rest.split([' ', ',', ';', '"', '.']);
+    let count: u64 = words.next()?.parse().ok()?;
+    let unit = match words.next()?.trim_end_matches('s') {
+        "second" => 1,
+        "minute" => 60,
+        "hour" => 3_600,
+        "day" => 86_400,
+        _ => return None,
+    };
+    Some(Duration::from_secs(count.checked_mul(unit)?))
+}
+
+fn code(answer: &Answer) -> Option<&str> {
+    match &answer.content {
+        Content::Envelope(envelope) => envelope.code.as_deref(),
+        Content::Unreadable { .. } => None,
+    }
+}
+
+/// The digits of `SecMaster.20040611`, `APIG.0308`, `APIGW.0308`.
+fn digits(code: &str) -> &str {
+    code.rsplit('.').next().unwrap_or_default()
+}
+
+fn failure(answer: &Answer, class: ErrorClass) -> Failure {
+    let status = answer.http_status;
+    let message = match &answer.content {
+        Content::Envelope(Envelope {
+            message: Some(message),
+            ..
+        }) if !message.is_empty() => message.clone(),
+        Content::Envelope(_) => format!("HTTP {status} without a message"),
+        Content::Unreadable { how, excerpt } => {
+            let what = match how {
+                Unreadable::Html => "a web page",
+                Unreadable::NotJson => "no JSON",
+                Unreadable::Truncated => "a truncated body",
+                Unreadable::TooLarge => "a body larger than 1 MiB",
+                Unreadable::Empty => "an empty body",
+            };
+            let who = if is_from_the_way(answer) && matches!(how, Unreadable::Html) {
+                "something on the way (a proxy?) answered "
+            } else {
+                ""
+            };
+            match excerpt.as_str() {
+                "" => format!("{who}HTTP {status} with {what}"),
+                excerpt => format!("{who}HTTP {status} with {what}: {excerpt}"),
+            }
+        }
+    };
+    let message = match &answer.redirect_to {
+        Some(host) => format!("HTTP {status} redirects to {host}; redirects are not followed"),
+        None => message,
+    };
+    Failure {
+        class,
+        code: code(answer).map(str::to_owned),
+        message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn json(status: u16, success: Option<bool>, code: &str, message: &str) -> Answer {
+        Answer {
+            http_status: status,
+            request_id: Some("r".into()),
+            retry_after: None,
+            redirect_to: None,
+            content: Content::Envelope(Envelope {
+                success,
+                code: Some(code.into()).filter(|c: &String| !c.is_empty()),
+                message: Some(message.into()),
+                workflow: None,
+            }),
+        }
+    }
+
+    fn body(status: u16, how: Unreadable) -> Answer {
+        Answer {
+            request_id: None,
+            content: Content::Unreadable {
+                how,
+                excerpt: String::new(),
+            },
+            ..json(status, None, "", "")
+        }
+    }
+
+    /// One word for a verdict, to keep the table readable.
+    fn word(answer: Answer) -> String {
+        match classify(&Reply::Answer(answer)) {
+            Verdict::Done(_) => "done".into(),
+            Verdict::Throttled { wait, .. } => format!("throttled {wait:?}"),
+            Verdict::Passing {
+                failure,
+                trouble,
+                at_most,
+            } => {
+                format!("passing {} {trouble:?} {at_most:?}", failure.class)
+            }
+            Verdict::CredentialRefused(_) => "credential".into(),
+            Verdict::PermissionRefused {
+                workspace: true, ..
+            } => "workspace".into(),
+            Verdict::PermissionRefused {
+                workspace: false, ..
+            } => "permission".into(),
+            Verdict::CertificateRefused(_) => "certificate".into(),
+            Verdict::Final(failure) => format!("final {}", failure.class),
+        }
+    }
+
+    #[test]
+    fn an_answer_is_judged_by_status_success_and_code() {
+        let other = |doubt| format!("{:?}", Trouble::Other { doubt });
+        for (answer, expected) in [
+            (json(200, Some(true), "00000000", ""), "done".to_owned()),
+            (json(201, None, "SOAR.0000", ""), "done".into()),
+            (json(200, None, "", ""), "done".into()),
+            (
+                json(200, Some(false), "SecMaster.20040611", ""),
+                "final not_found".into(),
+            ),
+            (
+                json(200, Some(false), "00000000", ""),
+                "final validation".into(),
+            ),
+            (
+                json(200, None, "SecMaster.20041002", ""),
+                "final validation".into(),
+            ),
+            (
+                json(400, None, "SecMaster.20040611", ""),
+                "final not_found".into(),
+            ),
+            (
+                json(400, None, "SecMaster.20040605", ""),
+                "final not_found".into(),
+            ),
+            (
+                json(400, None, "SecMaster.20041002", ""),
+                "final validation".into(),
+            ),
+            (
+                json(400, None, "SecMaster.20040000", ""),
+                format!("passing server {} Some(2)", other(true)),
+            ),
+            (
+                json(400, None, "SecMaster.11181002", ""),
+                format!("passing server {} None", other(false)),
+            ),
+            (json(401, None, "APIG.0301", ""), "credential".into()),
+            (json(401, None, "APIGW.0307", ""), "credential".into()),
+            (json(403, None, "APIG.0302", ""), "permission".into()),
+            (
+                json(403, None, "SecMaster.20010001", ""),
+                "workspace".into(),
+            ),
+            (json(404, None, "APIG.0101", ""), "final not_found".into()),
+            (json(409, None, "", ""), "final conflict".into()),
+            (
+                json(500, None, "", ""),
+                "passing server Failing { doubt: false } None".into(),
+            ),
+            (
+                json(502, None, "APIG.0201", ""),
+                "passing server Failing { doubt: true } None".into(),
+            ),
+            (json(501, None, "", ""), "final server".into()),
+            (json(301, None, "", ""), "final protocol".into()),
+            (
+                body(200, Unreadable::Html),
+                format!("passing network {} None", other(true)),
+            ),
+            (
+                body(200, Unreadable::Truncated),
+                format!("passing protocol {} None", other(true)),
+            ),
+            (
+                body(204, Unreadable::Empty),
+                format!("passing protocol {} None", other(true)),
+            ),
+            (body(403, Unreadable::Html), "final network".into()),
+            (body(407, Unreadable::NotJson), "final network".into()),
+            (
+                body(503, Unreadable::Html),
+                "passing server Failing { doubt: false } None".into(),
+            ),
+            (
+                json(429, None, "APIG.0308", "no window"),
+                "throttled None".into(),
+            ),
+        ] {
+            assert_eq!(word(answer.clone()), expected, "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn a_throttle_tells_its_wait_by_header_or_by_the_gateways_text() {
+        let text = |unit: &str| {
+            format!(
+                "The throttling threshold has been reached: policy user over ratelimit,limit:20,time:{unit}"
+            )
+        };
+        for (unit, seconds) in [
+            ("1 minute", 60),
+            ("1 second", 1),
+            ("5 second", 5),
+            ("2 hours", 7_200),
+        ] {
+            assert_eq!(
+                word(json(429, None, "APIGW.0308", &text(unit))),
+                format!("throttled Some({:?})", Duration::from_secs(seconds))
+            );
+        }
+        let header = Answer {
+            retry_after: Some(Duration::from_secs(3)),
+            ..json(429, None, "APIG.0308", &text("1 minute"))
+        };
+        assert_eq!(word(header), "throttled Some(3s)");
+        let unavailable = Answer {
+            retry_after: Some(Duration::from_secs(2)),
+            ..json(503, None, "", "")
+        };
+        assert_eq!(word(unavailable), "throttled Some(2s)");
+    }
+
+    #[test]
+    fn silence_leaves_doubt_only_where_the_request_may_have_arrived() {
+        for (cause, doubt) in [
+            (Cause::Dns, false),
+            (Cause::Connect, false),
+            (Cause::Lost, true),
+            (Cause::TimedOut, true),
+        ] {
+            let verdict = classify(&Reply::Silence(Silence {
+                cause,
+                detail: "why".into(),
+            }));
+            let Verdict::Passing {
+                trouble, failure, ..
+            } = verdict
+            else {
+                panic!("{verdict:?}")
+            };
+            assert_eq!(trouble, Trouble::Silent { doubt });
+            assert!(failure.message.ends_with(": why"), "{}", failure.message);
+        }
+        let refused = classify(&Reply::Silence(Silence {
+            cause: Cause::Certificate,
+            detail: String::new(),
+        }));
+        assert!(matches!(refused, Verdict::CertificateRefused(_)));
+    }
+
+    #[test]
+    fn a_redirect_is_told_with_its_host() {
+        let answer = Answer {
+            redirect_to: Some("login.example".into()),
+            ..json(302, None, "", "")
+        };
+        let Verdict::Final(failure) = classify(&Reply::Answer(answer)) else {
+            panic!("a redirect is no success")
+        };
+        assert_eq!(
+            failure.message,
+            "HTTP 302 redirects to login.example; redirects are not followed"
+        );
+    }
+}

@@ -1,0 +1,8 @@
+//! Decisions about requests: what an answer means, when to try again, how fast, when to stop.
+//!
+//! Pure: `now` and the dice come in as arguments.
+
+pub mod budget;
+pub mod classify;
+pub mod pace;
+pub mod retry;
