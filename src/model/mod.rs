@@ -1,5 +1,6 @@
 //! The nouns: what the rest of the house talks about. Pure data, no clock, no dice, no I/O.
 
+pub mod endpoint;
 pub mod event;
 pub mod guard;
 pub mod id;

@@ -1,0 +1,3 @@
+//! Credentials.
+
+pub mod token;

@@ -1,0 +1,79 @@
+//! A fixed IAM token.
+
+use reqwest::header::{HeaderName, HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
+
+/// The header that carries a token.
+pub const HEADER: HeaderName = HeaderName::from_static("x-auth-token");
+
+/// An IAM token: redacted in `Debug`, wiped from memory when dropped.
+#[derive(Clone, Debug)]
+pub struct Token(SecretString);
+
+/// Why a text is no token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenFault {
+    /// Nothing but blanks.
+    #[error("the token is empty")]
+    Empty,
+    /// Characters that no header can carry.
+    #[error("the token holds blanks, line breaks or characters outside ASCII")]
+    Characters,
+}
+
+impl Token {
+    /// The token in `text`, without the blanks around it.
+    ///
+    /// # Errors
+    /// Nothing is left, or a header could not carry it.
+    pub fn parse(text: &str) -> Result<Self, TokenFault> {
+        let token = text.trim();
+        if token.is_empty() {
+            return Err(TokenFault::Empty);
+        }
+        if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(TokenFault::Characters);
+        }
+        Ok(Self(SecretString::from(token)))
+    }
+
+    /// The header's value, which HTTP libraries neither log nor index.
+    pub fn header(&self) -> HeaderValue {
+        // `parse` admits printable ASCII only, which every header value may hold.
+        let mut value = HeaderValue::from_str(self.0.expose_secret())
+            .unwrap_or_else(|_| HeaderValue::from_static(""));
+        value.set_sensitive(true);
+        value
+    }
+
+    /// `text` with this token blotted out, should the other side have echoed it.
+    pub fn blot_out(&self, text: String) -> String {
+        let secret = self.0.expose_secret();
+        if text.contains(secret) {
+            text.replace(secret, "[token]")
+        } else {
+            text
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_shows_itself_in_no_debug_output() {
+        let token = Token::parse(" canary-1234\n").unwrap();
+        let shown = format!("{token:?} {:?}", token.header());
+        assert!(!shown.contains("canary"), "{shown}");
+        assert_eq!(token.blot_out("got canary-1234!".into()), "got [token]!");
+    }
+
+    #[test]
+    fn a_text_that_no_header_can_carry_is_no_token() {
+        assert_eq!(Token::parse(" \n").unwrap_err(), TokenFault::Empty);
+        for text in ["two words", "line\nbreak", "t\u{f6}ken", "a\0b"] {
+            assert_eq!(Token::parse(text).unwrap_err(), TokenFault::Characters);
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Errors of the HTTP client, and texts of the other side, made fit for the record.
+
+use std::error::Error;
+
+use crate::model::reply::{Cause, Silence};
+
+/// The longest text of the other side that is kept.
+const LONGEST: usize = 500;
+
+/// `text` on one line: no control, escape or direction-changing characters, at most 500 characters.
+pub fn tidy(text: &str) -> String {
+    let mut tidy = String::new();
+    let mut blank = false;
+    let plain = text
+        .chars()
+        .filter(|c| c.is_whitespace() || !is_unprintable(*c));
+    for c in plain.take(LONGEST) {
+        if c.is_whitespace() {
+            blank = !tidy.is_empty();
+            continue;
+        }
+        if blank {
+            tidy.push(' ');
+            blank = false;
+        }
+        tidy.push(c);
+    }
+    tidy
+}
+
+/// Control characters, and those that change the direction in which a terminal writes.
+fn is_unprintable(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Why there was no answer.
+pub fn silence(error: reqwest::Error) -> Silence {
+    // The URL is in the row already, and may be long.
+    let error = error.without_url();
+    let chain = chain(&error);
+    let cause = if chain.contains("invalid peer certificate") {
+        Cause::Certificate
+    } else if error.is_builder() {
+        Cause::Unsendable
+    } else if error.is_dns() {
+        Cause::Dns
+    } else if error.is_connect() {
+        Cause::Connect
+    } else if error.is_timeout() {
+        Cause::TimedOut
+    } else {
+        Cause::Lost
+    };
+    Silence {
+        cause,
+        detail: tidy(&chain),
+    }
+}
+
+/// The error and its causes, outermost first, each said once.
+pub fn chain(error: &dyn Error) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let text = error.to_string();
+        if parts.last().is_none_or(|last| !last.contains(&text)) {
+            parts.push(text);
+        }
+        next = error.source();
+    }
+    parts.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_other_side_says_cannot_play_with_a_terminal() {
+        assert_eq!(tidy("a\x1b[31mb\r\n\tc\u{202e}d \u{7} e"), "a[31mb cd e");
+        assert_eq!(tidy(&"x".repeat(600)).len(), 500);
+    }
+}

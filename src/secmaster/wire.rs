@@ -1,0 +1,247 @@
+//! The JSON of the service: lenient in what it reads, because no member of any answer is mandatory
+//! and three shapes of errors are seen.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::model::reply::{Content, Envelope, Unreadable};
+
+use super::error::tidy;
+
+/// The members that any of the shapes may have.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Body<'a> {
+    success: Option<bool>,
+    #[serde(borrow)]
+    code: Text<'a>,
+    #[serde(borrow)]
+    message: Text<'a>,
+    #[serde(borrow, alias = "errorCode")]
+    error_code: Text<'a>,
+    #[serde(borrow, alias = "errorMsg")]
+    error_msg: Text<'a>,
+    #[serde(borrow)]
+    request_id: Text<'a>,
+    #[serde(borrow)]
+    error: Option<Nested<'a>>,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+}
+
+/// IAM nests its error one level down.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Nested<'a> {
+    #[serde(borrow)]
+    code: Text<'a>,
+    #[serde(borrow)]
+    message: Text<'a>,
+}
+
+/// Reads the body of an answer. The second value is the request id in it, if any.
+pub fn read(bytes: &[u8]) -> (Content, Option<String>) {
+    let Ok(body) = serde_json::from_slice::<Body<'_>>(bytes) else {
+        return (unreadable(bytes), None);
+    };
+    let nested = body.error.unwrap_or_default();
+    let text = |texts: [Text<'_>; 3]| texts.into_iter().find_map(Text::into_owned);
+    let envelope = Envelope {
+        success: body.success,
+        code: text([body.error_code, body.code, nested.code]),
+        message: text([body.error_msg, body.message, nested.message]).map(|text| tidy(&text)),
+        // `data` is a workflow in the calls made here; in others it may be anything.
+        workflow: body
+            .data
+            .and_then(|data| serde_json::from_str(data.get()).ok()),
+    };
+    (Content::Envelope(envelope), body.request_id.into_owned())
+}
+
+/// What a body is that is no JSON object.
+fn unreadable(bytes: &[u8]) -> Content {
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(4_096)]);
+    let start = text.trim_start().to_ascii_lowercase();
+    let how = if start.is_empty() {
+        Unreadable::Empty
+    } else if start.starts_with('<') {
+        Unreadable::Html
+    } else {
+        Unreadable::NotJson
+    };
+    let shown = match how {
+        Unreadable::Html => title(&text).unwrap_or_default(),
+        Unreadable::NotJson | Unreadable::Truncated | Unreadable::TooLarge | Unreadable::Empty => {
+            &text
+        }
+    };
+    Content::Unreadable {
+        how,
+        excerpt: tidy(shown).chars().take(120).collect(),
+    }
+}
+
+/// The title of a web page: what a person would have seen.
+fn title(page: &str) -> Option<&str> {
+    let lower = page.to_ascii_lowercase();
+    let start = lower.find("<title")?;
+    let start = start + lower[start..].find('>')? + 1;
+    let end = start + lower[start..].find("</")?;
+    page.get(start..end)
+}
+
+/// A text that may have been written as a number, or be missing, null or something else.
+#[derive(Debug, Default)]
+struct Text<'a>(Option<Cow<'a, str>>);
+
+impl Text<'_> {
+    fn into_owned(self) -> Option<String> {
+        self.0.map(Cow::into_owned).filter(|text| !text.is_empty())
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AnyText)
+    }
+}
+
+struct AnyText;
+
+impl<'de> Visitor<'de> for AnyText {
+    type Value = Text<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text or a number")
+    }
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Text(Some(Cow::Borrowed(text))))
+    }
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Text(Some(Cow::Owned(text.to_owned()))))
+    }
+    fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
+        Ok(Text(Some(Cow::Owned(number.to_string()))))
+    }
+    fn visit_i64<E>(self, number: i64) -> Result<Self::Value, E> {
+        Ok(Text(Some(Cow::Owned(number.to_string()))))
+    }
+    fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
+        Ok(Text(Some(Cow::Owned(number.to_string()))))
+    }
+    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(Text(None))
+    }
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(Text(None))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Text(None))
+    }
+    fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Text(None))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn envelope(json: &str) -> (Envelope, Option<String>) {
+        match read(json.as_bytes()) {
+            (Content::Envelope(envelope), id) => (envelope, id),
+            (content, _) => panic!("{content:?}"),
+        }
+    }
+
+    #[test]
+    fn the_vendors_example_answer_is_read() {
+        let (envelope, _) = envelope(include_str!("../../tests/data/update-answer.json"));
+        assert_eq!(envelope.success, Some(true));
+        assert_eq!(envelope.code.as_deref(), Some("00000000"));
+        let live = envelope.workflow.unwrap();
+        assert_eq!(live.name, "Test_aop");
+        assert_eq!(live.labels, "IP");
+        assert_eq!(live.update_time, "2025-07-18T14:47:16.939Z+0800");
+    }
+
+    #[test]
+    fn all_shapes_of_errors_are_read() {
+        for (json, code, message, id) in [
+            (
+                r#"{"code":"SecMaster.1","message":"m"}"#,
+                "SecMaster.1",
+                "m",
+                None,
+            ),
+            (
+                r#"{"error_code":"SecMaster.1","error_msg":"m"}"#,
+                "SecMaster.1",
+                "m",
+                None,
+            ),
+            (
+                r#"{"error_msg":"m","error_code":"APIG.0301","request_id":"r"}"#,
+                "APIG.0301",
+                "m",
+                Some("r"),
+            ),
+            (r#"{"errorCode":"E","errorMsg":"m"}"#, "E", "m", None),
+            (r#"{"code":0,"message":"m","data":[]}"#, "0", "m", None),
+            (
+                r#"{"error":{"code":401,"message":"m","title":"t"}}"#,
+                "401",
+                "m",
+                None,
+            ),
+            (
+                r#"{"code":null,"error_code":"E","message":"m","data":null}"#,
+                "E",
+                "m",
+                None,
+            ),
+        ] {
+            let (envelope, request_id) = envelope(json);
+            assert_eq!(envelope.code.as_deref(), Some(code), "{json}");
+            assert_eq!(envelope.message.as_deref(), Some(message), "{json}");
+            assert_eq!(request_id.as_deref(), id, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_no_json_object_is_told_by_kind() {
+        for (body, how, excerpt) in [
+            ("", Unreadable::Empty, ""),
+            (" \n", Unreadable::Empty, ""),
+            (
+                "<!DOCTYPE html><html><head><TITLE>Log in</TITLE></head></html>",
+                Unreadable::Html,
+                "Log in",
+            ),
+            ("<html></html>", Unreadable::Html, ""),
+            (
+                "upstream\x1b[31m error\n",
+                Unreadable::NotJson,
+                "upstream[31m error",
+            ),
+            ("[1]", Unreadable::NotJson, "[1]"),
+            (
+                r#"{"success":tru"#,
+                Unreadable::NotJson,
+                r#"{"success":tru"#,
+            ),
+        ] {
+            let expected = Content::Unreadable {
+                how,
+                excerpt: excerpt.into(),
+            };
+            assert_eq!(read(body.as_bytes()).0, expected, "{body:?}");
+        }
+    }
+}
