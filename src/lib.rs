@@ -3,6 +3,7 @@
 //! Read `ARCHITECTURE.md` for the map of the house.
 
 pub mod engine;
+pub mod job;
 pub mod model;
 pub mod policy;
 pub mod secmaster;

@@ -211,7 +211,9 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     if let Ok(seconds) = value.parse() {
         return Some(Duration::from_secs(seconds));
     }
-    let until = rfc2822::DateTimeParser::new().parse_zoned_datetime(value).ok()?;
+    let until = rfc2822::DateTimeParser::new()
+        .parse_zoned_datetime(value)
+        .ok()?;
     #[expect(
         clippy::disallowed_methods,
         reason = "the header names an instant of the wall clock"

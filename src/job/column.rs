@@ -1,0 +1,211 @@
+//! The columns of a CSV and the keys of an `[[update]]`: the same words.
+
+use crate::model::id::trim;
+use crate::model::update::Field;
+
+/// A column that a row is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Column {
+    /// `workflow_id`
+    WorkflowId,
+    /// `profile`
+    Profile,
+    /// `region`
+    Region,
+    /// `project_id`
+    ProjectId,
+    /// `workspace_id`
+    WorkspaceId,
+    /// What to set.
+    Wish(Field),
+    /// `expect_...`: what to find.
+    Expect(Field),
+    /// `expect_update_time`
+    ExpectUpdateTime,
+}
+
+impl Column {
+    /// All of them, in the order of the documentation.
+    pub const ALL: [Self; 16] = [
+        Self::WorkflowId,
+        Self::Profile,
+        Self::Region,
+        Self::ProjectId,
+        Self::WorkspaceId,
+        Self::Wish(Field::Name),
+        Self::Wish(Field::Description),
+        Self::Wish(Field::Enabled),
+        Self::Wish(Field::VersionId),
+        Self::Wish(Field::Labels),
+        Self::Expect(Field::Name),
+        Self::Expect(Field::Description),
+        Self::Expect(Field::Enabled),
+        Self::Expect(Field::VersionId),
+        Self::Expect(Field::Labels),
+        Self::ExpectUpdateTime,
+    ];
+
+    /// The column's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::WorkflowId => "workflow_id",
+            Self::Profile => "profile",
+            Self::Region => "region",
+            Self::ProjectId => "project_id",
+            Self::WorkspaceId => "workspace_id",
+            Self::Wish(field) => field.as_str(),
+            Self::Expect(Field::Name) => "expect_name",
+            Self::Expect(Field::Description) => "expect_description",
+            Self::Expect(Field::Enabled) => "expect_enabled",
+            Self::Expect(Field::VersionId) => "expect_version_id",
+            Self::Expect(Field::Labels) => "expect_labels",
+            Self::ExpectUpdateTime => "expect_update_time",
+        }
+    }
+
+    /// The column called `name`, without regard to case, blanks, `-` and `_`.
+    pub fn from_header(name: &str) -> Option<Self> {
+        let name = normal(name);
+        if name == "label" {
+            return Some(Self::Wish(Field::Labels));
+        }
+        Self::ALL
+            .into_iter()
+            .find(|column| normal(column.as_str()) == name)
+    }
+}
+
+/// Columns that the report and an export write and that are ignored when read.
+const READ_ONLY: [&str; 33] = [
+    "row",
+    "line",
+    "live_name",
+    "status",
+    "changed_fields",
+    "attempts",
+    "http_status",
+    "error_class",
+    "error_code",
+    "error_message",
+    "request_id",
+    "started_at",
+    "finished_at",
+    "duration_ms",
+    "before",
+    "after",
+    "row_hash",
+    "stage",
+    "wave",
+    "workspace_name",
+    "version",
+    "aop_type",
+    "engine_type",
+    "dataclass_id",
+    "dataclass_name",
+    "owner_id",
+    "creator_id",
+    "creator_name",
+    "create_time",
+    "modifier_id",
+    "modifier_name",
+    "update_time",
+    "current_approval_version_id",
+];
+
+/// What a header stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// A column that rows are made of.
+    Column(Column),
+    /// A column that may stand there and says nothing.
+    Ignored,
+    /// No column, but close to one.
+    NearMiss(&'static str),
+    /// No column.
+    Unknown,
+}
+
+/// What the header `name` stands for, without regard to case, blanks, `-` and `_`.
+pub fn meaning(name: &str) -> Meaning {
+    if let Some(column) = Column::from_header(name) {
+        return Meaning::Column(column);
+    }
+    let plain = normal(name);
+    if READ_ONLY.iter().any(|known| normal(known) == plain) {
+        return Meaning::Ignored;
+    }
+    if trim(name).to_lowercase().starts_with("x_") {
+        return Meaning::Ignored;
+    }
+    let known = Column::ALL.into_iter().map(Column::as_str);
+    match suggestion(&plain, known) {
+        Some(column) => Meaning::NearMiss(column),
+        None => Meaning::Unknown,
+    }
+}
+
+/// The word of `known` that `word` was probably meant to be.
+pub fn suggestion(
+    word: &str,
+    known: impl IntoIterator<Item = &'static str>,
+) -> Option<&'static str> {
+    let word = normal(word);
+    known
+        .into_iter()
+        .map(|known| (strsim::jaro_winkler(&word, &normal(known)), known))
+        .filter(|(likeness, _)| *likeness > 0.85)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, known)| known)
+}
+
+/// Lower case, without blanks, `-`, `_` and what copying leaves around.
+fn normal(name: &str) -> String {
+    trim(name)
+        .chars()
+        .filter(|c| !c.is_whitespace() && !matches!(c, '-' | '_'))
+        .flat_map(char::to_lowercase)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_match_however_they_are_spelt() {
+        for name in [
+            "workflow_id",
+            "Workflow ID",
+            "WORKFLOW-ID",
+            "\u{feff}workflowId ",
+            "Workflow_Id",
+        ] {
+            assert_eq!(meaning(name), Meaning::Column(Column::WorkflowId), "{name}");
+        }
+        assert_eq!(
+            meaning("Label"),
+            Meaning::Column(Column::Wish(Field::Labels))
+        );
+        assert_eq!(
+            meaning("Expect-Name"),
+            Meaning::Column(Column::Expect(Field::Name))
+        );
+    }
+
+    #[test]
+    fn what_the_report_writes_and_what_begins_with_x_is_ignored() {
+        for name in ["status", "Row Hash", "x_owner", "X_Anything", "update_time"] {
+            assert_eq!(meaning(name), Meaning::Ignored, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_near_miss_is_told_apart_from_a_stranger() {
+        assert_eq!(meaning("enabeld"), Meaning::NearMiss("enabled"));
+        assert_eq!(meaning("workflow"), Meaning::NearMiss("workflow_id"));
+        assert_eq!(meaning("descripton"), Meaning::NearMiss("description"));
+        for name in ["owner", "comment", "Abteilung", ""] {
+            assert_eq!(meaning(name), Meaning::Unknown, "{name}");
+        }
+    }
+}

@@ -1,0 +1,371 @@
+//! The job file as written.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use toml::de::DeTable;
+
+use crate::model::rate::{self, Rate};
+use crate::model::simulation::{Fault, FaultKind};
+
+use super::column::Column;
+use super::problem::{Place, Problems};
+use super::toml::{Located, Reader, Table};
+use super::wish::Draft;
+
+/// The largest job file. Beyond it, rows belong in a CSV, which is streamed.
+pub const LARGEST: u64 = 16 << 20;
+
+/// A job file as written: nothing is completed or compared yet.
+#[derive(Debug, Default)]
+pub struct File {
+    /// `[job] name`
+    pub name: Option<Located<String>>,
+    /// `[job] description`
+    pub description: Option<Located<String>>,
+    /// `[target]`
+    pub target: Target,
+    /// `[run]`, `[retry]`, `[stop]`
+    pub limits: Limits,
+    /// `[defaults]`
+    pub defaults: Option<Written>,
+    /// `[rows]`
+    pub rows: Option<RowsFile>,
+    /// `[[update]]`
+    pub updates: Vec<Written>,
+    /// `[simulator]`
+    pub simulator: Simulator,
+}
+
+/// `[target]` as written.
+#[derive(Debug, Default)]
+pub struct Target {
+    /// `region`
+    pub region: Option<Located<String>>,
+    /// `endpoint`
+    pub endpoint: Option<Located<String>>,
+    /// `simulator`
+    pub simulator: Option<Located<bool>>,
+    /// `project_id`
+    pub project_id: Option<Located<String>>,
+    /// `workspace_id`
+    pub workspace_id: Option<Located<String>>,
+}
+
+/// `[run]`, `[retry]` and `[stop]` as written.
+#[derive(Debug, Default)]
+pub struct Limits {
+    /// `[run] concurrency`
+    pub concurrency: Option<Located<u64>>,
+    /// `[run] rate`
+    pub rate: Option<Located<Rate>>,
+    /// `[run] burst`
+    pub burst: Option<Located<u64>>,
+    /// `[run] timeout`
+    pub timeout: Option<Located<Duration>>,
+    /// `[run] deadline`
+    pub deadline: Option<Located<Duration>>,
+    /// `[retry] max_attempts`
+    pub max_attempts: Option<Located<u64>>,
+    /// `[retry] initial_delay`
+    pub initial_delay: Option<Located<Duration>>,
+    /// `[retry] max_delay`
+    pub max_delay: Option<Located<Duration>>,
+    /// `[retry] patience`
+    pub patience: Option<Located<Duration>>,
+    /// `[stop] max_errors`
+    pub max_errors: Option<Located<String>>,
+    /// `[stop] min_rows`
+    pub min_rows: Option<Located<u64>>,
+}
+
+/// `[rows]` as written.
+#[derive(Debug)]
+pub struct RowsFile {
+    /// `file`
+    pub file: Option<Located<String>>,
+    /// `encoding`
+    pub encoding: Option<Located<String>>,
+    /// `other_columns`
+    pub other_columns: Option<Located<String>>,
+    /// `[rows.columns]`
+    pub columns: Vec<(String, Located<String>)>,
+    /// Where the table stands.
+    pub span: Range<usize>,
+}
+
+/// `[simulator]` as written.
+#[derive(Debug, Default)]
+pub struct Simulator {
+    /// `seed`
+    pub seed: Option<Located<u64>>,
+    /// `latency`, one duration or the shortest and the longest
+    pub latency: Vec<Located<String>>,
+    /// `rate_limit`, one or more
+    pub rate_limits: Vec<Located<String>>,
+    /// `retry_after`
+    pub retry_after: Option<Located<bool>>,
+    /// `[simulator.faults]`
+    pub faults: Vec<Fault>,
+    /// Where the table stands, if it does.
+    pub span: Option<Range<usize>>,
+}
+
+/// An `[[update]]`, or `[defaults]`: cells by column.
+#[derive(Debug)]
+pub struct Written {
+    cells: Vec<(Column, Located<String>)>,
+    span: Range<usize>,
+    line: u64,
+}
+
+const TOP: [&str; 11] = [
+    "schema",
+    "job",
+    "target",
+    "auth",
+    "run",
+    "retry",
+    "stop",
+    "defaults",
+    "rows",
+    "update",
+    "simulator",
+];
+
+impl File {
+    /// Reads a job file. Whatever is wrong is a problem; the rest is read all the same.
+    pub fn read(text: &str, env: &dyn Fn(&str) -> Option<String>, problems: &mut Problems) -> Self {
+        let (root, errors) = DeTable::parse_recoverable(text);
+        let mut reader = Reader { problems, env };
+        for error in errors {
+            let span = error.span().unwrap_or(0..0);
+            reader.wrong(span, format!("no TOML: {}", error.message()), "");
+        }
+        let root = Table::root(root.get_ref());
+        reader.only(root, &TOP);
+        if let Some(schema) = reader.number(root, "schema", 1)
+            && schema.value != 1
+        {
+            let what = format!("schema {} is not known", schema.value);
+            reader.wrong(schema.span, what, "this version reads schema = 1");
+        }
+        reader.read_auth(root);
+        let (name, description) = reader.read_job(root);
+        Self {
+            name,
+            description,
+            target: reader.read_target(root),
+            limits: reader.read_limits(root),
+            defaults: reader.read_defaults(root, text),
+            rows: reader.read_rows(root),
+            updates: reader.read_updates(root, text),
+            simulator: reader.read_simulator(root),
+        }
+    }
+}
+
+impl Reader<'_> {
+    fn read_job(&mut self, root: Table<'_>) -> (Option<Located<String>>, Option<Located<String>>) {
+        let Some(job) = self.table(root, "job") else {
+            return (None, None);
+        };
+        self.only(job, &["name", "description"]);
+        (self.string(job, "name"), self.string(job, "description"))
+    }
+
+    fn read_auth(&mut self, root: Table<'_>) {
+        let Some(auth) = self.table(root, "auth") else {
+            return;
+        };
+        self.only(auth, &["method"]);
+        let Some(method) = self.string(auth, "method") else {
+            return;
+        };
+        if !matches!(method.value.as_str(), "auto" | "token") {
+            let what = format!("no such method: {:?}", method.value);
+            self.wrong(method.span, what, "this version knows auto and token");
+        }
+    }
+
+    fn read_target(&mut self, root: Table<'_>) -> Target {
+        let Some(target) = self.table(root, "target") else {
+            return Target::default();
+        };
+        self.only(
+            target,
+            &[
+                "region",
+                "endpoint",
+                "simulator",
+                "project_id",
+                "workspace_id",
+            ],
+        );
+        Target {
+            region: self.string(target, "region"),
+            endpoint: self.string(target, "endpoint"),
+            simulator: self.boolean(target, "simulator"),
+            project_id: self.string(target, "project_id"),
+            workspace_id: self.string(target, "workspace_id"),
+        }
+    }
+
+    fn read_limits(&mut self, root: Table<'_>) -> Limits {
+        let mut limits = Limits::default();
+        if let Some(run) = self.table(root, "run") {
+            self.only(
+                run,
+                &["concurrency", "rate", "burst", "timeout", "deadline"],
+            );
+            limits.concurrency = self.number(run, "concurrency", 1);
+            limits.rate = self.parsed(run, "rate", rate::HINT);
+            limits.burst = self.number(run, "burst", 1);
+            limits.timeout = self.duration(run, "timeout");
+            limits.deadline = self.duration(run, "deadline");
+        }
+        if let Some(retry) = self.table(root, "retry") {
+            self.only(
+                retry,
+                &["max_attempts", "initial_delay", "max_delay", "patience"],
+            );
+            limits.max_attempts = self.number(retry, "max_attempts", 1);
+            limits.initial_delay = self.duration(retry, "initial_delay");
+            limits.max_delay = self.duration(retry, "max_delay");
+            limits.patience = self.duration(retry, "patience");
+        }
+        if let Some(stop) = self.table(root, "stop") {
+            self.only(stop, &["max_errors", "min_rows"]);
+            limits.max_errors = self.text_or_number(stop, "max_errors");
+            limits.min_rows = self.number(stop, "min_rows", 0);
+        }
+        limits
+    }
+
+    fn read_defaults(&mut self, root: Table<'_>, text: &str) -> Option<Written> {
+        let defaults = self.table(root, "defaults")?;
+        let span = root
+            .keys()
+            .find(|(key, _)| *key == "defaults")
+            .map_or(0..0, |(_, span)| span);
+        let known = Column::ALL
+            .into_iter()
+            .filter(|column| matches!(column, Column::Wish(_)));
+        Some(self.written(defaults, &known.collect::<Vec<_>>(), span, text))
+    }
+
+    fn read_updates(&mut self, root: Table<'_>, text: &str) -> Vec<Written> {
+        let tables = self.tables(root, "update");
+        tables
+            .into_iter()
+            .map(|(table, span)| self.written(table, &Column::ALL, span, text))
+            .collect()
+    }
+
+    fn written(
+        &mut self,
+        table: Table<'_>,
+        known: &[Column],
+        span: Range<usize>,
+        text: &str,
+    ) -> Written {
+        let names: Vec<_> = known.iter().map(|column| column.as_str()).collect();
+        self.only(table, &names);
+        let cells = known
+            .iter()
+            .filter_map(|column| Some((*column, self.cell(table, column.as_str())?)))
+            .collect();
+        let before = text.get(..span.start).unwrap_or_default();
+        let line = 1 + before.bytes().filter(|byte| *byte == b'\n').count() as u64;
+        Written { cells, span, line }
+    }
+
+    fn read_rows(&mut self, root: Table<'_>) -> Option<RowsFile> {
+        let rows = self.table(root, "rows")?;
+        self.only(rows, &["file", "encoding", "other_columns", "columns"]);
+        let span = root
+            .keys()
+            .find(|(key, _)| *key == "rows")
+            .map_or(0..0, |(_, span)| span);
+        let file = self.string(rows, "file");
+        if file.is_none() && !rows.keys().any(|(key, _)| key == "file") {
+            self.wrong(
+                span.clone(),
+                "[rows] names no file",
+                "add file = \"rows.csv\"",
+            );
+        }
+        let mut columns = Vec::new();
+        if let Some(table) = self.table(rows, "columns") {
+            let headers: Vec<_> = table.keys().map(|(key, _)| key.to_owned()).collect();
+            for header in headers {
+                if let Some(column) = self.string(table, &header) {
+                    columns.push((header, column));
+                }
+            }
+        }
+        Some(RowsFile {
+            file,
+            encoding: self.string(rows, "encoding"),
+            other_columns: self.string(rows, "other_columns"),
+            columns,
+            span,
+        })
+    }
+
+    fn read_simulator(&mut self, root: Table<'_>) -> Simulator {
+        let Some(table) = self.table(root, "simulator") else {
+            return Simulator::default();
+        };
+        self.only(
+            table,
+            &["seed", "latency", "rate_limit", "retry_after", "faults"],
+        );
+        let mut faults = Vec::new();
+        if let Some(shares) = self.table(table, "faults") {
+            let names: Vec<_> = FaultKind::ALL.into_iter().map(FaultKind::as_str).collect();
+            self.only(shares, &names);
+            for kind in FaultKind::ALL {
+                if let Some(share) = self.share(shares, kind.as_str()) {
+                    faults.push(Fault {
+                        kind,
+                        share: share.value,
+                    });
+                }
+            }
+        }
+        Simulator {
+            seed: self.number(table, "seed", 0),
+            latency: self.strings(table, "latency"),
+            rate_limits: self.strings(table, "rate_limit"),
+            retry_after: self.boolean(table, "retry_after"),
+            faults,
+            span: root
+                .keys()
+                .find(|(key, _)| *key == "simulator")
+                .map(|(_, span)| span),
+        }
+    }
+}
+
+impl Draft for Written {
+    fn cell(&self, column: Column) -> Option<&str> {
+        let (_, cell) = self.cells.iter().find(|(known, _)| *known == column)?;
+        Some(&cell.value)
+    }
+
+    fn place(&self, column: Column) -> Place {
+        match self.cells.iter().find(|(known, _)| *known == column) {
+            Some((_, cell)) => cell.place(),
+            None => self.whole(),
+        }
+    }
+
+    fn whole(&self) -> Place {
+        Place::Job(self.span.clone())
+    }
+
+    fn line(&self) -> u64 {
+        self.line
+    }
+}

@@ -1,0 +1,40 @@
+//! What the command line says about a job, not yet judged.
+
+/// The flags of a command that runs or checks a job, as typed.
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    /// `--endpoint`
+    pub endpoint: Option<String>,
+    /// `--region`
+    pub region: Option<String>,
+    /// `--project-id`
+    pub project_id: Option<String>,
+    /// `--workspace-id`
+    pub workspace_id: Option<String>,
+    /// `--simulate`
+    pub simulate: bool,
+    /// `--concurrency`
+    pub concurrency: Option<String>,
+    /// `--rate`
+    pub rate: Option<String>,
+    /// `--burst`
+    pub burst: Option<String>,
+    /// `--timeout`
+    pub timeout: Option<String>,
+    /// `--max-attempts`
+    pub max_attempts: Option<String>,
+    /// `--max-errors`
+    pub max_errors: Option<String>,
+    /// `--deadline`
+    pub deadline: Option<String>,
+    /// `--limit`
+    pub limit: Option<String>,
+    /// `--only`, as often as given
+    pub only: Vec<String>,
+    /// `--set FIELD=VALUE`, as often as given
+    pub set: Vec<String>,
+    /// `--column NAME=COLUMN`, as often as given
+    pub column: Vec<String>,
+    /// `--encoding`
+    pub encoding: Option<String>,
+}

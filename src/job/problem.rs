@@ -1,0 +1,383 @@
+//! What is wrong with a job: every problem at once, in the style of a compiler.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::ops::Range;
+use std::sync::Arc;
+
+use annotate_snippets::renderer::DecorStyle;
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+
+/// Lines on which the same problem is told one by one; beyond, it is told once with its count.
+const TOLD_ONE_BY_ONE: u64 = 10;
+/// The most of a cell that is shown.
+const LONGEST_CELL: usize = 120;
+
+/// Something that is wrong, where, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Where.
+    pub place: Place,
+    /// What happened, without the value itself: the same words are the same problem.
+    pub what: String,
+    /// What to do.
+    pub hint: String,
+}
+
+/// Where a problem is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In the job file: bytes of its text.
+    Job(Range<usize>),
+    /// A cell of a CSV.
+    Cell {
+        /// The file.
+        file: Arc<str>,
+        /// From 1.
+        line: u64,
+        /// The header's name.
+        column: String,
+        /// As written.
+        cell: String,
+    },
+    /// A line of a CSV.
+    Line {
+        /// The file.
+        file: Arc<str>,
+        /// From 1.
+        line: u64,
+        /// The line, or as much of it as is known.
+        text: String,
+    },
+    /// A file as a whole.
+    File(Arc<str>),
+    /// An argument of the command line.
+    Flag(String),
+}
+
+impl Problem {
+    /// `what` is wrong at `place`; `hint` says what to do.
+    pub fn new(place: Place, what: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self {
+            place,
+            what: what.into(),
+            hint: hint.into(),
+        }
+    }
+}
+
+impl Place {
+    /// The file and column that make two problems with the same words the same one.
+    fn kind(&self) -> (&str, &str) {
+        match self {
+            Self::Job(_) => ("", ""),
+            Self::Cell { file, column, .. } => (file, column),
+            Self::Line { file, .. } | Self::File(file) => (file, ""),
+            Self::Flag(flag) => ("", flag),
+        }
+    }
+
+    fn line(&self) -> Option<u64> {
+        match self {
+            Self::Cell { line, .. } | Self::Line { line, .. } => Some(*line),
+            Self::Job(_) | Self::File(_) | Self::Flag(_) => None,
+        }
+    }
+}
+
+/// All problems of a job, in the order in which they were found. Bounded: a problem on a million
+/// lines takes the room of ten.
+#[derive(Debug, Default)]
+pub struct Problems {
+    groups: Vec<Group_>,
+    index: HashMap<(String, String, String), usize>,
+}
+
+#[derive(Debug)]
+struct Group_ {
+    told: Vec<Problem>,
+    count: u64,
+}
+
+/// The job file that [`Place::Job`] speaks of.
+#[derive(Clone, Copy, Debug)]
+pub struct Source<'a> {
+    /// Its path, as given.
+    pub path: &'a str,
+    /// Its text.
+    pub text: &'a str,
+}
+
+impl Problems {
+    /// Notes a problem.
+    pub fn push(&mut self, problem: Problem) {
+        let (file, column) = problem.place.kind();
+        let key = (problem.what.clone(), file.to_owned(), column.to_owned());
+        // Places in the job file differ by their span: each is a problem of its own.
+        let own = matches!(problem.place, Place::Job(_));
+        let group = self.index.get(&key).copied().filter(|_| !own);
+        let group = group.unwrap_or_else(|| {
+            self.groups.push(Group_ {
+                told: Vec::new(),
+                count: 0,
+            });
+            self.index.insert(key, self.groups.len() - 1);
+            self.groups.len() - 1
+        });
+        let group = &mut self.groups[group];
+        group.count += 1;
+        if group.count <= TOLD_ONE_BY_ONE {
+            group.told.push(problem);
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> u64 {
+        self.groups.iter().map(|group| group.count).sum()
+    }
+
+    /// All of them as text for people. `color` for terminals.
+    pub fn render(&self, source: Option<Source<'_>>, color: bool) -> String {
+        let renderer = if color {
+            Renderer::styled()
+        } else {
+            Renderer::plain()
+        };
+        let renderer = renderer.decor_style(DecorStyle::Ascii).term_width(100);
+        let mut text = String::new();
+        for group in &self.groups {
+            let once = group.count > TOLD_ONE_BY_ONE;
+            let shown = if once { &group.told[..1] } else { &group.told };
+            for problem in shown {
+                let more = once.then(|| others(group));
+                let picture = renderer.render(&[picture(problem, source, more.as_deref())]);
+                let picture = name_column(&picture, &problem.place);
+                let _ = writeln!(text, "{picture}\n");
+            }
+        }
+        let count = self.count();
+        let plural = if count == 1 { "problem" } else { "problems" };
+        let _ = write!(text, "{count} {plural}; nothing was sent");
+        text
+    }
+}
+
+/// The picture of a cell with the name of its column where the renderer counts characters: in a
+/// CSV a column is its header's name.
+fn name_column(picture: &str, place: &Place) -> String {
+    match place {
+        Place::Cell {
+            file, line, column, ..
+        } => picture.replacen(
+            &format!("{file}:{line}:1"),
+            &format!("{file}:{line}:{column}"),
+            1,
+        ),
+        Place::Line { file, line, .. } => {
+            picture.replacen(&format!("{file}:{line}:1"), &format!("{file}:{line}"), 1)
+        }
+        Place::Job(_) | Place::File(_) | Place::Flag(_) => picture.to_owned(),
+    }
+}
+
+/// `and on 12345 more lines: 4, 5, 6, ...`
+fn others(group: &Group_) -> String {
+    let lines: Vec<_> = group.told[1..4.min(group.told.len())]
+        .iter()
+        .filter_map(|problem| problem.place.line())
+        .map(|line| line.to_string())
+        .collect();
+    format!(
+        "the same on {} more lines: {}, ...",
+        group.count - 1,
+        lines.join(", ")
+    )
+}
+
+fn picture<'a>(
+    problem: &'a Problem,
+    source: Option<Source<'a>>,
+    more: Option<&'a str>,
+) -> Group<'a> {
+    let group = Level::ERROR.primary_title(&*problem.what);
+    let group = match &problem.place {
+        Place::Job(span) => match source {
+            Some(source) => {
+                let text = without_secrets(source.text);
+                let end = span.end.min(text.len());
+                let span = span.start.min(end)..end;
+                group.element(
+                    Snippet::source(text)
+                        .path(source.path)
+                        .annotation(AnnotationKind::Primary.span(span)),
+                )
+            }
+            None => Group::with_title(group),
+        },
+        Place::Cell {
+            file,
+            line,
+            cell: text,
+            ..
+        }
+        | Place::Line { file, line, text } => {
+            let shown = shown(text);
+            let end = shown.len();
+            let cut = Snippet::source(shown)
+                .path(&**file)
+                .line_start(usize::try_from(*line).unwrap_or(usize::MAX))
+                .annotation(AnnotationKind::Primary.span(0..end));
+            group.element(cut)
+        }
+        Place::File(file) => group.element(Origin::path(&**file)),
+        Place::Flag(flag) => group.element(Origin::path(&**flag)),
+    };
+    let group = match more {
+        Some(more) => group.element(Level::NOTE.message(more)),
+        None => group,
+    };
+    match problem.hint.as_str() {
+        "" => group,
+        hint => group.element(Level::HELP.message(hint)),
+    }
+}
+
+/// A cell as it can be shown: on one line, not too long, without control characters.
+fn shown(cell: &str) -> String {
+    let mut shown: String = cell
+        .chars()
+        .take(LONGEST_CELL)
+        .map(|c| match c {
+            '\n' | '\r' => '\u{23ce}',
+            c if c.is_control() => '\u{fffd}',
+            c => c,
+        })
+        .collect();
+    if cell.chars().nth(LONGEST_CELL).is_some() {
+        shown.push_str("...");
+    }
+    if shown.is_empty() {
+        " ".to_owned()
+    } else {
+        shown
+    }
+}
+
+/// Keys whose values are secrets, in whatever table they stand.
+pub const SECRET_KEYS: [(&str, &str); 9] = [
+    ("token", "HW_AUTH_TOKEN, or --token-file"),
+    ("auth_token", "HW_AUTH_TOKEN, or --token-file"),
+    ("x_auth_token", "HW_AUTH_TOKEN, or --token-file"),
+    ("sk", "HUAWEICLOUD_SDK_SK"),
+    ("secret_key", "HUAWEICLOUD_SDK_SK"),
+    ("secret_access_key", "HUAWEICLOUD_SDK_SK"),
+    ("security_token", "HUAWEICLOUD_SDK_SECURITY_TOKEN"),
+    ("password", "HW_USER_PASSWORD"),
+    ("secret", "the environment"),
+];
+
+/// `text` with the values of secret keys blotted out, byte for byte.
+fn without_secrets(text: &str) -> String {
+    let blot = |line: &str| {
+        let Some((key, value)) = line.split_once('=') else {
+            return line.to_owned();
+        };
+        let name = key.trim().trim_matches(['"', '\'']).to_ascii_lowercase();
+        let name = name
+            .rsplit('.')
+            .next()
+            .unwrap_or_default()
+            .replace('-', "_");
+        if SECRET_KEYS.iter().any(|(secret, _)| *secret == name.trim()) {
+            let value: String = value
+                .bytes()
+                .map(|byte| if byte == b'\r' { '\r' } else { '*' })
+                .collect();
+            format!("{key}={value}")
+        } else {
+            line.to_owned()
+        }
+    };
+    text.split('\n').map(blot).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+
+    fn cell(line: u64, cell: &str) -> Problem {
+        let place = Place::Cell {
+            file: "triage.csv".into(),
+            line,
+            column: "enabled".into(),
+            cell: cell.into(),
+        };
+        Problem::new(place, "not a boolean", "write true or false")
+    }
+
+    #[test]
+    fn a_cell_is_shown_with_its_line_and_column() {
+        let mut problems = Problems::default();
+        problems.push(cell(14, "ye\ns"));
+        expect![[r#"
+            error: not a boolean
+              --> triage.csv:14:enabled
+               |
+            14 | ye⏎s
+               | ^^^^
+               |
+               = help: write true or false
+
+            1 problem; nothing was sent"#]].assert_eq(&problems.render(None, false));
+    }
+
+    #[test]
+    fn the_same_problem_on_many_lines_is_told_once() {
+        let mut problems = Problems::default();
+        for line in 2..=4_213 {
+            problems.push(cell(line, "maybe"));
+        }
+        expect![[r#"
+            error: not a boolean
+             --> triage.csv:2:enabled
+              |
+            2 | maybe
+              | ^^^^^
+              |
+              = note: the same on 4211 more lines: 3, 4, 5, ...
+              = help: write true or false
+
+            4212 problems; nothing was sent"#]].assert_eq(&problems.render(None, false));
+    }
+
+    #[test]
+    fn a_place_in_the_job_file_is_shown_without_secrets() {
+        let mut problems = Problems::default();
+        let text = "[auth]\ntoken = \"canary\"\n";
+        problems.push(Problem::new(
+            Place::Job(7..12),
+            "a secret in a job file",
+            "use the environment",
+        ));
+        let source = Source {
+            path: "job.toml",
+            text,
+        };
+        expect![[r#"
+            error: a secret in a job file
+             --> job.toml:2:1
+              |
+            2 | token =*********
+              | ^^^^^
+              |
+              = help: use the environment
+
+            1 problem; nothing was sent"#]].assert_eq(&problems.render(Some(source), false));
+    }
+}
