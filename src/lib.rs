@@ -7,3 +7,4 @@ pub mod job;
 pub mod model;
 pub mod policy;
 pub mod secmaster;
+pub mod sinks;

@@ -334,7 +334,8 @@ mod tests {
                |
                = help: write true or false
 
-            1 problem; nothing was sent"#]].assert_eq(&problems.render(None, false));
+            1 problem; nothing was sent"#]]
+        .assert_eq(&problems.render(None, false));
     }
 
     #[test]
@@ -353,7 +354,8 @@ mod tests {
               = note: the same on 4211 more lines: 3, 4, 5, ...
               = help: write true or false
 
-            4212 problems; nothing was sent"#]].assert_eq(&problems.render(None, false));
+            4212 problems; nothing was sent"#]]
+        .assert_eq(&problems.render(None, false));
     }
 
     #[test]
@@ -378,6 +380,7 @@ mod tests {
               |
               = help: use the environment
 
-            1 problem; nothing was sent"#]].assert_eq(&problems.render(Some(source), false));
+            1 problem; nothing was sent"#]]
+        .assert_eq(&problems.render(Some(source), false));
     }
 }

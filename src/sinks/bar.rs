@@ -1,0 +1,61 @@
+//! The progress bar on a terminal.
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::engine::ports::Watcher;
+use crate::model::event::{Event, Stamped};
+
+use super::progress::Progress;
+
+/// The progress bar: redrawn at most ten times a second.
+pub struct Bar {
+    progress: Progress,
+    bar: ProgressBar,
+    zone: TimeZone,
+}
+
+impl Bar {
+    /// A bar on standard error. `zone` is for the times in it.
+    pub fn new(zone: TimeZone) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(10));
+        // The template is a constant; a test renders it.
+        if let Ok(style) = ProgressStyle::with_template("{bar:24.green/dim} {wide_msg}") {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        Self {
+            progress: Progress::default(),
+            bar,
+            zone,
+        }
+    }
+
+    /// A handle through which others write above the bar.
+    pub fn handle(&self) -> ProgressBar {
+        self.bar.clone()
+    }
+}
+
+impl Watcher for Bar {
+    fn see(&mut self, stamped: &Stamped) {
+        self.progress.see(stamped);
+        if let Event::SessionEnded { .. } = stamped.event {
+            self.bar.finish_and_clear();
+        }
+    }
+
+    fn tick(&mut self, now: Timestamp) {
+        self.progress.tick(now);
+        let glance = self.progress.glance();
+        self.bar.set_length(glance.total);
+        self.bar.set_position(glance.done);
+        self.bar.set_message(glance.bar_text(&self.zone));
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}

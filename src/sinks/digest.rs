@@ -1,0 +1,135 @@
+//! What a run's events say all in all: slowest rows, commonest errors, how long and how fast.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::engine::ports::Watcher;
+use crate::model::event::{Event, Pause, RunStarted, Stamped};
+use crate::model::outcome::{Ended, ErrorClass, Outcome, Status};
+use crate::model::tally::Tally;
+
+/// Slowest rows that are kept.
+const SLOWEST: usize = 5;
+/// Different errors that are kept apart.
+const MOST_ERRORS: usize = 64;
+
+/// A run in figures.
+#[derive(Clone, Debug, Default)]
+pub struct Digest {
+    /// The counts.
+    pub tally: Tally,
+    /// How it began.
+    pub start: Option<RunStarted>,
+    /// When it began.
+    pub started_at: Option<Timestamp>,
+    /// When it ended, or the last event.
+    pub last_at: Option<Timestamp>,
+    /// When the first and the last request left.
+    pub sending: Option<(Timestamp, Timestamp)>,
+    /// Rows by duration, the slowest first.
+    pub slowest: Vec<(u64, Duration)>,
+    /// Why nothing new started any more.
+    pub stopped: Option<(Ended, String)>,
+    /// How it ended.
+    pub ended: Option<Ended>,
+    /// Pauses by throttling, and how long they were at least.
+    pub throttles: (u64, Duration),
+    /// Lanes and workspaces that were closed, and why.
+    pub closed: Vec<String>,
+    errors: HashMap<(ErrorClass, Option<String>), Kind>,
+}
+
+/// An error that rows ended with.
+#[derive(Clone, Debug)]
+pub struct Kind {
+    /// Rows.
+    pub count: u64,
+    /// The first row.
+    pub row: u64,
+    /// The first row's message.
+    pub message: String,
+}
+
+impl Digest {
+    /// The errors, commonest first.
+    pub fn errors(&self) -> Vec<(ErrorClass, Option<&str>, &Kind)> {
+        let mut errors: Vec<_> = self
+            .errors
+            .iter()
+            .map(|((class, code), kind)| (*class, code.as_deref(), kind))
+            .collect();
+        errors.sort_by_key(|(_, _, kind)| (u64::MAX - kind.count, kind.row));
+        errors
+    }
+
+    fn row_ended(&mut self, row: u64, outcome: &Outcome) {
+        if let Some(ms) = outcome.duration_ms {
+            let duration = Duration::from_millis(ms);
+            let place = self.slowest.partition_point(|(_, slow)| *slow >= duration);
+            if place < SLOWEST {
+                self.slowest.insert(place, (row, duration));
+                self.slowest.truncate(SLOWEST);
+            }
+        }
+        let counts = match outcome.status {
+            Status::Failed | Status::Unknown | Status::Conflict => true,
+            Status::Succeeded | Status::Unchanged | Status::Skipped | Status::NotAttempted => false,
+        };
+        let Some(failure) = outcome.failure.as_ref().filter(|_| counts) else {
+            return;
+        };
+        let key = (failure.class, failure.code.clone());
+        if self.errors.len() >= MOST_ERRORS && !self.errors.contains_key(&key) {
+            return;
+        }
+        let kind = self.errors.entry(key).or_insert_with(|| Kind {
+            count: 0,
+            row,
+            message: failure.message.clone(),
+        });
+        kind.count += 1;
+    }
+}
+
+impl Watcher for Digest {
+    fn see(&mut self, stamped: &Stamped) {
+        self.tally.see(&stamped.event);
+        self.last_at = Some(stamped.at);
+        match &stamped.event {
+            Event::RunStarted(start) => {
+                self.start = Some(start.clone());
+                self.started_at = Some(stamped.at);
+            }
+            Event::Attempt { .. } => {
+                let first = self.sending.map_or(stamped.at, |(first, _)| first);
+                self.sending = Some((first, stamped.at));
+            }
+            Event::RowEnded { row, outcome } => self.row_ended(*row, outcome),
+            Event::LanePaused {
+                why: Pause::Throttled,
+                wait_ms,
+                ..
+            } => {
+                self.throttles.0 += 1;
+                self.throttles.1 += Duration::from_millis(*wait_ms);
+            }
+            Event::LaneClosed { message, .. } => self.closed.push(message.clone()),
+            Event::WorkspaceClosed { workspace, message } => {
+                self.closed
+                    .push(format!("workspace {workspace}: {message}"));
+            }
+            Event::Stop { ended, message } => self.stopped = Some((*ended, message.clone())),
+            Event::SessionEnded { ended } => self.ended = Some(*ended),
+            Event::LegStarted { .. }
+            | Event::Answer { .. }
+            | Event::LanePaused {
+                why: Pause::Outage, ..
+            }
+            | Event::LaneResumed { .. } => {}
+        }
+    }
+
+    fn tick(&mut self, _: Timestamp) {}
+}

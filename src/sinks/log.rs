@@ -1,0 +1,106 @@
+//! Events as log lines.
+
+use jiff::Timestamp;
+use tracing::{debug, info, warn};
+
+use crate::engine::ports::Watcher;
+use crate::model::event::{Event, Meaning, Pause, Stamped};
+use crate::model::outcome::Status;
+use crate::model::span;
+
+/// Tells events to `tracing`: what a person should know as warnings, each row's end as info, each
+/// request as debug.
+#[derive(Debug, Default)]
+pub struct Log;
+
+impl Watcher for Log {
+    fn see(&mut self, stamped: &Stamped) {
+        match &stamped.event {
+            Event::RunStarted(start) => {
+                info!(
+                    run_id = start.run_id,
+                    rows = start.rows,
+                    skipped = start.skipped,
+                    "run started"
+                );
+            }
+            Event::LegStarted { leg } => debug!(?leg, "leg started"),
+            Event::Attempt {
+                row,
+                method,
+                request,
+            } => debug!(row, ?method, request, "request leaves"),
+            Event::Answer {
+                row,
+                method,
+                request,
+                latency_ms,
+                http_status,
+                meaning,
+                failure,
+            } => {
+                let error = failure.as_ref().map(|failure| failure.message.as_str());
+                match meaning {
+                    Meaning::Done | Meaning::Final => {
+                        debug!(
+                            row,
+                            ?method,
+                            request,
+                            latency_ms,
+                            http_status,
+                            error,
+                            "answer"
+                        );
+                    }
+                    Meaning::Again | Meaning::Throttled => {
+                        info!(
+                            row,
+                            ?method,
+                            request,
+                            latency_ms,
+                            http_status,
+                            error,
+                            "row goes again"
+                        );
+                    }
+                }
+            }
+            Event::RowEnded { row, outcome } => {
+                let error = outcome
+                    .failure
+                    .as_ref()
+                    .map(|failure| failure.message.as_str());
+                let status = outcome.status.as_str();
+                match outcome.status {
+                    Status::Succeeded | Status::Unchanged | Status::Skipped => {
+                        debug!(row, status, "row ended");
+                    }
+                    Status::Failed | Status::Conflict | Status::Unknown | Status::NotAttempted => {
+                        info!(row, status, error, "row ended");
+                    }
+                }
+            }
+            Event::LanePaused {
+                why,
+                wait_ms,
+                message,
+                ..
+            } => {
+                let wait = span::show(std::time::Duration::from_millis(*wait_ms));
+                match why {
+                    Pause::Throttled => warn!("throttled, waiting {wait}: {message}"),
+                    Pause::Outage => warn!("no usable answer, probing in {wait}: {message}"),
+                }
+            }
+            Event::LaneResumed { .. } => info!("requests leave again"),
+            Event::LaneClosed { message, .. } => warn!("giving up the target: {message}"),
+            Event::WorkspaceClosed { workspace, message } => {
+                warn!("leaving out workspace {workspace}: {message}");
+            }
+            Event::Stop { ended, message } => warn!("stopping ({ended}): {message}"),
+            Event::SessionEnded { ended } => info!(%ended, "run ended"),
+        }
+    }
+
+    fn tick(&mut self, _: Timestamp) {}
+}

@@ -1,0 +1,221 @@
+//! How far a run is, and the texts that say so. Pure: the bar and the lines draw them.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use crate::model::event::{Event, Pause, Stamped};
+use crate::model::span;
+use crate::model::tally::Tally;
+
+/// Over how long the rate is taken.
+const WINDOW: SignedDuration = SignedDuration::from_secs(10);
+
+/// How far a run is.
+#[derive(Clone, Debug, Default)]
+pub struct Progress {
+    tally: Tally,
+    simulated: bool,
+    /// Instants at which rows ended, of the last ten seconds, and how many, second by second.
+    recent: VecDeque<(Timestamp, u64)>,
+    started: Option<Timestamp>,
+    now: Option<Timestamp>,
+    paused: Option<(Pause, Timestamp)>,
+    stopping: bool,
+}
+
+/// What can be said at a glance.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Glance {
+    /// Rows with a result.
+    pub done: u64,
+    /// Rows to do.
+    pub total: u64,
+    /// Confirmed, or already as wanted.
+    pub ok: u64,
+    /// Failed, in conflict or unknown.
+    pub failed: u64,
+    /// Waiting to go again.
+    pub retrying: u64,
+    /// Rows a second, now.
+    pub rate: f64,
+    /// Seconds until the rest is done, at this rate.
+    pub eta_s: Option<u64>,
+    /// When requests leave again.
+    pub throttled_until: Option<Timestamp>,
+    /// The service does not answer; probes only.
+    pub outage: bool,
+    /// No new request starts.
+    pub stopping: bool,
+}
+
+impl Progress {
+    /// Takes an event into account.
+    pub fn see(&mut self, stamped: &Stamped) {
+        self.tally.see(&stamped.event);
+        self.now = Some(stamped.at);
+        match &stamped.event {
+            Event::RunStarted(_) => self.started = Some(stamped.at),
+            Event::RowEnded { .. } => match self.recent.back_mut() {
+                Some((at, count)) if stamped.at.duration_since(*at) < TENTH => *count += 1,
+                Some(_) | None => self.recent.push_back((stamped.at, 1)),
+            },
+            Event::LanePaused { why, wait_ms, .. } => {
+                let wait = SignedDuration::from_millis(i64::try_from(*wait_ms).unwrap_or(i64::MAX));
+                let until = stamped.at.checked_add(wait).unwrap_or(Timestamp::MAX);
+                self.paused = Some((*why, until));
+            }
+            Event::LaneResumed { .. } => self.paused = None,
+            Event::Stop { .. } => self.stopping = true,
+            Event::LegStarted { .. }
+            | Event::Attempt { .. }
+            | Event::Answer { .. }
+            | Event::LaneClosed { .. }
+            | Event::WorkspaceClosed { .. }
+            | Event::SessionEnded { .. } => {}
+        }
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now: Timestamp) {
+        self.now = Some(now);
+        while self
+            .recent
+            .pop_front_if(|(at, _)| now.duration_since(*at) > WINDOW)
+            .is_some()
+        {}
+    }
+
+    /// What can be said now.
+    pub fn glance(&self) -> Glance {
+        let tally = &self.tally;
+        let total = tally.rows - tally.skipped;
+        let done = tally.ended();
+        let rate = self.rate();
+        let left = total.saturating_sub(done);
+        let eta = (rate > 0.0 && left > 0).then(|| (left as f64 / rate).ceil() as u64);
+        Glance {
+            done,
+            total,
+            ok: tally.succeeded + tally.unchanged,
+            failed: tally.failed + tally.conflict + tally.unknown,
+            retrying: tally.retrying,
+            rate: (rate * 10.0).round() / 10.0,
+            eta_s: eta,
+            throttled_until: match self.paused {
+                Some((Pause::Throttled, until)) => Some(until),
+                Some((Pause::Outage, _)) | None => None,
+            },
+            outage: matches!(self.paused, Some((Pause::Outage, _))),
+            stopping: self.stopping,
+        }
+    }
+
+    fn rate(&self) -> f64 {
+        let (Some(now), Some(started)) = (self.now, self.started) else {
+            return 0.0;
+        };
+        let span = now.duration_since(started).min(WINDOW).as_secs_f64();
+        let count: u64 = self.recent.iter().map(|(_, count)| count).sum();
+        if span > 0.0 { count as f64 / span } else { 0.0 }
+    }
+}
+
+/// Rows that end within this time are counted together.
+const TENTH: SignedDuration = SignedDuration::from_millis(100);
+
+impl Glance {
+    /// The text behind the bar: `120/300  24.9/s  ok 118  failed 2  retrying 3  eta 8s`.
+    pub fn bar_text(&self, zone: &TimeZone) -> String {
+        let mut text = format!(
+            "{}/{}  {:.1}/s  ok {}",
+            self.done, self.total, self.rate, self.ok
+        );
+        if self.failed > 0 {
+            text += &format!("  failed {}", self.failed);
+        }
+        if self.retrying > 0 {
+            text += &format!("  retrying {}", self.retrying);
+        }
+        text + &self.state_text(zone)
+    }
+
+    /// What holds the run up, or how long it will take.
+    fn state_text(&self, zone: &TimeZone) -> String {
+        if self.stopping {
+            return "  stopping".to_owned();
+        }
+        if self.outage {
+            return "  no answer, probing".to_owned();
+        }
+        match (self.throttled_until, self.eta_s) {
+            (Some(until), _) => {
+                let local = until.to_zoned_datetime(zone.clone());
+                format!("  throttled until {}", local.strftime("%H:%M:%S"))
+            }
+            (None, Some(eta)) => format!("  eta {}", span::show(Duration::from_secs(eta))),
+            (None, None) => String::new(),
+        }
+    }
+
+    /// One line for a log that nobody watches live.
+    pub fn plain_text(&self, zone: &TimeZone) -> String {
+        let percent = if self.total == 0 {
+            100
+        } else {
+            self.done * 100 / self.total
+        };
+        format!("progress: {percent}%  {}", self.bar_text(zone))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GLANCE: Glance = Glance {
+        done: 120,
+        total: 300,
+        ok: 118,
+        failed: 2,
+        retrying: 3,
+        rate: 24.9,
+        eta_s: Some(8),
+        throttled_until: None,
+        outage: false,
+        stopping: false,
+    };
+
+    #[test]
+    fn a_glance_says_how_far_how_fast_and_what_holds_it_up() {
+        let utc = TimeZone::UTC;
+        assert_eq!(
+            GLANCE.bar_text(&utc),
+            "120/300  24.9/s  ok 118  failed 2  retrying 3  eta 8s"
+        );
+        let until = "2026-11-24T08:31:05Z".parse().ok();
+        let throttled = Glance {
+            throttled_until: until,
+            failed: 0,
+            retrying: 0,
+            ..GLANCE
+        };
+        assert_eq!(
+            throttled.bar_text(&utc),
+            "120/300  24.9/s  ok 118  throttled until 08:31:05"
+        );
+        let outage = Glance {
+            outage: true,
+            ..GLANCE
+        };
+        assert!(
+            outage
+                .plain_text(&utc)
+                .starts_with("progress: 40%  120/300")
+        );
+        assert!(outage.plain_text(&utc).ends_with("no answer, probing"));
+    }
+}

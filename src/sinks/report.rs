@@ -1,0 +1,280 @@
+//! The per-row CSV: a pure function of the rows and the journal.
+
+use std::io::{self, BufRead, Read, Seek, SeekFrom, Write};
+use std::ops::RangeInclusive;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use crate::model::event::{Event, Stamped};
+use crate::model::formula::guarded;
+use crate::model::outcome::{ErrorClass, Failure, Outcome, Status};
+use crate::model::row::Row;
+use crate::model::update::Field;
+
+use super::journal::{Ends, Unreadable};
+
+/// The columns. They never change; readers go by name.
+pub const HEADER: [&str; 25] = [
+    "row",
+    "line",
+    "project_id",
+    "workspace_id",
+    "workflow_id",
+    "live_name",
+    "status",
+    "changed_fields",
+    "attempts",
+    "http_status",
+    "error_class",
+    "error_code",
+    "error_message",
+    "request_id",
+    "started_at",
+    "finished_at",
+    "duration_ms",
+    "before",
+    "after",
+    "row_hash",
+    "stage",
+    "wave",
+    "region",
+    "profile",
+    "workspace_name",
+];
+
+/// The most ranges of unfinished rows that are kept.
+const MOST_RANGES: usize = 50;
+
+/// A report that could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// The report itself.
+    #[error("the report could not be written")]
+    Write(#[source] csv::Error),
+    /// The journal it is made from.
+    #[error(transparent)]
+    Journal(#[from] Unreadable),
+    /// The rows it is made from.
+    #[error("the run's copy of its input can no longer be read")]
+    Rows(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// What a report says about the run as a whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Lines without the header.
+    pub rows: u64,
+    /// Rows that want another run, as ranges; `None` if there are too many ranges to name.
+    pub left: Option<Vec<RangeInclusive<u64>>>,
+}
+
+/// The journal a report is made from.
+pub struct Source<'a, J> {
+    /// The journal.
+    pub journal: J,
+    /// Where rows end in it.
+    pub ends: &'a Ends,
+    /// What to say of rows that were never taken up.
+    pub left_because: String,
+    /// The region, where the target has one.
+    pub region: String,
+}
+
+impl<J: BufRead + Read + Seek> Source<'_, J> {
+    fn end(&mut self, row: u64) -> Result<Option<(Timestamp, Outcome)>, Unreadable> {
+        let Some(offset) = self.ends.offset(row) else {
+            return Ok(None);
+        };
+        let here = self.journal.stream_position()?;
+        // Rows mostly end in the order in which they began: a small step stays in the buffer.
+        if offset != here {
+            self.journal.seek(SeekFrom::Start(offset))?;
+        }
+        let mut line = Vec::new();
+        self.journal.read_until(b'\n', &mut line)?;
+        let stamped: Stamped =
+            serde_json::from_slice(&line).map_err(|cause| Unreadable::Line { line: row, cause })?;
+        Ok(match stamped.event {
+            Event::RowEnded { outcome, .. } => Some((stamped.at, outcome)),
+            Event::RunStarted(_)
+            | Event::LegStarted { .. }
+            | Event::Attempt { .. }
+            | Event::Answer { .. }
+            | Event::LanePaused { .. }
+            | Event::LaneResumed { .. }
+            | Event::LaneClosed { .. }
+            | Event::WorkspaceClosed { .. }
+            | Event::Stop { .. }
+            | Event::SessionEnded { .. } => None,
+        })
+    }
+}
+
+/// Writes the report of `rows` (each with whether it was taken up), in their order.
+///
+/// # Errors
+/// The report cannot be written, or what it is made from not be read.
+pub fn write<J, E>(
+    rows: impl Iterator<Item = Result<(Row, bool), E>>,
+    mut source: Source<'_, J>,
+    out: impl Write,
+) -> Result<Written, ReportError>
+where
+    J: BufRead + Seek,
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let mut csv = csv::WriterBuilder::new().from_writer(out);
+    csv.write_record(HEADER).map_err(ReportError::Write)?;
+    let mut written = Written {
+        rows: 0,
+        left: Some(Vec::new()),
+    };
+    for row in rows {
+        let (row, taken) = row.map_err(|error| ReportError::Rows(error.into()))?;
+        let (at, outcome) = match source.end(row.number)? {
+            Some((at, outcome)) => (Some(at), outcome),
+            None => (None, without_end(taken, &source.left_because)),
+        };
+        let line = cells(&row, at, &outcome, &source.region);
+        for cell in &line {
+            csv.write_field(&*guarded(cell))
+                .map_err(ReportError::Write)?;
+        }
+        csv.write_record(None::<&[u8]>)
+            .map_err(ReportError::Write)?;
+        written.rows += 1;
+        if matches!(
+            outcome.status,
+            Status::Failed | Status::Unknown | Status::NotAttempted
+        ) {
+            leave(&mut written.left, row.number);
+        }
+    }
+    csv.flush()
+        .map_err(|error| ReportError::Write(error.into()))?;
+    Ok(written)
+}
+
+/// The outcome of a row without an end of its own.
+fn without_end(taken: bool, left_because: &str) -> Outcome {
+    let (status, failure) = if taken {
+        let failure = Failure::new(ErrorClass::Canceled, left_because);
+        (Status::NotAttempted, Some(failure))
+    } else {
+        (Status::Skipped, None)
+    };
+    Outcome {
+        status,
+        attempts: 0,
+        duration_ms: None,
+        http_status: None,
+        request_id: None,
+        live_name: None,
+        failure,
+        refused: false,
+    }
+}
+
+fn leave(left: &mut Option<Vec<RangeInclusive<u64>>>, row: u64) {
+    let Some(ranges) = left else { return };
+    if let Some(last) = ranges.last_mut().filter(|last| *last.end() + 1 == row) {
+        *last = *last.start()..=row;
+    } else if ranges.len() < MOST_RANGES {
+        ranges.push(row..=row);
+    } else {
+        *left = None;
+    }
+}
+
+fn cells(row: &Row, at: Option<Timestamp>, outcome: &Outcome, region: &str) -> [String; 25] {
+    let changed = outcome.status == Status::Succeeded;
+    let fields: Vec<Field> = row.update.fields().filter(|_| changed).collect();
+    let names: Vec<_> = fields.iter().map(|field| field.as_str()).collect();
+    let optional = |text: Option<&str>| text.unwrap_or_default().to_owned();
+    let failure = outcome.failure.as_ref();
+    // A row that sent nothing has no times of its own.
+    let finished = at.filter(|_| outcome.duration_ms.is_some());
+    let started = finished.zip(outcome.duration_ms).and_then(|(at, ms)| {
+        let ms = i64::try_from(ms).ok()?;
+        at.checked_sub(SignedDuration::from_millis(ms)).ok()
+    });
+    [
+        row.number.to_string(),
+        row.line.to_string(),
+        row.workspace.project_id.to_string(),
+        row.workspace.workspace_id.to_string(),
+        row.workflow_id.to_string(),
+        optional(outcome.live_name.as_deref()),
+        outcome.status.to_string(),
+        names.join(" "),
+        outcome.attempts.to_string(),
+        outcome
+            .http_status
+            .map(|status| status.to_string())
+            .unwrap_or_default(),
+        optional(failure.map(|failure| failure.class.as_str())),
+        optional(failure.and_then(|failure| failure.code.as_deref())),
+        optional(failure.map(|failure| failure.message.as_str())),
+        optional(outcome.request_id.as_deref()),
+        started.map(instant).unwrap_or_default(),
+        finished.map(instant).unwrap_or_default(),
+        outcome
+            .duration_ms
+            .map(|ms| ms.to_string())
+            .unwrap_or_default(),
+        String::new(),
+        after(row, &fields),
+        row.hash(),
+        String::new(),
+        String::new(),
+        region.to_owned(),
+        String::new(),
+        String::new(),
+    ]
+}
+
+/// What was set, as a JSON object; empty if nothing was.
+fn after(row: &Row, fields: &[Field]) -> String {
+    if fields.is_empty() {
+        return String::new();
+    }
+    let value = |field: Field| match (field, row.update.enabled) {
+        (Field::Enabled, Some(on)) => Value::Bool(on),
+        _ => Value::String(row.update.value(field).unwrap_or_default().to_owned()),
+    };
+    let members: Vec<_> = fields
+        .iter()
+        .map(|field| format!("\"{field}\":{}", value(*field)))
+        .collect();
+    format!("{{{}}}", members.join(","))
+}
+
+/// RFC 3339, UTC, to the millisecond.
+fn instant(at: Timestamp) -> String {
+    format!("{at:.3}")
+}
+
+impl From<io::Error> for ReportError {
+    fn from(error: io::Error) -> Self {
+        Self::Write(error.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unfinished_rows_are_named_as_ranges() {
+        let mut left = Some(Vec::new());
+        for row in [2, 3, 4, 9] {
+            leave(&mut left, row);
+        }
+        assert_eq!(left, Some(vec![2..=4, 9..=9]));
+        for row in (20..400).step_by(2) {
+            leave(&mut left, row);
+        }
+        assert_eq!(left, None);
+    }
+}

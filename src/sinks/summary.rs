@@ -1,0 +1,346 @@
+//! The run in one page: for people as text, for programs as `summary.json`.
+
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::Serialize;
+
+use crate::model::outcome::{Ended, ErrorClass, Status};
+use crate::model::span;
+use crate::model::tally::Tally;
+
+use super::digest::Digest;
+
+/// `summary.json`.
+#[derive(Debug, Serialize)]
+pub struct Summary {
+    /// Of this file.
+    pub schema_version: u32,
+    /// Of the run.
+    pub run_id: String,
+    /// Of flowbatch.
+    pub tool_version: String,
+    /// The user who ran it.
+    pub operator: String,
+    /// Where it ran.
+    pub host: String,
+    /// The command line.
+    pub command: String,
+    /// `--ticket`
+    pub ticket: Option<String>,
+    /// Nothing left this machine.
+    pub simulated: bool,
+    /// Whether the live state was read first; `off`: rows were sent as they stood.
+    pub snapshot: &'static str,
+    /// The job.
+    pub job: JobFacts,
+    /// The CSV.
+    pub input: Option<InputFacts>,
+    /// Where it went.
+    pub targets: Vec<TargetFacts>,
+    /// The counts.
+    pub counts: Counts,
+    /// When it began.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// How it ended.
+    pub ended: Ended,
+    /// What the program returned.
+    pub exit_code: u8,
+    /// The files beside this one.
+    pub files: Vec<FileFacts>,
+}
+
+/// The job in [`Summary`].
+#[derive(Debug, Serialize)]
+pub struct JobFacts {
+    /// Its name.
+    pub name: String,
+    /// Of the job as understood.
+    pub sha256: String,
+}
+
+/// The input in [`Summary`].
+#[derive(Debug, Serialize)]
+pub struct InputFacts {
+    /// As given.
+    pub path: String,
+    /// Of the original bytes.
+    pub sha256: String,
+    /// Of the whole job.
+    pub rows: u64,
+}
+
+/// A target in [`Summary`].
+#[derive(Debug, Serialize)]
+pub struct TargetFacts {
+    /// Where requests went.
+    pub endpoint: String,
+    /// The region, if one was named.
+    pub region: Option<String>,
+    /// How many workspaces the rows name.
+    pub workspaces: u64,
+}
+
+/// A file in [`Summary`].
+#[derive(Debug, Serialize)]
+pub struct FileFacts {
+    /// Its name in the run folder.
+    pub path: String,
+    /// Of its bytes.
+    pub sha256: String,
+    /// Its rows, where it has some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
+}
+
+/// The counts in [`Summary`].
+#[derive(Debug, Serialize)]
+pub struct Counts {
+    /// Rows of the input.
+    pub rows: u64,
+    /// Confirmed by the service.
+    pub succeeded: u64,
+    /// Already as wanted.
+    pub unchanged: u64,
+    /// Refused.
+    pub failed: u64,
+    /// Changed by somebody else.
+    pub conflict: u64,
+    /// Sent, without a usable answer.
+    pub unknown: u64,
+    /// Taken out by the user.
+    pub skipped: u64,
+    /// The run ended first.
+    pub not_attempted: u64,
+    /// Update requests sent.
+    pub attempts: u64,
+    /// Requests that were throttled.
+    pub throttled: u64,
+}
+
+impl From<&Tally> for Counts {
+    fn from(tally: &Tally) -> Self {
+        Self {
+            rows: tally.rows,
+            succeeded: tally.succeeded,
+            unchanged: tally.unchanged,
+            failed: tally.failed,
+            conflict: tally.conflict,
+            unknown: tally.unknown,
+            skipped: tally.skipped,
+            not_attempted: tally.left(),
+            attempts: tally.attempts,
+            throttled: tally.throttled,
+        }
+    }
+}
+
+/// What the closing text says besides the figures.
+#[derive(Clone, Debug)]
+pub struct Closing<'a> {
+    /// The job's name.
+    pub job: &'a str,
+    /// The run id.
+    pub run_id: &'a str,
+    /// Nothing left this machine.
+    pub simulated: bool,
+    /// Where the run folder is.
+    pub folder: &'a str,
+    /// Where the report is.
+    pub report: &'a str,
+    /// What could not be written.
+    pub trouble: Option<&'a str>,
+    /// The command that goes on with what is left.
+    pub next: Option<&'a str>,
+    /// For the times.
+    pub zone: &'a TimeZone,
+}
+
+/// Different errors that are told.
+const MOST_ERRORS: usize = 5;
+
+/// The closing text for people.
+pub fn closing_text(digest: &Digest, closing: &Closing<'_>) -> String {
+    let mut text = String::new();
+    let simulated = if closing.simulated {
+        " (simulated)"
+    } else {
+        ""
+    };
+    let verdict = verdict(digest);
+    let _ = writeln!(text, "{}{simulated}: {verdict}", closing.job);
+    let _ = writeln!(text);
+    let tally = &digest.tally;
+    for status in Status::ALL {
+        let count = tally.of(status);
+        if count > 0 {
+            let _ = writeln!(text, "  {:<14}{count:>9}", status.as_str());
+        }
+    }
+    let _ = writeln!(text, "  {:<14}{:>9}", "rows", tally.rows);
+    let _ = writeln!(text);
+    if let Some(line) = time_line(digest, closing.zone) {
+        let _ = writeln!(text, "  {line}");
+    }
+    let _ = writeln!(text, "  {}", request_line(digest));
+    if let Some((row, slowest)) = digest.slowest.first()
+        && tally.ended() > 1
+    {
+        let others: Vec<_> = digest.slowest[1..]
+            .iter()
+            .map(|(row, _)| row.to_string())
+            .collect();
+        let others = if others.is_empty() {
+            String::new()
+        } else {
+            format!(", then rows {}", others.join(", "))
+        };
+        let _ = writeln!(
+            text,
+            "  slowest: row {row} with {}{others}",
+            span::show(*slowest)
+        );
+    }
+    errors(&mut text, digest);
+    for closed in &digest.closed {
+        let _ = writeln!(text, "\n  given up: {closed}");
+    }
+    let _ = writeln!(text, "\n  report: {}", closing.report);
+    let _ = writeln!(text, "  record: {}", closing.folder);
+    if let Some(trouble) = closing.trouble {
+        let _ = writeln!(text, "  not written: {trouble}");
+    }
+    if let Some(next) = closing.next {
+        let _ = writeln!(text, "\nto go on with what is left:\n  {next}");
+    }
+    text
+}
+
+/// How the run went, in one line.
+fn verdict(digest: &Digest) -> String {
+    let tally = &digest.tally;
+    let ended = digest.ended.unwrap_or(Ended::RecordFailed);
+    let why = digest.stopped.as_ref().map(|(_, why)| why.as_str());
+    let attention = tally.failed + tally.conflict + tally.unknown;
+    match ended {
+        Ended::Completed if attention + tally.left() == 0 => "done".to_owned(),
+        Ended::Completed => {
+            let left = tally.left();
+            let mut parts = Vec::new();
+            if attention > 0 {
+                let need = if attention == 1 {
+                    "row needs"
+                } else {
+                    "rows need"
+                };
+                parts.push(format!("{attention} {need} a person"));
+            }
+            if left > 0 {
+                parts.push(format!("{left} not attempted"));
+            }
+            parts.join(", ")
+        }
+        Ended::MaxErrors => format!("stopped: too many errors ({})", why.unwrap_or_default()),
+        Ended::Refused => {
+            "stopped: nothing works here (credential, permission or endpoint)".to_owned()
+        }
+        Ended::Deadline => format!("stopped: {}", why.unwrap_or("the deadline is reached")),
+        Ended::Patience => "stopped: the service admitted nothing for too long".to_owned(),
+        Ended::RecordFailed => "stopped: the run could not be recorded".to_owned(),
+        Ended::Hangup => "stopped: the terminal hung up".to_owned(),
+        Ended::Interrupted => "stopped: interrupted".to_owned(),
+        Ended::Terminated => "stopped: terminated".to_owned(),
+    }
+}
+
+/// `2026-11-24 08:31:00 +00:00, took 4.2s, 24.9 rows/s`
+fn time_line(digest: &Digest, zone: &TimeZone) -> Option<String> {
+    let (start, end) = (digest.started_at?, digest.last_at?);
+    let took = end.duration_since(start).unsigned_abs();
+    let local = start.to_zoned_datetime(zone.clone());
+    let mut line = format!("{}, took {}", local.strftime("%F %T %:z"), span::show(took));
+    if took.as_millis() > 0 && digest.tally.ended() > 0 {
+        let rate = digest.tally.ended() as f64 / took.as_secs_f64();
+        let _ = write!(line, ", {rate:.1} rows/s");
+    }
+    Some(line)
+}
+
+/// `312 updates sent, 12 throttled in 2 pauses of 4s`
+fn request_line(digest: &Digest) -> String {
+    let tally = &digest.tally;
+    let plural = if tally.attempts == 1 {
+        "update"
+    } else {
+        "updates"
+    };
+    let mut line = format!("{} {plural} sent", tally.attempts);
+    if tally.throttled > 0 {
+        let (pauses, length) = digest.throttles;
+        let plural = if pauses == 1 { "pause" } else { "pauses" };
+        let _ = write!(
+            line,
+            ", {} throttled in {pauses} {plural} of {} in all",
+            tally.throttled,
+            span::show(length)
+        );
+    }
+    line
+}
+
+fn errors(text: &mut String, digest: &Digest) {
+    let errors = digest.errors();
+    if errors.is_empty() {
+        return;
+    }
+    let _ = writeln!(text, "\n  errors:");
+    for (class, code, kind) in errors.iter().take(MOST_ERRORS) {
+        let code = code.map(|code| format!(" {code}")).unwrap_or_default();
+        let rows = match kind.count {
+            1 => format!("row {}", kind.row),
+            count => format!("{count} rows, the first is {}", kind.row),
+        };
+        let _ = writeln!(text, "    {class}{code} ({rows}): {}", kind.message);
+        let _ = writeln!(text, "      {}", hint(*class));
+    }
+    if errors.len() > MOST_ERRORS {
+        let _ = writeln!(
+            text,
+            "    and {} more kinds, see the report",
+            errors.len() - MOST_ERRORS
+        );
+    }
+}
+
+/// What to do about an error of `class`.
+fn hint(class: ErrorClass) -> &'static str {
+    match class {
+        ErrorClass::Validation => "the service refuses what the row sends: correct the row",
+        ErrorClass::Auth => {
+            "get a new token (HW_AUTH_TOKEN or --token-file): it may have ended or be for another region"
+        }
+        ErrorClass::Permission => {
+            "the account may not change this workspace: check workspace_id and the IAM policy"
+        }
+        ErrorClass::NotFound => {
+            "no such workflow or version there: check workflow_id, version_id and workspace_id"
+        }
+        ErrorClass::Conflict => {
+            "somebody else changed it: look at the workflow, then take a fresh export"
+        }
+        ErrorClass::RateLimited => "lower --rate",
+        ErrorClass::Server => "the service failed: run what is left again later",
+        ErrorClass::Timeout => {
+            "no answer in time: look at the workflow before running it again; raise --timeout if it is slow"
+        }
+        ErrorClass::Network => "check the network, DNS and proxy of this machine",
+        ErrorClass::Tls => {
+            "check the clock and the CA certificates of this machine, and what stands between it and the service"
+        }
+        ErrorClass::Protocol => "the answer is not SecMaster's: check --endpoint",
+        ErrorClass::Canceled => "the run ended first: run what is left",
+    }
+}
