@@ -7,4 +7,5 @@ pub mod job;
 pub mod model;
 pub mod policy;
 pub mod secmaster;
+pub mod simulator;
 pub mod sinks;

@@ -1,0 +1,243 @@
+//! The world as a service in memory: no sockets, and time that tests can wind.
+
+use std::future::pending;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::time::Instant;
+
+use crate::engine::ports::{Request, Service};
+use crate::model::reply::{Answer, Cause, Content, Envelope, Reply, Silence, Unreadable};
+
+use super::answer::{Answered, Delivery, Handled};
+use super::call::{Call, Operation};
+use super::world::World;
+
+/// The world as a service in memory.
+#[derive(Clone, Debug)]
+pub struct Memory {
+    world: Arc<Mutex<World>>,
+    began: Instant,
+}
+
+impl Memory {
+    /// Serves `world`, whose time begins now.
+    pub fn new(world: Arc<Mutex<World>>) -> Self {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a shell: it gives the world its time"
+        )]
+        let began = Instant::now();
+        Self { world, began }
+    }
+}
+
+impl Service for Memory {
+    async fn send(&self, request: &Request) -> Reply {
+        let call = call(request);
+        let handled = {
+            // A test that panicked elsewhere leaves a world that is still whole.
+            let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
+            world.handle(&call, self.began.elapsed())
+        };
+        if !handled.after.is_zero() {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "a shell: the answer takes as long as the world says"
+            )]
+            tokio::time::sleep(handled.after).await;
+        }
+        match reply(handled) {
+            Some(reply) => reply,
+            None => pending().await,
+        }
+    }
+}
+
+fn call(request: &Request) -> Call {
+    let workflow_id = request.row().workflow_id.to_string();
+    Call {
+        workspace: request.row().workspace.clone(),
+        operation: match request {
+            Request::Get(_) => Operation::ShowWorkflow { workflow_id },
+            Request::Put(row) => Operation::UpdateWorkflow {
+                workflow_id,
+                update: Ok(row.update.clone()),
+            },
+        },
+    }
+}
+
+/// What a client makes of `handled`; nothing if there is never an answer.
+fn reply(handled: Handled) -> Option<Reply> {
+    let whole = Answer {
+        http_status: 200,
+        request_id: Some(handled.request_id),
+        retry_after: None,
+        redirect_to: None,
+        content: Content::Envelope(Envelope::default()),
+    };
+    let unreadable = |how, excerpt: &str| Content::Unreadable {
+        how,
+        excerpt: excerpt.to_owned(),
+    };
+    let answer = match handled.delivery {
+        Delivery::Whole(Answered::Refused(refusal)) => Answer {
+            http_status: refusal.status,
+            retry_after: refusal.retry_after,
+            content: Content::Envelope(Envelope {
+                code: Some(refusal.code.to_owned()),
+                message: Some(refusal.message),
+                ..Envelope::default()
+            }),
+            ..whole
+        },
+        Delivery::Whole(answered) => Answer {
+            content: Content::Envelope(success(&answered)),
+            ..whole
+        },
+        Delivery::Cut(_) => Answer {
+            content: unreadable(Unreadable::Truncated, ""),
+            ..whole
+        },
+        Delivery::WebPage => Answer {
+            request_id: None,
+            content: unreadable(Unreadable::Html, "<html>"),
+            ..whole
+        },
+        Delivery::Closed => {
+            return Some(Reply::Silence(Silence {
+                cause: Cause::Lost,
+                detail: "connection closed before the answer".into(),
+            }));
+        }
+        Delivery::Never => return None,
+    };
+    Some(Reply::Answer(answer))
+}
+
+fn success(answered: &Answered) -> Envelope {
+    Envelope {
+        success: Some(true),
+        code: Some("00000000".into()),
+        message: Some(String::new()),
+        workflow: match answered {
+            Answered::Workflow(workflow) => Some(workflow.live()),
+            Answered::Workflows(_)
+            | Answered::Version(_)
+            | Answered::Versions(_)
+            | Answered::Refused(_) => None,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::model::guard::Guards;
+    use crate::model::id::Id;
+    use crate::model::row::Row;
+    use crate::model::simulation::{Fault, FaultKind, Simulation};
+    use crate::model::target::{LaneId, Workspace};
+    use crate::model::update::Update;
+
+    fn put(workflow_id: &str) -> Request {
+        Request::Put(Arc::new(Row {
+            number: 1,
+            line: 2,
+            lane: LaneId(0),
+            workspace: workspace(),
+            workflow_id: Id::parse(workflow_id).unwrap(),
+            update: Update {
+                name: Some("New".into()),
+                ..Update::default()
+            },
+            guards: Guards::default(),
+        }))
+    }
+
+    fn workspace() -> Workspace {
+        Workspace {
+            project_id: Id::parse("p").unwrap(),
+            workspace_id: Id::parse("ws").unwrap(),
+        }
+    }
+
+    fn memory(fault: Option<FaultKind>) -> Memory {
+        let fault = fault.map(|kind| Fault { kind, share: 1.0 });
+        let mut world = World::new(Simulation {
+            faults: fault.into_iter().collect(),
+            latency: (Duration::from_secs(1), Duration::from_secs(1)),
+            ..Simulation::default()
+        });
+        world.adopt(&workspace(), "w", None);
+        Memory::new(Arc::new(Mutex::new(world)))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_put_is_echoed_after_its_latency() {
+        let memory = memory(None);
+        let reply = memory.send(&put("w")).await;
+        assert_eq!(memory.began.elapsed(), Duration::from_secs(1));
+        let Reply::Answer(Answer {
+            http_status: 200,
+            request_id: Some(_),
+            content: Content::Envelope(envelope),
+            ..
+        }) = reply
+        else {
+            panic!("{reply:?}")
+        };
+        assert_eq!(envelope.success, Some(true));
+        assert_eq!(envelope.workflow.unwrap().name, "New");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_unknown_workflow_is_refused_as_the_service_refuses_it() {
+        let reply = memory(None).send(&put("x")).await;
+        let Reply::Answer(Answer {
+            http_status: 400,
+            content: Content::Envelope(envelope),
+            ..
+        }) = reply
+        else {
+            panic!("{reply:?}")
+        };
+        assert_eq!(envelope.code.as_deref(), Some("SecMaster.20040611"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_fault_shows_as_a_client_sees_it_and_is_applied_or_not() {
+        for (kind, seen, applied) in [
+            (FaultKind::Reset, "lost", false),
+            (FaultKind::ResetAfter, "lost", true),
+            (FaultKind::Truncated, "200 Truncated", true),
+            (FaultKind::Html, "200 Html", false),
+            (FaultKind::Hang, "nothing", false),
+            (FaultKind::InternalError, "500 SecMaster.00000001", false),
+            (FaultKind::Unavailable, "503 APIG.0613", false),
+            (FaultKind::Slow, "200 00000000", true),
+        ] {
+            let memory = memory(Some(kind));
+            let minute = Duration::from_secs(60);
+            let seen_now = match tokio::time::timeout(minute, memory.send(&put("w"))).await {
+                Err(_) => "nothing".to_owned(),
+                Ok(Reply::Silence(silence)) => {
+                    assert_eq!(silence.cause, Cause::Lost);
+                    "lost".to_owned()
+                }
+                Ok(Reply::Answer(answer)) => match answer.content {
+                    Content::Unreadable { how, .. } => format!("{} {how:?}", answer.http_status),
+                    Content::Envelope(Envelope { code, .. }) => {
+                        format!("{} {}", answer.http_status, code.unwrap())
+                    }
+                },
+            };
+            assert_eq!(seen_now, seen, "{kind}");
+            let world = memory.world.lock().unwrap();
+            let name = &world.workflow(&workspace(), "w").unwrap().name;
+            assert_eq!(name == "New", applied, "{kind}");
+        }
+    }
+}

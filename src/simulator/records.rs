@@ -1,0 +1,119 @@
+//! Workflows and their versions with all the fields that the service sends, by their exact names.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::workflow::Workflow;
+
+/// A workflow (`AopWorkflowInfo`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "the names are the vendor's, field for field")]
+pub struct WorkflowRecord {
+    pub id: String,
+    pub name: String,
+    pub description: String,
+    pub project_id: String,
+    pub owner_id: String,
+    pub creator_id: String,
+    pub creator_name: String,
+    pub create_time: String,
+    pub modifier_id: String,
+    pub modifier_name: String,
+    pub update_time: String,
+    pub edit_role: String,
+    pub use_role: String,
+    pub approve_role: String,
+    pub enabled: bool,
+    pub workspace_id: String,
+    pub version_id: String,
+    pub current_approval_version_id: String,
+    pub current_rejected_version_id: String,
+    pub aop_type: String,
+    pub engine_type: String,
+    pub dataclass_id: String,
+    pub dataclass_name: String,
+    pub labels: String,
+    pub version: String,
+}
+
+impl WorkflowRecord {
+    /// The part of it that an update can change or a guard can ask for.
+    pub fn live(&self) -> Workflow {
+        Workflow {
+            id: self.id.clone(),
+            name: self.name.clone(),
+            description: self.description.clone(),
+            enabled: self.enabled,
+            version_id: self.version_id.clone(),
+            labels: self.labels.clone(),
+            update_time: self.update_time.clone(),
+        }
+    }
+}
+
+/// A version of a workflow (`AopWorkflowVersionInfo`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "the names are the vendor's, field for field")]
+pub struct VersionRecord {
+    pub id: String,
+    pub version_id: String,
+    pub name: String,
+    pub aopworkflow_id: String,
+    pub description: String,
+    pub project_id: String,
+    pub owner_id: String,
+    pub creator_id: String,
+    pub creator_name: String,
+    pub create_time: String,
+    pub modifier_id: String,
+    pub modifier_name: String,
+    pub update_time: String,
+    pub enabled: bool,
+    pub status: VersionStatus,
+    pub version: String,
+    pub taskconfig: String,
+    pub taskflow: String,
+    pub taskflow_type: String,
+    pub aop_type: String,
+    pub input: String,
+    pub output: String,
+    pub dataclass_id: String,
+    pub dataclass_name: String,
+    pub workspace_id: String,
+}
+
+/// Where a version stands between its first draft and its use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VersionStatus {
+    /// A draft.
+    #[default]
+    PendingSubmit,
+    /// Waits for a reviewer.
+    PendingApproval,
+    /// Approved, on its way.
+    Publishing,
+    /// Approved, and lost on its way.
+    PublishFailed,
+    /// Published, not in use.
+    NotActivated,
+    /// Published and in use: at most one version of a workflow.
+    Activated,
+    /// Turned down by a reviewer.
+    Rejected,
+}
+
+impl VersionStatus {
+    /// Whether a workflow can be enabled with such a version.
+    pub fn is_published(self) -> bool {
+        match self {
+            Self::NotActivated | Self::Activated => true,
+            Self::PendingSubmit
+            | Self::PendingApproval
+            | Self::Publishing
+            | Self::PublishFailed
+            | Self::Rejected => false,
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! The world: workspaces with workflows, a gateway that throttles, and seeded misfortune.
+//!
+//! No clock and no I/O: `now` comes in, and what is to be sent goes out.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use crate::model::row::hex;
+use crate::model::simulation::{FaultKind, Simulation};
+use crate::model::target::Workspace;
+
+use super::answer::{Answered, Delivery, Handled, Refusal};
+use super::calendar::Calendar;
+use super::call::{Call, Method, Operation};
+use super::creation::Maker;
+use super::estate::Estate;
+use super::faults;
+use super::ledger::{Entry, What};
+use super::records::{VersionRecord, VersionStatus, WorkflowRecord};
+use super::throttle::Throttle;
+
+/// A SecMaster with all its workspaces.
+#[derive(Debug)]
+pub struct World {
+    pub(super) simulation: Simulation,
+    pub(super) estates: BTreeMap<Workspace, Estate>,
+    pub(super) calendar: Calendar,
+    /// How many requests of a kind about a subject were admitted.
+    pub(super) counts: HashMap<(Method, String), u64>,
+    /// How many request ids were given out.
+    pub(super) requests: u64,
+    throttle: Throttle,
+    ledger: Option<Vec<Entry>>,
+}
+
+impl World {
+    /// An empty world that behaves as told.
+    pub fn new(simulation: Simulation) -> Self {
+        Self {
+            throttle: Throttle::new(&simulation.rate_limits),
+            simulation,
+            estates: BTreeMap::new(),
+            calendar: Calendar::default(),
+            counts: HashMap::new(),
+            requests: 0,
+            ledger: None,
+        }
+    }
+
+    /// Sees to it that the workspace's first `count` workflows exist, each with one version in
+    /// use; one in five is enabled. They are the same for the same seed and workspace.
+    pub fn populate(&mut self, workspace: &Workspace, count: usize) {
+        let seed = self.simulation.seed;
+        let maker = Maker { seed, workspace };
+        let estate = self.estates.entry(workspace.clone()).or_default();
+        for index in 0..count {
+            if estate.resident(&maker.workflow_id(index)).is_none() {
+                estate.settle(maker.workflow(index, self.calendar.time_of_making()));
+            }
+        }
+    }
+
+    /// Adds what is not known yet: the workspace, the workflow (disabled, with one version in
+    /// use), and the version, published. A version that another workflow has stays there.
+    pub fn adopt(&mut self, workspace: &Workspace, workflow_id: &str, version_id: Option<&str>) {
+        let seed = self.simulation.seed;
+        let maker = Maker { seed, workspace };
+        let estate = self.estates.entry(workspace.clone()).or_default();
+        let version_id = version_id.filter(|id| !id.is_empty() && !estate.knows_version(id));
+        match (estate.resident(workflow_id), version_id) {
+            (None, _) => {
+                let at = self.calendar.time_of_making();
+                estate.settle(maker.named(workflow_id, version_id, at));
+            }
+            (Some(resident), Some(version_id)) => {
+                let nth = resident.versions.len() + 1;
+                estate.publish(maker.version(&resident.workflow, version_id, nth));
+            }
+            (Some(_), None) => {}
+        }
+    }
+
+    /// Adds a version that stands at `status`; for drafts and the like, which nobody adopts.
+    pub fn draft(
+        &mut self,
+        workspace: &Workspace,
+        workflow_id: &str,
+        version_id: &str,
+        status: VersionStatus,
+    ) {
+        let seed = self.simulation.seed;
+        let maker = Maker { seed, workspace };
+        let estate = self.estates.entry(workspace.clone()).or_default();
+        if let Some(resident) = estate.resident(workflow_id) {
+            let nth = resident.versions.len() + 1;
+            estate.publish(VersionRecord {
+                status,
+                ..maker.version(&resident.workflow, version_id, nth)
+            });
+        }
+    }
+
+    /// The workflow as it is now.
+    pub fn workflow(&self, workspace: &Workspace, workflow_id: &str) -> Option<&WorkflowRecord> {
+        let resident = self.estates.get(workspace)?.resident(workflow_id)?;
+        Some(&resident.workflow)
+    }
+
+    /// All workflows of the workspace, in the order of their making.
+    pub fn workflows(&self, workspace: &Workspace) -> impl Iterator<Item = &WorkflowRecord> {
+        let estate = self.estates.get(workspace).into_iter();
+        let residents = estate.flat_map(|estate| estate.residents());
+        residents.map(|resident| &resident.workflow)
+    }
+
+    /// Writes down every request from now on. The ledger grows without bounds: for tests.
+    pub fn keep_ledger(&mut self) {
+        self.ledger.get_or_insert_default();
+    }
+
+    /// What was written down.
+    pub fn ledger(&self) -> &[Entry] {
+        self.ledger.as_deref().unwrap_or_default()
+    }
+
+    /// An id for one more request.
+    pub fn next_request_id(&mut self) -> String {
+        self.requests += 1;
+        let words = [b"request".as_slice(), &self.requests.to_le_bytes()];
+        hex(&faults::dice(self.simulation.seed, &words)
+            .u128(..)
+            .to_be_bytes())
+    }
+
+    /// Carries out what `call` asks, or lets it go wrong.
+    pub fn handle(&mut self, call: &Call, now: Duration) -> Handled {
+        let request_id = self.next_request_id();
+        let (method, subject) = (call.operation.method(), call.subject());
+        if let Err(throttled) = self.throttle.admit(now) {
+            let wait = self
+                .simulation
+                .retry_after
+                .then(|| whole_seconds(throttled.wait));
+            self.enter(now, method, subject, What::Throttled, false);
+            return Handled {
+                after: self.simulation.latency.0,
+                request_id,
+                delivery: Delivery::Whole(Answered::Refused(Refusal::throttled(
+                    throttled.rate,
+                    wait,
+                ))),
+            };
+        }
+        let count = self.counts.entry((method, subject.clone())).or_default();
+        *count += 1;
+        let lot = faults::draw(&self.simulation, method, &subject, *count);
+        let mut applied = false;
+        let mut carry_out = || {
+            let answered = self.carry_out(call, now).unwrap_or_else(Answered::Refused);
+            let refused = matches!(answered, Answered::Refused(_));
+            applied = method == Method::UpdateWorkflow && !refused;
+            answered
+        };
+        let delivery = match lot.fault {
+            None | Some(FaultKind::Slow) => Delivery::Whole(carry_out()),
+            Some(FaultKind::Truncated) => Delivery::Cut(carry_out()),
+            Some(FaultKind::ResetAfter) => {
+                carry_out();
+                Delivery::Closed
+            }
+            Some(FaultKind::Reset) => Delivery::Closed,
+            Some(FaultKind::Html) => Delivery::WebPage,
+            Some(FaultKind::Hang) => Delivery::Never,
+            Some(FaultKind::InternalError) => {
+                Delivery::Whole(Answered::Refused(Refusal::internal_error()))
+            }
+            Some(FaultKind::Unavailable) => {
+                Delivery::Whole(Answered::Refused(Refusal::unavailable()))
+            }
+        };
+        let what = lot.fault.map_or(What::Admitted, What::Failed);
+        self.enter(now, method, subject, what, applied);
+        Handled {
+            after: lot.after,
+            request_id,
+            delivery,
+        }
+    }
+
+    fn carry_out(&mut self, call: &Call, now: Duration) -> Result<Answered, Refusal> {
+        let estate = self.estates.get_mut(&call.workspace);
+        let estate = estate.ok_or_else(Refusal::no_such_workspace)?;
+        match &call.operation {
+            Operation::ListWorkflows(query) => {
+                let query = query.as_ref().map_err(Clone::clone)?;
+                estate.list(query).map(Answered::Workflows)
+            }
+            Operation::ShowWorkflow { workflow_id } => {
+                let workflow = estate.show(workflow_id)?;
+                Ok(Answered::Workflow(Box::new(workflow.clone())))
+            }
+            Operation::UpdateWorkflow {
+                workflow_id,
+                update,
+            } => {
+                let update = update.as_ref().map_err(Clone::clone)?;
+                let calendar = &mut self.calendar;
+                let workflow =
+                    estate.update(workflow_id, update, || calendar.time_of_change(now))?;
+                Ok(Answered::Workflow(Box::new(workflow.clone())))
+            }
+            Operation::ListVersions {
+                workflow_id,
+                status,
+            } => {
+                let status = status.as_ref().map_err(Clone::clone)?;
+                estate
+                    .versions(workflow_id, *status)
+                    .map(Answered::Versions)
+            }
+            Operation::ShowVersion { version_id } => {
+                let version = estate.version(version_id)?;
+                Ok(Answered::Version(Box::new(version.clone())))
+            }
+        }
+    }
+
+    fn enter(&mut self, at: Duration, method: Method, subject: String, what: What, applied: bool) {
+        if let Some(ledger) = &mut self.ledger {
+            ledger.push(Entry {
+                at,
+                method,
+                subject,
+                what,
+                applied,
+            });
+        }
+    }
+}
+
+/// `wait` in the unit of `Retry-After`, never too short.
+fn whole_seconds(wait: Duration) -> Duration {
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    Duration::from_secs(seconds.max(1))
+}
+
+#[cfg(test)]
+mod tests;
