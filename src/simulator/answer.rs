@@ -107,7 +107,7 @@ impl Refusal {
         }
     }
 
-    pub(super) fn gateway(status: u16, code: &'static str, message: impl Into<String>) -> Self {
+    fn gateway(status: u16, code: &'static str, message: impl Into<String>) -> Self {
         Self {
             gateway: true,
             ..Self::service(status, code, message)
@@ -138,6 +138,20 @@ impl Refusal {
 
     pub(super) fn unavailable() -> Self {
         Self::gateway(503, "APIG.0613", "The IAM service is currently unavailable")
+    }
+
+    pub(super) fn no_such_api() -> Self {
+        let message = "The API does not exist or has not been published in the environment";
+        Self::gateway(404, "APIG.0101", message)
+    }
+
+    pub(super) fn too_large() -> Self {
+        Self::gateway(413, "APIG.0201", "Request entity too large")
+    }
+
+    pub(super) fn unauthorized(why: &str) -> Self {
+        let message = format!("Incorrect IAM authentication information: {why}");
+        Self::gateway(401, "APIG.0301", message)
     }
 
     /// The gateway's 429, in its own words: clients read the window out of them.

@@ -1,0 +1,145 @@
+//! From a request line to what it asks.
+
+use percent_encoding::percent_decode_str;
+
+use crate::model::id::Id;
+use crate::model::target::Workspace;
+
+use super::call::{Call, Invalid, ListQuery, Operation};
+use super::records::VersionStatus;
+
+/// Segments that stand where an id of a workflow stands, and are none.
+const RESERVED: [&str; 5] = ["versions", "instances", "export", "import", "validation"];
+
+/// What is asked; nothing where there is no such call, or none that is simulated. The body of an
+/// update is still to come.
+pub(super) fn route(method: &str, path: &str, query: Option<&str>) -> Option<Call> {
+    let segments: Vec<&str> = path.split('/').collect();
+    let (project_id, workspace_id, rest) = match segments.as_slice() {
+        [
+            "",
+            "v1",
+            project,
+            "workspaces",
+            workspace,
+            "soc",
+            "workflows",
+            rest @ ..,
+        ] => (project, workspace, rest),
+        _ => return None,
+    };
+    let pairs = pairs(query.unwrap_or_default());
+    let pairs = || {
+        let pairs = pairs.iter();
+        pairs.map(|(name, value)| (name.as_str(), value.as_str()))
+    };
+    let operation = match (method, rest) {
+        ("GET", []) => Operation::ListWorkflows(ListQuery::parse(pairs())),
+        ("GET", ["versions", id]) => Operation::ShowVersion {
+            version_id: decode(id)?,
+        },
+        (_, [reserved, ..]) if RESERVED.contains(reserved) => return None,
+        ("GET", [id]) => Operation::ShowWorkflow {
+            workflow_id: decode(id)?,
+        },
+        ("PUT", [id]) => Operation::UpdateWorkflow {
+            workflow_id: decode(id)?,
+            update: Err(Invalid("there is no body".into())),
+        },
+        ("GET", [id, "versions"]) => Operation::ListVersions {
+            workflow_id: decode(id)?,
+            status: VersionStatus::parse(pairs()),
+        },
+        _ => return None,
+    };
+    let workspace = Workspace {
+        project_id: Id::parse(&decode(project_id)?).ok()?,
+        workspace_id: Id::parse(&decode(workspace_id)?).ok()?,
+    };
+    Some(Call {
+        workspace,
+        operation,
+    })
+}
+
+/// One segment of a path. None is empty.
+fn decode(segment: &str) -> Option<String> {
+    let text = percent_decode_str(segment).decode_utf8().ok()?;
+    (!text.is_empty()).then(|| text.into_owned())
+}
+
+fn pairs(query: &str) -> Vec<(String, String)> {
+    let text = |raw: &str| {
+        let spaced = raw.replace('+', " ");
+        percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
+    };
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    pairs
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|(name, value)| (text(name), text(value)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BASE: &str = "/v1/p/workspaces/ws/soc/workflows";
+
+    fn asks(method: &str, path: &str) -> String {
+        let (path, query) = match path.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (path, None),
+        };
+        match route(method, &format!("{BASE}{path}"), query) {
+            None => "nothing".into(),
+            Some(call) => format!("{} {}", call.operation.method().as_str(), call.subject()),
+        }
+    }
+
+    #[test]
+    fn a_request_line_names_a_call_or_nothing() {
+        for (method, path, expected) in [
+            ("GET", "", "list_workflows ws?offset=0"),
+            ("GET", "?limit=5&offset=20", "list_workflows ws?offset=20"),
+            ("GET", "?limit=x", "list_workflows ws?"),
+            ("GET", "/w", "show_workflow w"),
+            ("GET", "/w%2F1", "show_workflow w/1"),
+            ("PUT", "/%C3%A4", "update_workflow ä"),
+            ("GET", "/w/versions", "list_versions w"),
+            ("GET", "/versions/v", "show_version v"),
+            ("GET", "/versions", "nothing"),
+            ("PUT", "/versions/v", "nothing"),
+            ("GET", "/versions/versions", "show_version versions"),
+            ("GET", "/instances", "nothing"),
+            ("GET", "/instances/versions", "nothing"),
+            ("POST", "/export", "nothing"),
+            ("PUT", "/import", "nothing"),
+            ("PUT", "/validation", "nothing"),
+            ("POST", "", "nothing"),
+            ("DELETE", "/w", "nothing"),
+            ("GET", "/", "nothing"),
+            ("GET", "/w/", "nothing"),
+            ("GET", "/%FF", "nothing"),
+        ] {
+            assert_eq!(asks(method, path), expected, "{method} {path}");
+        }
+        for path in ["/", "/v1/p/workspaces", "/v2/p/workspaces/ws/soc/workflows"] {
+            assert!(route("GET", path, None).is_none(), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_query_is_decoded() {
+        let call = route("GET", BASE, Some("name=Isolate+host%201&&enabled=true&x"));
+        let Some(Call {
+            operation: Operation::ListWorkflows(Ok(query)),
+            ..
+        }) = call
+        else {
+            panic!("{call:?}")
+        };
+        assert_eq!(query.name.as_deref(), Some("Isolate host 1"));
+        assert_eq!(query.enabled, Some(true));
+    }
+}

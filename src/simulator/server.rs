@@ -1,0 +1,231 @@
+//! The world behind real HTTP on loopback: HTTP/1.1, and HTTP/2 for whoever begins with it.
+
+use std::future::pending;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::stream::{self, StreamExt};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited, StreamBody};
+use hyper::body::{Bytes, Frame, Incoming};
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::access::Access;
+use super::answer::{Answered, Delivery, Handled, Refusal};
+use super::call::Operation;
+use super::route::route;
+use super::wire;
+use super::world::World;
+
+/// The gateway's limit for a request body.
+const LARGEST_BODY: usize = 12 << 20;
+/// Tokens may have 2 MiB.
+const LARGEST_HEAD: usize = 4 << 20;
+/// After a connection could not be taken, for want of file descriptors.
+const BREATH: Duration = Duration::from_millis(10);
+
+type AnswerBody = BoxBody<Bytes, io::Error>;
+
+/// The world behind a socket.
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    desk: Arc<Desk>,
+}
+
+/// Listens on 127.0.0.1; with port 0 on one that the kernel picks. The world's time begins now.
+///
+/// # Errors
+/// The port cannot be had.
+pub async fn bind(port: u16, world: Arc<Mutex<World>>, access: Access) -> io::Result<Server> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a shell: it gives the world its time"
+    )]
+    let began = Instant::now();
+    Ok(Server {
+        address: listener.local_addr()?,
+        listener,
+        desk: Arc::new(Desk {
+            world,
+            access,
+            began,
+        }),
+    })
+}
+
+impl Server {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers until `shutdown` comes, then drops all connections.
+    pub async fn serve(self, shutdown: impl Future<Output = ()>) {
+        let mut shutdown = pin!(shutdown);
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                () = &mut shutdown => return,
+                Some(_) = connections.join_next() => {}
+                taken = self.listener.accept() => match taken {
+                    Ok((stream, _)) => {
+                        connections.spawn(converse(stream, Arc::clone(&self.desk)));
+                    }
+                    Err(_) => pause(BREATH).await,
+                },
+            }
+        }
+    }
+}
+
+async fn pause(time: Duration) {
+    if !time.is_zero() {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a shell: answers take as long as the world says"
+        )]
+        tokio::time::sleep(time).await;
+    }
+}
+
+async fn converse(stream: TcpStream, desk: Arc<Desk>) {
+    // Without it small answers wait for the client's acknowledgement; with an error they just do.
+    let _ = stream.set_nodelay(true);
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().max_buf_size(LARGEST_HEAD);
+    builder.http2().max_header_list_size(LARGEST_HEAD as u32);
+    let service = service_fn(|request| {
+        let desk = Arc::clone(&desk);
+        async move { desk.answer(request).await }
+    });
+    // It ends with an error whenever a fault cuts it off.
+    let _ = builder
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+}
+
+/// Where requests are answered.
+struct Desk {
+    world: Arc<Mutex<World>>,
+    access: Access,
+    began: Instant,
+}
+
+impl Desk {
+    /// An error ends the connection (with HTTP/2 the stream) without an answer.
+    async fn answer(&self, request: Request<Incoming>) -> io::Result<Response<AnswerBody>> {
+        let (head, body) = request.into_parts();
+        let called = route(head.method.as_str(), head.uri.path(), head.uri.query());
+        let Some(mut call) = called else {
+            return self.refuse(Refusal::no_such_api());
+        };
+        if let Err(refusal) = self.access.check(&head.headers) {
+            return self.refuse(refusal);
+        }
+        if let Operation::UpdateWorkflow { update, .. } = &mut call.operation {
+            match read(body).await? {
+                Some(body) => *update = wire::update(&body),
+                None => return self.refuse(Refusal::too_large()),
+            }
+        }
+        let handled = self.world().handle(&call, self.began.elapsed());
+        pause(handled.after).await;
+        deliver(handled).await
+    }
+
+    /// The gateway refuses what it does not let in.
+    fn refuse(&self, refusal: Refusal) -> io::Result<Response<AnswerBody>> {
+        let request_id = self.world().next_request_id();
+        let answered = Answered::Refused(refusal);
+        let body = wire::body(&answered, &request_id)?;
+        respond(&answered, &request_id, whole(body))
+    }
+
+    fn world(&self) -> MutexGuard<'_, World> {
+        // Whoever panicked with it left it whole: a call changes all or nothing.
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The body; nothing if it is too large.
+async fn read(body: Incoming) -> io::Result<Option<Bytes>> {
+    match Limited::new(body, LARGEST_BODY).collect().await {
+        Ok(collected) => Ok(Some(collected.to_bytes())),
+        Err(error) if error.is::<LengthLimitError>() => Ok(None),
+        Err(error) => Err(io::Error::other(error)),
+    }
+}
+
+async fn deliver(handled: Handled) -> io::Result<Response<AnswerBody>> {
+    let request_id = &handled.request_id;
+    match &handled.delivery {
+        Delivery::Whole(answered) => {
+            let body = wire::body(answered, request_id)?;
+            respond(answered, request_id, whole(body))
+        }
+        Delivery::Cut(answered) => {
+            let body = wire::body(answered, request_id)?;
+            let announced = body.len();
+            let mut response = respond(answered, request_id, cut(body))?;
+            let headers = response.headers_mut();
+            headers.insert(CONTENT_LENGTH, announced.into());
+            Ok(response)
+        }
+        Delivery::WebPage => Response::builder()
+            .header(CONTENT_TYPE, "text/html; charset=utf-8")
+            .body(whole(wire::WEB_PAGE))
+            .map_err(io::Error::other),
+        Delivery::Closed => Err(io::ErrorKind::ConnectionReset.into()),
+        Delivery::Never => pending().await,
+    }
+}
+
+fn respond(
+    answered: &Answered,
+    request_id: &str,
+    body: AnswerBody,
+) -> io::Result<Response<AnswerBody>> {
+    let mut builder = Response::builder()
+        .status(answered.status())
+        .header(CONTENT_TYPE, "application/json")
+        .header("X-request-id", request_id);
+    if let Answered::Refused(Refusal {
+        retry_after: Some(wait),
+        ..
+    }) = answered
+    {
+        builder = builder.header(RETRY_AFTER, wait.as_secs());
+    }
+    builder.body(body).map_err(io::Error::other)
+}
+
+fn whole(body: impl Into<Bytes>) -> AnswerBody {
+    Full::new(body.into())
+        .map_err(|never| match never {})
+        .boxed()
+}
+
+/// The first half of `body`, then an error.
+fn cut(body: Vec<u8>) -> AnswerBody {
+    let mut half = Bytes::from(body);
+    half.truncate(half.len() / 2);
+    let end = stream::once(async {
+        // hyper sends what it has before it looks again, and finds the error.
+        tokio::task::yield_now().await;
+        Err(io::ErrorKind::ConnectionReset.into())
+    });
+    let frames = stream::iter([Ok(Frame::data(half))]).chain(end);
+    BodyExt::boxed(StreamBody::new(frames))
+}
