@@ -18,7 +18,6 @@ const WINDOW: SignedDuration = SignedDuration::from_secs(10);
 #[derive(Clone, Debug, Default)]
 pub struct Progress {
     tally: Tally,
-    simulated: bool,
     /// Instants at which rows ended, of the last ten seconds, and how many, second by second.
     recent: VecDeque<(Timestamp, u64)>,
     started: Option<Timestamp>,
