@@ -2,7 +2,11 @@
 //!
 //! Read `ARCHITECTURE.md` for the map of the house.
 
+pub mod app;
+pub mod cli;
 pub mod engine;
+pub mod error;
+pub mod exit;
 pub mod job;
 pub mod model;
 pub mod policy;

@@ -37,6 +37,8 @@ pub struct Census {
     pub region_left_out: bool,
     /// Workspaces that the rows go to.
     pub workspaces: u64,
+    /// That of the first row.
+    pub first_workspace: Option<Workspace>,
     /// Whether a row is read before it is changed.
     pub guarded: bool,
 }
@@ -84,8 +86,8 @@ impl<R: Read> Reader<R> {
 
     /// Reads every row, tells every problem, and counts.
     ///
-    /// Memory grows by 8 bytes a row, and with the rows that seem to be there twice: those have
-    /// to be confirmed by [`confirm_duplicates`].
+    /// Memory grows by 8 bytes a row, and with the rows that seem to be there twice: those are
+    /// suspects until [`Reader::confirm_duplicates`] has read them again.
     pub fn census(&mut self, selection: &Selection, problems: &mut Problems) -> (Census, Suspects) {
         let mut selector = selection.selector();
         let mut census = Census::default();
@@ -96,6 +98,9 @@ impl<R: Read> Reader<R> {
             census.guarded |= !row.guards.is_empty();
             hashes.push(hash(&row));
             if !workspaces.contains(&row.workspace) {
+                census
+                    .first_workspace
+                    .get_or_insert_with(|| row.workspace.clone());
                 workspaces.insert(row.workspace);
             }
         }

@@ -1,0 +1,43 @@
+//! `flowbatch check`: everything that can be validated without the network.
+
+use tempfile::NamedTempFile;
+
+use crate::cli::CheckArgs;
+use crate::error::Error;
+use crate::exit::Exit;
+
+use super::{Done, intake, terminal};
+
+/// Validates a job; sends nothing.
+pub(super) fn check(args: &CheckArgs) -> Done {
+    let temporary = || {
+        let folder = std::env::temp_dir();
+        NamedTempFile::new().map_err(Error::file("cannot write in", folder))
+    };
+    let taken = intake::take_in(&args.job, temporary)?;
+    for warning in &taken.job.warnings {
+        terminal::complain(&format!("warning: {warning}"));
+    }
+    if !args.quiet {
+        let (rows, workspaces) = (taken.census.rows, taken.census.workspaces);
+        let skipped = match taken.census.skipped {
+            0 => String::new(),
+            skipped => format!(", {skipped} of them left out"),
+        };
+        terminal::print(&format!(
+            "{}: {} in {}{skipped}, no problems; nothing was sent",
+            taken.name,
+            count(rows, "row"),
+            count(workspaces, "workspace"),
+        ));
+    }
+    Ok(Exit::Done)
+}
+
+/// `1 row`, `2 rows`
+pub(super) fn count(number: u64, noun: &str) -> String {
+    match number {
+        1 => format!("1 {noun}"),
+        number => format!("{number} {noun}s"),
+    }
+}

@@ -1,0 +1,62 @@
+//! The real clock and real dice.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::engine::ports::{Clock, Dice};
+
+/// The system's clocks.
+pub(super) struct System {
+    started: Instant,
+}
+
+impl System {
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    pub(super) fn start() -> Self {
+        Self {
+            started: Instant::now(),
+        }
+    }
+}
+
+impl Clock for System {
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    fn wall(&self) -> Timestamp {
+        wall()
+    }
+}
+
+/// The time of day.
+#[expect(clippy::disallowed_methods, reason = "this is the clock")]
+pub(super) fn wall() -> Timestamp {
+    Timestamp::now()
+}
+
+/// Dice with a seed that is on record.
+pub(super) struct Seeded(fastrand::Rng);
+
+impl Seeded {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(fastrand::Rng::with_seed(seed))
+    }
+}
+
+impl Dice for Seeded {
+    fn roll(&mut self) -> f64 {
+        self.0.f64()
+    }
+}
+
+/// A seed that nobody chose.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is where the seed comes from"
+)]
+pub(super) fn seed() -> u64 {
+    fastrand::Rng::new().u64(..)
+}

@@ -1,0 +1,444 @@
+//! Takes a job in: reads the file, copies its CSV, finds every problem, counts the rows.
+
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tempfile::NamedTempFile;
+
+use crate::cli::JobArgs;
+use crate::engine::ports::{self, RowsError};
+use crate::error::Error;
+use crate::job::encoding::Decoded;
+use crate::job::file::{self, Written};
+use crate::job::intent::{Destination, Job, TableSource, region_endpoint};
+use crate::job::problem::{Place, Problem, Problems, Source};
+use crate::job::rows::{Census, Reader, Suspects};
+use crate::job::selection::Selector;
+use crate::job::table::{Options, Table};
+use crate::job::toml::Located;
+use crate::model::row::Row;
+use crate::model::target::LaneId;
+
+use super::environment;
+use super::folder::Hashed;
+use super::terminal;
+
+/// A job without problems, and the copy of its input.
+pub(super) struct Taken {
+    pub(super) job: Job,
+    pub(super) census: Census,
+    /// The job's name for people.
+    pub(super) name: String,
+    pub(super) input: Option<Input>,
+    updates: Rc<[Written]>,
+}
+
+/// The CSV that a job's rows come from.
+pub(super) struct Input {
+    /// As given.
+    pub(super) path: String,
+    /// Of the original bytes.
+    pub(super) sha256: String,
+    /// Its text in UTF-8: a temporary file, until a run keeps it.
+    copy: Copy,
+    label: Arc<str>,
+    options: Options,
+}
+
+/// The copy of an input.
+enum Copy {
+    Temporary(NamedTempFile),
+    Kept(PathBuf),
+}
+
+/// Takes in the job that the command line names; `temporary` makes the file for the copy.
+///
+/// # Errors
+/// The job has problems, all of which are told; or the copy could not be made.
+pub(super) fn take_in(
+    args: &JobArgs,
+    temporary: impl Fn() -> Result<NamedTempFile, Error>,
+) -> Result<Taken, Error> {
+    let mut problems = Problems::default();
+    let (text, table_alone) = match read_job(&args.job) {
+        Ok(read) => read,
+        Err(problem) => {
+            problems.push(problem);
+            return Err(told(&problems, &args.job, None));
+        }
+    };
+    let written = match &text {
+        Some(text) => file::File::read(text, &environment, &mut problems),
+        None => file::File::default(),
+    };
+    let mut job = Job::new(
+        written,
+        &args.flags(),
+        table_alone,
+        &environment,
+        &mut problems,
+    );
+    let updates: Rc<[Written]> = std::mem::take(&mut job.updates).into();
+    let mut taken = Taken {
+        name: job.name.clone().unwrap_or_else(|| stem(&args.job)),
+        job,
+        census: Census::default(),
+        input: None,
+        updates,
+    };
+    taken.first_pass(&args.job, temporary, &mut problems)?;
+    taken.settle_destination(&args.job, &mut problems);
+    if problems.is_empty() {
+        return Ok(taken);
+    }
+    Err(told(&problems, &args.job, text.as_deref()))
+}
+
+fn told(problems: &Problems, path: &str, text: Option<&str>) -> Error {
+    let source = text.map(|text| Source { path, text });
+    Error::Problems(problems.render(source, terminal::wants_color()))
+}
+
+fn stem(job: &str) -> String {
+    match Path::new(job).file_stem() {
+        _ if job == "-" => "standard input".to_owned(),
+        Some(stem) => stem.to_string_lossy().into_owned(),
+        None => job.to_owned(),
+    }
+}
+
+/// The text of a job file; `None` and true for a CSV alone.
+fn read_job(job: &str) -> Result<(Option<String>, bool), Problem> {
+    let wrong = |what: &str, hint: &str| Problem::new(Place::File(job.into()), what, hint);
+    let path = Path::new(job);
+    if job == "-" {
+        return Ok((None, true));
+    }
+    if path.is_dir() {
+        return Err(wrong(
+            "a directory is no job",
+            "name a .toml or .csv file in it",
+        ));
+    }
+    let extension = path
+        .extension()
+        .map(|extension| extension.to_ascii_lowercase());
+    match extension.as_ref().and_then(|extension| extension.to_str()) {
+        Some("toml") => {}
+        Some("csv" | "tsv" | "txt") => return Ok((None, true)),
+        Some(_) | None if !path.exists() => {
+            return Err(wrong(
+                "no such file",
+                "name a .toml or .csv file, or - for standard input",
+            ));
+        }
+        Some(_) | None => {
+            let hint =
+                "name it .toml or .csv, or give a CSV on standard input: flowbatch run - < FILE";
+            return Err(wrong("neither a job file nor a CSV by its name", hint));
+        }
+    }
+    let cannot = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => wrong("no such file", "check the path"),
+        _ => wrong(&format!("the file cannot be read: {error}"), ""),
+    };
+    let file = File::open(path).map_err(cannot)?;
+    let mut bytes = Vec::new();
+    file.take(file::LARGEST + 1)
+        .read_to_end(&mut bytes)
+        .map_err(cannot)?;
+    if bytes.len() as u64 > file::LARGEST {
+        return Err(wrong(
+            "the job file is larger than 16 MiB",
+            "put the rows into a CSV, which is streamed: [rows] file = \"rows.csv\"",
+        ));
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok((Some(text.trim_start_matches('\u{feff}').to_owned()), false)),
+        Err(_) => Err(wrong("the job file is not UTF-8", "save it as UTF-8")),
+    }
+}
+
+impl Taken {
+    /// Reads every row once: copies the input, tells every problem, counts.
+    fn first_pass(
+        &mut self,
+        job: &str,
+        temporary: impl Fn() -> Result<NamedTempFile, Error>,
+        problems: &mut Problems,
+    ) -> Result<(), Error> {
+        let Some(source) = self.job.table.clone() else {
+            let suspects = self.count(None::<Table<io::Empty>>, problems);
+            self.confirm(&suspects, problems);
+            if self.updates.is_empty() && problems.is_empty() {
+                problems.push(Problem::new(
+                    Place::File(job.into()),
+                    "the job has no rows",
+                    "add [[update]] tables, or [rows] file = \"rows.csv\"",
+                ));
+            }
+            return Ok(());
+        };
+        let Some((mut bytes, path)) = open_table(job, &source, problems) else {
+            self.count(None::<Table<io::Empty>>, problems);
+            return Ok(());
+        };
+        let label: Arc<str> = path.as_str().into();
+        let copy = temporary()?;
+        let mut hashed = Hashed::new(&mut bytes);
+        let before = problems.count();
+        let mut suspects = Suspects::default();
+        {
+            let writer = BufWriter::new(copy.as_file());
+            let table = Decoded::new(&mut hashed, source.encoding).map(|decoded| {
+                let tee = Tee {
+                    from: decoded,
+                    to: writer,
+                };
+                Table::open(tee, &label, &source.options, problems)
+            });
+            match table {
+                Err(error) => problems.push(Problem::new(
+                    Place::File(Arc::clone(&label)),
+                    format!("the file cannot be read: {error}"),
+                    "",
+                )),
+                Ok(None) => {}
+                Ok(Some(table)) if !table.has_wishes() && self.job.defaults.update.is_empty() => {
+                    problems.push(Problem::new(
+                        table.header_place(),
+                        "no column says what to change",
+                        "add a column such as enabled, or say --set FIELD=VALUE",
+                    ));
+                }
+                Ok(Some(table)) => suspects = self.count(Some(table), problems),
+            }
+        }
+        if self.census.rows == 0 && problems.count() == before {
+            problems.push(Problem::new(
+                Place::File(Arc::clone(&label)),
+                "the file has a header but no rows",
+                "add a line for each workflow",
+            ));
+        }
+        self.input = Some(Input {
+            path,
+            sha256: hashed.finish(),
+            copy: Copy::Temporary(copy),
+            label,
+            options: source.options,
+        });
+        self.confirm(&suspects, problems);
+        Ok(())
+    }
+
+    /// Reads every row of `updates` and `table`; returns those that seem to be there twice.
+    fn count<R: Read>(&mut self, table: Option<Table<R>>, problems: &mut Problems) -> Suspects {
+        let mut reader = Reader::new(self.job.defaults.clone(), Rc::clone(&self.updates), table);
+        let (census, suspects) = reader.census(&self.job.selection, problems);
+        self.census = census;
+        suspects
+    }
+
+    /// Tells the rows that really are there twice.
+    fn confirm(&self, suspects: &Suspects, problems: &mut Problems) {
+        if suspects.is_empty() {
+            return;
+        }
+        match self.rows() {
+            Ok(mut rows) => rows.reader.confirm_duplicates(suspects, problems),
+            // Its header was read a moment ago.
+            Err(error) => problems.push(Problem::new(
+                Place::File("the copy of the input".into()),
+                error.to_string(),
+                "",
+            )),
+        }
+    }
+
+    /// Where the job goes, now that the rows have said what they say.
+    fn settle_destination(&mut self, job: &str, problems: &mut Problems) {
+        let Destination::Open { region } = &self.job.destination else {
+            return;
+        };
+        let named = self.census.region.clone();
+        if named.is_some() && self.census.region_left_out && region.is_some() && *region != named {
+            problems.push(Problem::new(
+                Place::File(job.into()),
+                "some rows name a region, the others would take another one from HW_REGION_NAME",
+                "name the region in every row, or by --region",
+            ));
+            return;
+        }
+        let Some(region) = named.or_else(|| region.clone()) else {
+            if problems.is_empty() {
+                problems.push(Problem::new(
+                    Place::File(job.into()),
+                    "the job has no target",
+                    "say --region or --endpoint, set region in [target], or try it with --simulate",
+                ));
+            }
+            return;
+        };
+        match region_endpoint(&region) {
+            Ok(endpoint) => {
+                self.job.destination = Destination::Service {
+                    endpoint,
+                    region: Some(region),
+                };
+            }
+            Err(hint) => problems.push(Problem::new(
+                Place::Flag("environment variable HW_REGION_NAME".to_owned()),
+                format!("no such region: {region:?}"),
+                hint,
+            )),
+        }
+    }
+
+    /// The rows once more, from the copy.
+    pub(super) fn rows(&self) -> Result<TakenRows, RowsError> {
+        let table = match &self.input {
+            None => None,
+            Some(input) => Some(input.reopen()?),
+        };
+        Ok(TakenRows {
+            reader: Reader::new(self.job.defaults.clone(), Rc::clone(&self.updates), table),
+            selector: self.job.selection.selector(),
+        })
+    }
+
+    /// Keeps the copy of the input, if there is one, as `path`.
+    pub(super) fn keep_input(&mut self, path: PathBuf) -> Result<(), Error> {
+        match &mut self.input {
+            Some(input) => input.keep(path),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Input {
+    /// Keeps the copy as `path`.
+    fn keep(&mut self, path: PathBuf) -> Result<(), Error> {
+        match std::mem::replace(&mut self.copy, Copy::Kept(path.clone())) {
+            Copy::Kept(_) => Ok(()),
+            Copy::Temporary(copy) => copy
+                .persist(&path)
+                .map(|_| ())
+                .map_err(|error| Error::file("cannot keep the input as", path)(error.error)),
+        }
+    }
+
+    fn reopen(&self) -> Result<Table<File>, RowsError> {
+        let path = match &self.copy {
+            Copy::Temporary(copy) => copy.path(),
+            Copy::Kept(path) => path,
+        };
+        let file = File::open(path).map_err(|error| RowsError(error.into()))?;
+        let mut problems = Problems::default();
+        Table::open(file, &self.label, &self.options, &mut problems)
+            .ok_or_else(|| changed(&problems))
+    }
+}
+
+/// The copy reads otherwise than the first time.
+fn changed(problems: &Problems) -> RowsError {
+    RowsError(problems.render(None, false).into())
+}
+
+fn open_table(
+    job: &str,
+    source: &TableSource,
+    problems: &mut Problems,
+) -> Option<(Box<dyn Read>, String)> {
+    let (path, place): (PathBuf, Place) = match &source.file {
+        None if job == "-" => return Some((Box::new(io::stdin()), "standard input".to_owned())),
+        None => (job.into(), Place::File(job.into())),
+        Some(Located { value, span }) => {
+            let folder = Path::new(job).parent().unwrap_or(Path::new(""));
+            (folder.join(value), Place::Job(span.clone()))
+        }
+    };
+    let shown = path.display().to_string();
+    let mut wrong = |what: String, hint: &str| {
+        problems.push(Problem::new(place.clone(), what, hint));
+        None
+    };
+    if path.is_dir() {
+        return wrong(format!("{shown} is a directory"), "name a .csv file in it");
+    }
+    match File::open(&path) {
+        Ok(file) => Some((Box::new(BufReader::new(file)), shown)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => match &source.file {
+            None => wrong("no such file".to_owned(), "check the path"),
+            Some(_) => wrong(
+                format!("no such file: {shown}"),
+                "the path counts from the folder of the job file",
+            ),
+        },
+        Err(error) => wrong(format!("{shown} cannot be read: {error}"), ""),
+    }
+}
+
+/// The rows of a taken job, in input order.
+pub(super) struct TakenRows {
+    reader: Reader<File>,
+    selector: Selector,
+}
+
+impl TakenRows {
+    /// The next row and whether it is taken up.
+    pub(super) fn next_row(&mut self) -> Result<Option<(Row, bool)>, RowsError> {
+        let mut problems = Problems::default();
+        let row = self.reader.next(&mut problems);
+        if !problems.is_empty() {
+            return Err(changed(&problems));
+        }
+        Ok(row.map(|row| {
+            let taken = self.selector.takes(&row);
+            (row, taken)
+        }))
+    }
+}
+
+impl Iterator for TakenRows {
+    type Item = Result<(Row, bool), RowsError>;
+    fn next(&mut self) -> Option<Self::Item> {
+        self.next_row().transpose()
+    }
+}
+
+impl ports::Rows for TakenRows {
+    fn next(&mut self, _: LaneId) -> Result<Option<Row>, RowsError> {
+        while let Some((row, taken)) = self.next_row()? {
+            if taken {
+                return Ok(Some(row));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// A reader that copies what passes through.
+struct Tee<R, W> {
+    from: R,
+    to: W,
+}
+
+impl<R: Read, W: Write> Read for Tee<R, W> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.from.read(buffer)?;
+        self.to.write_all(&buffer[..length]).map_err(|error| {
+            io::Error::new(
+                error.kind(),
+                format!("its copy in the state folder: {error}"),
+            )
+        })?;
+        if length == 0 {
+            self.to.flush()?;
+        }
+        Ok(length)
+    }
+}

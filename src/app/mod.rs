@@ -1,0 +1,48 @@
+//! The commands, and the only place that opens files, builds the client and listens to signals.
+
+mod check;
+mod clock;
+mod closing;
+mod destination;
+mod folder;
+mod intake;
+mod run;
+mod signals;
+mod simulate;
+mod terminal;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+use crate::error::Error;
+use crate::exit::Exit;
+
+/// Does what the command line says; returns the exit code.
+pub fn main() -> u8 {
+    let done = match Cli::parse().command {
+        Command::Run(args) => run::run(&args),
+        Command::Check(args) => check::check(&args),
+        Command::Simulate(args) => simulate::simulate(&args),
+    };
+    let exit = done.unwrap_or_else(|error: Error| {
+        terminal::complain(&error.text());
+        error.exit()
+    });
+    exit.code()
+}
+
+/// A runtime of one thread: a run waits more than it computes.
+fn runtime() -> Result<tokio::runtime::Runtime, Error> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::machine("cannot start the runtime"))
+}
+
+/// The environment, without variables that are no text.
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// What a command returns.
+type Done = Result<Exit, Error>;

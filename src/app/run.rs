@@ -1,0 +1,268 @@
+//! `flowbatch run`: from a job to a report.
+
+use std::fs::File;
+use std::io::{self, IsTerminal};
+use std::os::unix::fs::OpenOptionsExt;
+
+use jiff::tz::TimeZone;
+use serde::Serialize;
+
+use crate::cli::{ProgressShape, RunArgs};
+use crate::engine::ports::Watcher;
+use crate::engine::run::{Course, Tools, carry_out};
+use crate::engine::schedule::Rules;
+use crate::error::Error;
+use crate::job::intent::{Destination, Settings};
+use crate::job::selection::Selection;
+use crate::model::event::{FORMAT, RunStarted};
+use crate::model::simulation::Simulation;
+use crate::model::span;
+use crate::model::update::Update;
+use crate::secmaster::auth::token::Token;
+use crate::secmaster::client::{Client, Http};
+use crate::sinks::bar::Bar;
+use crate::sinks::digest::Digest;
+use crate::sinks::journal::Journal;
+use crate::sinks::lines::{Lines, Shape};
+use crate::sinks::log::Log;
+
+use super::check::count;
+use super::clock::{self, Seeded, System};
+use super::closing::{Closed, close};
+use super::destination::{Open, find_token, is_simulator};
+use super::folder::{RunFolder, State, sha256};
+use super::intake::{self, Taken};
+use super::{Done, runtime, signals, terminal};
+
+/// Carries a job out.
+pub(super) fn run(args: &RunArgs) -> Done {
+    let state = State::open(args.state_dir.as_deref())?;
+    let taken = intake::take_in(&args.job, || state.temporary())?;
+    let token = match is_simulator(&taken.job.destination) {
+        true => None,
+        false => Some(find_token(args.token_file.as_deref())?),
+    };
+    runtime()?.block_on(run_taken(args, &state, taken, token))
+}
+
+async fn run_taken(
+    args: &RunArgs,
+    state: &State,
+    mut taken: Taken,
+    token: Option<(Token, String)>,
+) -> Done {
+    let open = open(args, state, &taken, token).await?;
+    let client = Client::new(vec![open.lane.clone()], Http::Negotiated)
+        .map_err(Error::machine("cannot set up the client"))?;
+    let interrupts = std::pin::pin!(signals::listen()?);
+    let seed = clock::seed();
+    let folder = state.new_run(clock::wall(), seed)?;
+    taken.keep_input(folder.file("input.csv"))?;
+    let job_json = job_json(&taken, &open)?;
+    folder.write("job.json", job_json.as_bytes())?;
+    let start = RunStarted {
+        format: FORMAT,
+        run_id: folder.id.clone(),
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        job_sha256: sha256(job_json.as_bytes()),
+        input_sha256: taken.input.as_ref().map(|input| input.sha256.clone()),
+        endpoints: vec![open.lane.endpoint.to_string()],
+        seed,
+        rows: taken.census.rows,
+        skipped: taken.census.skipped,
+    };
+    let mut journal = Journal::new(new_journal(&folder)?);
+    let mut digest = Digest::default();
+    let mut rows = taken
+        .rows()
+        .map_err(Error::machine("cannot read the input again"))?;
+    let mut progress = progress(args);
+    terminal::log(
+        args.verbose,
+        args.quiet,
+        args.log_format,
+        progress.bar_handle(),
+    );
+    if !args.quiet {
+        announce(&taken, &open);
+    }
+    let ran = carry_out(
+        start,
+        course(&taken.job.settings),
+        Tools {
+            service: &client,
+            record: &mut journal,
+            watchers: progress.with(&mut digest, &mut Log),
+            rows: &mut rows,
+            clock: &System::start(),
+            dice: &mut Seeded::new(seed),
+            interrupts,
+        },
+    )
+    .await;
+    drop(progress);
+    close(Closed {
+        args,
+        taken,
+        folder,
+        open,
+        digest,
+        ran,
+    })
+}
+
+async fn open(
+    args: &RunArgs,
+    state: &State,
+    taken: &Taken,
+    token: Option<(Token, String)>,
+) -> Result<Open, Error> {
+    match (&taken.job.destination, token) {
+        (Destination::Service { endpoint, region }, Some(token)) => {
+            Ok(Open::service(endpoint.clone(), region.clone(), token))
+        }
+        _ => Open::simulator(taken, state.world(), args.fresh).await,
+    }
+}
+
+fn course(settings: &Settings) -> Course {
+    Course {
+        rules: Rules {
+            concurrency: settings.concurrency,
+            rate: settings.rate,
+            burst: settings.burst,
+            retry: settings.retry(),
+            budget: settings.stop,
+            patience: settings.patience,
+            deadline: settings.deadline,
+        },
+        lanes: 1,
+        timeout: settings.timeout,
+    }
+}
+
+fn new_journal(folder: &RunFolder) -> Result<File, Error> {
+    let path = folder.file("journal.jsonl");
+    let mut options = File::options();
+    options.append(true).create_new(true).mode(0o600);
+    options
+        .open(&path)
+        .map_err(Error::file("cannot write", path))
+}
+
+/// Says where the run goes and with what, before anything leaves.
+fn announce(taken: &Taken, open: &Open) {
+    for warning in &taken.job.warnings {
+        terminal::complain(&format!("warning: {warning}"));
+    }
+    let settings = &taken.job.settings;
+    let rows = taken.census.rows - taken.census.skipped;
+    let least = settings
+        .rate
+        .interval()
+        .saturating_mul(u32::try_from(rows).unwrap_or(u32::MAX));
+    let left_out = match taken.census.skipped {
+        0 => String::new(),
+        skipped => format!(" ({skipped} left out)"),
+    };
+    terminal::complain(&format!(
+        "target: {}, {}\ncredential: {}\nrows: {rows}{left_out}, at most {}, {} in flight: at least {}",
+        open.text(),
+        workspaces(taken),
+        open.credential,
+        settings.rate,
+        settings.concurrency,
+        span::show(least),
+    ));
+}
+
+fn workspaces(taken: &Taken) -> String {
+    match &taken.census.first_workspace {
+        Some(workspace) if taken.census.workspaces == 1 => {
+            format!(
+                "project {}, workspace {}",
+                workspace.project_id, workspace.workspace_id
+            )
+        }
+        Some(_) | None => count(taken.census.workspaces, "workspace"),
+    }
+}
+
+/// The job as understood, for the record.
+fn job_json(taken: &Taken, open: &Open) -> Result<String, Error> {
+    #[derive(Serialize)]
+    struct Record<'a> {
+        schema_version: u32,
+        name: &'a str,
+        description: Option<&'a str>,
+        simulated: bool,
+        endpoint: &'a str,
+        region: Option<&'a str>,
+        input: Option<&'a str>,
+        settings: &'a Settings,
+        defaults: &'a Update,
+        selection: &'a Selection,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        simulation: Option<&'a Simulation>,
+    }
+    let simulated = open.is_simulated();
+    let record = Record {
+        schema_version: 1,
+        name: &taken.name,
+        description: taken.job.description.as_deref(),
+        simulated,
+        endpoint: open.lane.endpoint.as_str(),
+        region: open.region.as_deref(),
+        input: taken.input.as_ref().map(|input| input.path.as_str()),
+        settings: &taken.job.settings,
+        defaults: &taken.job.defaults.update,
+        selection: &taken.job.selection,
+        simulation: simulated.then_some(&taken.job.simulation),
+    };
+    serde_json::to_string_pretty(&record).map_err(Error::machine("cannot record the job"))
+}
+
+/// How progress is shown.
+enum Progress {
+    Bar(Box<Bar>),
+    Lines(Lines<io::Stderr>),
+    None,
+}
+
+fn progress(args: &RunArgs) -> Progress {
+    let zone = TimeZone::system();
+    let plain = |zone| Progress::Lines(Lines::new(io::stderr(), Shape::Plain(zone)));
+    match args.progress {
+        _ if args.quiet => Progress::None,
+        ProgressShape::Auto if io::stderr().is_terminal() => {
+            Progress::Bar(Box::new(Bar::new(zone)))
+        }
+        ProgressShape::Bar => Progress::Bar(Box::new(Bar::new(zone))),
+        ProgressShape::Auto | ProgressShape::Plain => plain(zone),
+        ProgressShape::Json => Progress::Lines(Lines::new(io::stderr(), Shape::Json)),
+        ProgressShape::None => Progress::None,
+    }
+}
+
+impl Progress {
+    fn bar_handle(&self) -> Option<indicatif::ProgressBar> {
+        match self {
+            Self::Bar(bar) => Some(bar.handle()),
+            Self::Lines(_) | Self::None => None,
+        }
+    }
+
+    fn with<'a>(
+        &'a mut self,
+        digest: &'a mut Digest,
+        log: &'a mut Log,
+    ) -> Vec<&'a mut dyn Watcher> {
+        let mut watchers: Vec<&mut dyn Watcher> = vec![digest, log];
+        match self {
+            Self::Bar(bar) => watchers.push(&mut **bar),
+            Self::Lines(lines) => watchers.push(lines),
+            Self::None => {}
+        }
+        watchers
+    }
+}

@@ -1,0 +1,40 @@
+//! Signals as a stream: each asks the run to stop.
+
+use futures::stream::{self, Stream};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use crate::error::Error;
+use crate::model::outcome::Ended;
+
+/// SIGINT, SIGTERM and SIGHUP from now on. The third leaves at once: everything known is on
+/// record, because the record is written before anything else.
+pub(super) fn listen() -> Result<impl Stream<Item = Ended> + use<>, Error> {
+    let (tell, told) = mpsc::unbounded_channel();
+    for (kind, ended, code) in [
+        (SignalKind::interrupt(), Ended::Interrupted, 130),
+        (SignalKind::terminate(), Ended::Terminated, 143),
+        (SignalKind::hangup(), Ended::Hangup, 129),
+    ] {
+        let mut signals = signal(kind).map_err(Error::machine("cannot listen to signals"))?;
+        let tell = tell.clone();
+        tokio::spawn(async move {
+            let mut count = 0;
+            while signals.recv().await.is_some() {
+                count += 1;
+                if count >= 3 {
+                    leave(code);
+                }
+                let _ = tell.send(ended);
+            }
+        });
+    }
+    Ok(stream::unfold(told, |mut told| async {
+        told.recv().await.map(|ended| (ended, told))
+    }))
+}
+
+#[expect(clippy::disallowed_methods, reason = "the third signal means now")]
+fn leave(code: i32) {
+    std::process::exit(code);
+}

@@ -1,0 +1,80 @@
+//! Standard output and standard error. Neither a broken pipe nor a closed terminal ends anything.
+
+use std::io::{self, IsTerminal, Write};
+
+use indicatif::ProgressBar;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::cli::LogFormat;
+
+/// Writes the result of a command.
+pub(super) fn print(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+}
+
+/// Tells something beside the result.
+pub(super) fn complain(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Whether standard error is a terminal that wants colours.
+pub(super) fn wants_color() -> bool {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    io::stderr().is_terminal() && !refused && !dumb
+}
+
+/// Sends logs to standard error, above the progress bar if there is one.
+///
+/// `FLOWBATCH_LOG` takes `tracing`'s own filter, where `-v` is not enough.
+pub(super) fn log(verbose: u8, quiet: bool, format: LogFormat, bar: Option<ProgressBar>) {
+    let level = match (quiet, verbose) {
+        (true, _) => "off",
+        (false, 0) => "warn",
+        (false, 1) => "flowbatch=info,warn",
+        (false, _) => "flowbatch=debug,warn",
+    };
+    let filter = EnvFilter::try_from_env("FLOWBATCH_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_target(false)
+        .with_ansi(wants_color())
+        .with_writer(AboveBar(bar));
+    let set = match format {
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+        LogFormat::Text if io::stderr().is_terminal() => builder.without_time().try_init(),
+        LogFormat::Text => builder.try_init(),
+    };
+    // Only a second call could fail, and there is one.
+    debug_assert!(set.is_ok(), "logging is set up once");
+}
+
+/// Writes lines above a progress bar.
+#[derive(Clone)]
+struct AboveBar(Option<ProgressBar>);
+
+impl Write for AboveBar {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let write = || {
+            let _ = io::stderr().lock().write_all(bytes);
+        };
+        match &self.0 {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for AboveBar {
+    type Writer = Self;
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}

@@ -1,0 +1,278 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+use crate::job::flags::Flags;
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+/// Changes many Huawei Cloud SecMaster workflows from a job file: paced, retried, recorded.
+#[derive(Debug, Parser)]
+#[command(name = "flowbatch", version, styles = STYLES, max_term_width = 100)]
+#[command(
+    after_help = "Exit codes: 0 all rows as wished, 1 some rows need a person, 2 the job is wrong and \
+nothing was sent, 3 stopped by max_errors, 4 no credential, permission or endpoint works, 5 deadline or \
+patience, 7 the record could not be written, 129/130/143 hung up/interrupted/terminated."
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Carry a job out
+    #[command(after_help = "Examples:
+  flowbatch run jobs/demo.toml
+  flowbatch run triage.csv --region ap-southeast-2 --project-id ID --workspace-id ID
+  flowbatch run ids.csv --set enabled=false --simulate")]
+    Run(RunArgs),
+    /// Validate a job without the network; sends nothing
+    Check(CheckArgs),
+    /// Serve the simulator on a loopback port
+    #[command(
+        after_help = "The first line of standard output is the address. Any client can use it:
+  curl -H 'X-Auth-Token: T' http://127.0.0.1:PORT/v1/PROJECT/workspaces/WORKSPACE/soc/workflows"
+    )]
+    Simulate(SimulateArgs),
+}
+
+/// The job and what the command line says about it.
+#[derive(Debug, Args)]
+pub struct JobArgs {
+    /// The job: x.toml, x.csv, or - for CSV on standard input
+    pub job: String,
+
+    /// The service's base URL
+    #[arg(long, value_name = "URL", help_heading = "Target")]
+    pub endpoint: Option<String>,
+    /// The service's region
+    #[arg(long, help_heading = "Target")]
+    pub region: Option<String>,
+    /// The project that owns the workspaces
+    #[arg(long, value_name = "ID", help_heading = "Target")]
+    pub project_id: Option<String>,
+    /// The workspace of rows that name none
+    #[arg(long, value_name = "ID", help_heading = "Target")]
+    pub workspace_id: Option<String>,
+    /// Go to the built-in simulator instead of a service
+    #[arg(long, help_heading = "Target")]
+    pub simulate: bool,
+
+    /// Requests in flight
+    #[arg(short = 'j', long, value_name = "N", help_heading = "Pace")]
+    pub concurrency: Option<String>,
+    /// How fast requests may leave: 5/s, 300/m
+    #[arg(long, value_name = "N/UNIT", help_heading = "Pace")]
+    pub rate: Option<String>,
+    /// Requests that may leave at once after a quiet time
+    #[arg(long, value_name = "N", help_heading = "Pace")]
+    pub burst: Option<String>,
+    /// How long one request may take
+    #[arg(long, value_name = "DURATION", help_heading = "Pace")]
+    pub timeout: Option<String>,
+    /// Attempts per row
+    #[arg(long, value_name = "N", help_heading = "Pace")]
+    pub max_attempts: Option<String>,
+    /// Stop beyond so many errors: 3 or 10%
+    #[arg(long, value_name = "N|N%", help_heading = "Pace")]
+    pub max_errors: Option<String>,
+    /// Start nothing new after this time
+    #[arg(long, value_name = "DURATION", help_heading = "Pace")]
+    pub deadline: Option<String>,
+
+    /// Take the first N rows only
+    #[arg(long, value_name = "N", help_heading = "Rows")]
+    pub limit: Option<String>,
+    /// Take some rows only: workspace=ID, workflow_id=ID, row=3,7-9
+    #[arg(long, value_name = "WHAT=WHICH", action = ArgAction::Append, help_heading = "Rows")]
+    pub only: Vec<String>,
+    /// Set a field in every row that leaves it out: enabled=true
+    #[arg(long, value_name = "FIELD=VALUE", action = ArgAction::Append, help_heading = "Rows")]
+    pub set: Vec<String>,
+    /// Read a column by another name: 'Workflow-ID=workflow_id'
+    #[arg(long, value_name = "NAME=COLUMN", action = ArgAction::Append, help_heading = "Rows")]
+    pub column: Vec<String>,
+    /// The CSV's encoding, if it is neither UTF-8 nor marked
+    #[arg(long, value_name = "NAME", help_heading = "Rows")]
+    pub encoding: Option<String>,
+}
+
+impl JobArgs {
+    /// What the command line says about the job.
+    pub fn flags(&self) -> Flags {
+        Flags {
+            endpoint: self.endpoint.clone(),
+            region: self.region.clone(),
+            project_id: self.project_id.clone(),
+            workspace_id: self.workspace_id.clone(),
+            simulate: self.simulate,
+            concurrency: self.concurrency.clone(),
+            rate: self.rate.clone(),
+            burst: self.burst.clone(),
+            timeout: self.timeout.clone(),
+            max_attempts: self.max_attempts.clone(),
+            max_errors: self.max_errors.clone(),
+            deadline: self.deadline.clone(),
+            limit: self.limit.clone(),
+            only: self.only.clone(),
+            set: self.set.clone(),
+            column: self.column.clone(),
+            encoding: self.encoding.clone(),
+        }
+    }
+}
+
+/// `flowbatch run`
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The job.
+    #[command(flatten)]
+    pub job: JobArgs,
+    /// A file with the IAM token (default: the variable HW_AUTH_TOKEN)
+    #[arg(long, value_name = "FILE", help_heading = "Target")]
+    pub token_file: Option<PathBuf>,
+    /// Begin with a new simulated world
+    #[arg(long, help_heading = "Target")]
+    pub fresh: bool,
+    /// Whether the live state is read first (not yet: rows are sent as they stand)
+    #[arg(long, value_enum, default_value = "off", help_heading = "Target")]
+    pub snapshot: Snapshot,
+
+    /// Write the report there as well
+    #[arg(long, value_name = "FILE", help_heading = "Record")]
+    pub report: Option<PathBuf>,
+    /// The change ticket, for the record
+    #[arg(long, value_name = "TEXT", help_heading = "Record")]
+    pub ticket: Option<String>,
+    /// Where runs are kept (default: FLOWBATCH_STATE_DIR, $XDG_STATE_HOME/flowbatch)
+    #[arg(long, value_name = "DIR", help_heading = "Record")]
+    pub state_dir: Option<PathBuf>,
+
+    /// How progress is shown on standard error
+    #[arg(long, value_enum, default_value = "auto", help_heading = "Output")]
+    pub progress: ProgressShape,
+    /// How the summary is written to standard output
+    #[arg(long, value_enum, default_value = "text", help_heading = "Output")]
+    pub output: OutputShape,
+    /// How logs are written to standard error
+    #[arg(long, value_enum, default_value = "text", help_heading = "Output")]
+    pub log_format: LogFormat,
+    /// Print nothing unless the exit code is not 0
+    #[arg(short, long, conflicts_with = "verbose", help_heading = "Output")]
+    pub quiet: bool,
+    /// Log more: -v rows, -vv requests
+    #[arg(short, long, action = ArgAction::Count, help_heading = "Output")]
+    pub verbose: u8,
+}
+
+/// `flowbatch check`
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// The job.
+    #[command(flatten)]
+    pub job: JobArgs,
+    /// Print nothing unless there are problems
+    #[arg(short, long, help_heading = "Output")]
+    pub quiet: bool,
+}
+
+/// `flowbatch simulate`
+#[derive(Debug, Args)]
+pub struct SimulateArgs {
+    /// The port on 127.0.0.1 (0: a free one)
+    #[arg(long, value_name = "N", default_value = "0")]
+    pub port: u16,
+    /// The project of the workspace
+    #[arg(long, value_name = "ID")]
+    pub project_id: Option<String>,
+    /// The workspace
+    #[arg(long, value_name = "ID")]
+    pub workspace_id: Option<String>,
+    /// Workflows in the workspace
+    #[arg(long, value_name = "N", default_value = "50")]
+    pub workflows: usize,
+    /// Decides about ids, faults and latencies
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub seed: u64,
+    /// The token that clients must show (default: any)
+    #[arg(
+        long,
+        value_name = "TEXT",
+        env = "FLOWBATCH_SIMULATOR_TOKEN",
+        hide_env_values = true
+    )]
+    pub token: Option<String>,
+    /// The time until an answer: 20ms, or 5ms..40ms
+    #[arg(long, value_name = "DURATION")]
+    pub latency: Option<String>,
+    /// Requests that are admitted: 20/s; may be given again
+    #[arg(long, value_name = "N/UNIT", action = ArgAction::Append)]
+    pub rate_limit: Vec<String>,
+    /// Give throttled clients a Retry-After
+    #[arg(long)]
+    pub retry_after: bool,
+    /// Something that goes wrong for a share of requests: reset=0.05; may be given again
+    #[arg(long, value_name = "KIND=SHARE", action = ArgAction::Append)]
+    pub fault: Vec<String>,
+}
+
+/// `--snapshot`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Snapshot {
+    /// Rows are sent as they stand.
+    Off,
+}
+
+/// `--progress`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ProgressShape {
+    /// A bar on a terminal, else plain lines
+    Auto,
+    /// A bar
+    Bar,
+    /// A line every thirty seconds
+    Plain,
+    /// A JSON line every second
+    Json,
+    /// Nothing
+    None,
+}
+
+/// `--output`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OutputShape {
+    /// For people
+    Text,
+    /// The contents of summary.json
+    Json,
+}
+
+/// `--log-format`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

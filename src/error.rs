@@ -1,0 +1,97 @@
+//! Why a command could not do its work.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::exit::Exit;
+
+/// Why a command could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Problems of the job, already as text.
+    #[error("{0}")]
+    Problems(String),
+    /// The command line asks for something that is not possible.
+    #[error("{what}")]
+    Usage {
+        /// What.
+        what: String,
+        /// What to do.
+        hint: String,
+    },
+    /// No credential.
+    #[error("{what}")]
+    Credential {
+        /// What was looked for.
+        what: String,
+        /// What to do.
+        hint: String,
+    },
+    /// A file of the run or of the state folder.
+    #[error("{doing} {}", path.display())]
+    File {
+        /// Such as "cannot write".
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        cause: io::Error,
+    },
+    /// Something else that belongs to this machine.
+    #[error("{doing}")]
+    Machine {
+        /// Such as "cannot start the simulator".
+        doing: &'static str,
+        /// Why.
+        #[source]
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl Error {
+    /// A failed operation on `path`.
+    pub fn file(doing: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.as_ref().to_owned();
+        move |cause| Self::File { doing, path, cause }
+    }
+
+    /// A failed operation of this machine.
+    pub fn machine<E>(doing: &'static str) -> impl FnOnce(E) -> Self
+    where
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        move |cause| Self::Machine {
+            doing,
+            cause: cause.into(),
+        }
+    }
+
+    /// What the program returns.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Problems(_) | Self::Usage { .. } => Exit::Usage,
+            Self::Credential { .. } => Exit::Refused,
+            Self::File { .. } | Self::Machine { .. } => Exit::Unrecorded,
+        }
+    }
+
+    /// The error, its causes and what to do, for people.
+    pub fn text(&self) -> String {
+        let hint = match self {
+            Self::Problems(text) => return text.clone(),
+            Self::Usage { hint, .. } | Self::Credential { hint, .. } => Some(hint),
+            Self::File { .. } | Self::Machine { .. } => None,
+        };
+        let mut text = format!("error: {self}");
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            text += &format!(": {error}");
+            cause = error.source();
+        }
+        if let Some(hint) = hint {
+            text += &format!("\n  {hint}");
+        }
+        text
+    }
+}

@@ -1,0 +1,106 @@
+//! What the program returns. A code never counts anything.
+
+use crate::model::outcome::Ended;
+use crate::model::tally::Tally;
+
+/// An exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Every row succeeded or was unchanged.
+    Done,
+    /// Some rows failed, conflicted, are unknown or were not attempted: a person is needed.
+    Attention,
+    /// Usage, job, CSV or configuration is wrong; nothing was sent.
+    Usage,
+    /// Stopped by `max_errors`.
+    Stopped,
+    /// No credential, no permission or no endpoint works.
+    Refused,
+    /// Deadline reached or patience ended.
+    Late,
+    /// Journal or report could not be written.
+    Unrecorded,
+    /// Hung up.
+    Hangup,
+    /// Interrupted.
+    Interrupted,
+    /// Terminated.
+    Terminated,
+}
+
+impl Exit {
+    /// The number that the shell sees.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Attention => 1,
+            Self::Usage => 2,
+            Self::Stopped => 3,
+            Self::Refused => 4,
+            Self::Late => 5,
+            Self::Unrecorded => 7,
+            Self::Hangup => 129,
+            Self::Interrupted => 130,
+            Self::Terminated => 143,
+        }
+    }
+
+    /// The code of a run that ended like this; `unwritten`: its report or summary is missing.
+    pub fn of_run(ended: Ended, tally: &Tally, unwritten: bool) -> Self {
+        let attention = tally.failed + tally.conflict + tally.unknown + tally.left();
+        match ended {
+            Ended::RecordFailed => Self::Unrecorded,
+            _ if unwritten => Self::Unrecorded,
+            Ended::Refused => Self::Refused,
+            Ended::Terminated => Self::Terminated,
+            Ended::Interrupted => Self::Interrupted,
+            Ended::Hangup => Self::Hangup,
+            Ended::MaxErrors => Self::Stopped,
+            Ended::Deadline | Ended::Patience => Self::Late,
+            Ended::Completed if attention > 0 => Self::Attention,
+            Ended::Completed => Self::Done,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_without_a_blemish_is_zero_and_a_missing_report_seven() {
+        let clean = Tally {
+            rows: 2,
+            succeeded: 1,
+            unchanged: 1,
+            ..Tally::default()
+        };
+        assert_eq!(Exit::of_run(Ended::Completed, &clean, false).code(), 0);
+        assert_eq!(Exit::of_run(Ended::Completed, &clean, true).code(), 7);
+        let skipped = Tally {
+            rows: 2,
+            succeeded: 1,
+            skipped: 1,
+            ..Tally::default()
+        };
+        assert_eq!(Exit::of_run(Ended::Completed, &skipped, false).code(), 0);
+        let left = Tally {
+            rows: 2,
+            succeeded: 1,
+            ..Tally::default()
+        };
+        assert_eq!(Exit::of_run(Ended::Completed, &left, false).code(), 1);
+        for (ended, code) in [
+            (Ended::MaxErrors, 3),
+            (Ended::Refused, 4),
+            (Ended::Deadline, 5),
+            (Ended::Patience, 5),
+            (Ended::RecordFailed, 7),
+            (Ended::Hangup, 129),
+            (Ended::Interrupted, 130),
+            (Ended::Terminated, 143),
+        ] {
+            assert_eq!(Exit::of_run(ended, &left, false).code(), code, "{ended}");
+        }
+    }
+}
