@@ -165,7 +165,7 @@ impl Open {
 pub(super) fn is_simulator(destination: &Destination) -> bool {
     match destination {
         Destination::Simulator => true,
-        Destination::Service { .. } | Destination::Open { .. } => false,
+        Destination::Service { .. } | Destination::Open { .. } | Destination::Wrong => false,
     }
 }
 

@@ -141,9 +141,12 @@ fn read_job(job: &str) -> Result<(Option<String>, bool), Problem> {
             return Err(wrong("neither a job file nor a CSV by its name", hint));
         }
     }
-    let cannot = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound => wrong("no such file", "check the path"),
-        _ => wrong(&format!("the file cannot be read: {error}"), ""),
+    let cannot = |error: io::Error| {
+        if error.kind() == io::ErrorKind::NotFound {
+            wrong("no such file", "check the path")
+        } else {
+            wrong(&format!("the file cannot be read: {error}"), "")
+        }
     };
     let file = File::open(path).map_err(cannot)?;
     let mut bytes = Vec::new();
@@ -274,7 +277,8 @@ impl Taken {
             return;
         }
         let Some(region) = named.or_else(|| region.clone()) else {
-            if problems.is_empty() {
+            // Rows that could not be read may name one.
+            if self.census.rows > 0 {
                 problems.push(Problem::new(
                     Place::File(job.into()),
                     "the job has no target",

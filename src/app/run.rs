@@ -26,7 +26,6 @@ use crate::sinks::journal::Journal;
 use crate::sinks::lines::{Lines, Shape};
 use crate::sinks::log::Log;
 
-use super::check::count;
 use super::clock::{self, Seeded, System};
 use super::closing::{Closed, close};
 use super::destination::{Open, find_token, is_simulator};
@@ -81,10 +80,15 @@ async fn run_taken(
         args.verbose,
         args.quiet,
         args.log_format,
-        progress.bar_handle(),
+        progress.bar.clone(),
     );
     if !args.quiet {
         announce(&taken, &open);
+    }
+    let mut log = Log::default();
+    let mut watchers: Vec<&mut dyn Watcher> = vec![&mut digest, &mut log];
+    if let Some(watcher) = &mut progress.watcher {
+        watchers.push(&mut **watcher);
     }
     let ran = carry_out(
         start,
@@ -92,7 +96,7 @@ async fn run_taken(
         Tools {
             service: &client,
             record: &mut journal,
-            watchers: progress.with(&mut digest, &mut Log),
+            watchers,
             rows: &mut rows,
             clock: &System::start(),
             dice: &mut Seeded::new(seed),
@@ -166,7 +170,7 @@ fn announce(taken: &Taken, open: &Open) {
         skipped => format!(" ({skipped} left out)"),
     };
     terminal::complain(&format!(
-        "target: {}, {}\ncredential: {}\nrows: {rows}{left_out}, at most {}, {} in flight: at least {}",
+        "target:     {}\n{}\ncredential: {}\nrows:       {rows}{left_out}, at most {}, {} in flight: at least {}",
         open.text(),
         workspaces(taken),
         open.credential,
@@ -184,7 +188,7 @@ fn workspaces(taken: &Taken) -> String {
                 workspace.project_id, workspace.workspace_id
             )
         }
-        Some(_) | None => count(taken.census.workspaces, "workspace"),
+        Some(_) | None => format!("workspaces: {}", taken.census.workspaces),
     }
 }
 
@@ -222,47 +226,32 @@ fn job_json(taken: &Taken, open: &Open) -> Result<String, Error> {
     serde_json::to_string_pretty(&record).map_err(Error::machine("cannot record the job"))
 }
 
-/// How progress is shown.
-enum Progress {
-    Bar(Box<Bar>),
-    Lines(Lines<io::Stderr>),
-    None,
+/// How progress is shown: who is told, and the bar above which others write.
+#[derive(Default)]
+struct Progress {
+    watcher: Option<Box<dyn Watcher>>,
+    bar: Option<indicatif::ProgressBar>,
 }
 
 fn progress(args: &RunArgs) -> Progress {
     let zone = TimeZone::system();
-    let plain = |zone| Progress::Lines(Lines::new(io::stderr(), Shape::Plain(zone)));
+    let lines = |shape| Progress {
+        watcher: Some(Box::new(Lines::new(io::stderr(), shape))),
+        bar: None,
+    };
+    let on_terminal = io::stderr().is_terminal();
     match args.progress {
-        _ if args.quiet => Progress::None,
-        ProgressShape::Auto if io::stderr().is_terminal() => {
-            Progress::Bar(Box::new(Bar::new(zone)))
+        _ if args.quiet => Progress::default(),
+        ProgressShape::None => Progress::default(),
+        ProgressShape::Json => lines(Shape::Json),
+        ProgressShape::Plain => lines(Shape::Plain(zone)),
+        ProgressShape::Auto if !on_terminal => lines(Shape::Plain(zone)),
+        ProgressShape::Auto | ProgressShape::Bar => {
+            let bar = Bar::new(zone);
+            Progress {
+                bar: Some(bar.handle()),
+                watcher: Some(Box::new(bar)),
+            }
         }
-        ProgressShape::Bar => Progress::Bar(Box::new(Bar::new(zone))),
-        ProgressShape::Auto | ProgressShape::Plain => plain(zone),
-        ProgressShape::Json => Progress::Lines(Lines::new(io::stderr(), Shape::Json)),
-        ProgressShape::None => Progress::None,
-    }
-}
-
-impl Progress {
-    fn bar_handle(&self) -> Option<indicatif::ProgressBar> {
-        match self {
-            Self::Bar(bar) => Some(bar.handle()),
-            Self::Lines(_) | Self::None => None,
-        }
-    }
-
-    fn with<'a>(
-        &'a mut self,
-        digest: &'a mut Digest,
-        log: &'a mut Log,
-    ) -> Vec<&'a mut dyn Watcher> {
-        let mut watchers: Vec<&mut dyn Watcher> = vec![digest, log];
-        match self {
-            Self::Bar(bar) => watchers.push(&mut **bar),
-            Self::Lines(lines) => watchers.push(lines),
-            Self::None => {}
-        }
-        watchers
     }
 }

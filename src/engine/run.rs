@@ -163,7 +163,7 @@ impl<S: Service, R: Record, C: Clock, D: Dice> Desk<'_, '_, S, R, C, D> {
                 }
                 () = moved.notified() => self.chronicle.show(),
                 _ = tick.tick() => self.chronicle.tick(self.clock.wall()),
-                () = tokio::time::sleep(sleep), if wake.is_some() => {
+                () = wait(sleep), if wake.is_some() => {
                     if grace.is_some_and(|grace| grace <= self.clock.now()) {
                         in_flight.clear();
                         self.schedule.abandon(self.clock.now());
@@ -179,6 +179,11 @@ impl<S: Service, R: Record, C: Clock, D: Dice> Desk<'_, '_, S, R, C, D> {
         }
         Ok(())
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the loop")]
+async fn wait(span: Duration) {
+    tokio::time::sleep(span).await;
 }
 
 /// Sends one request; a reply comes in any case.

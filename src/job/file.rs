@@ -7,6 +7,7 @@ use toml::de::DeTable;
 
 use crate::model::rate::{self, Rate};
 use crate::model::simulation::{Fault, FaultKind};
+use crate::policy::budget;
 
 use super::column::Column;
 use super::problem::{Place, Problems};
@@ -117,6 +118,8 @@ pub struct Written {
     cells: Vec<(Column, Located<String>)>,
     span: Range<usize>,
     line: u64,
+    /// A key of it could not be read, which has been told.
+    pub broken: bool,
 }
 
 const TOP: [&str; 11] = [
@@ -140,7 +143,7 @@ impl File {
         let mut reader = Reader { problems, env };
         for error in errors {
             let span = error.span().unwrap_or(0..0);
-            reader.wrong(span, format!("no TOML: {}", error.message()), "");
+            reader.wrong(span, format!("not TOML: {}", error.message()), "");
         }
         let root = Table::root(root.get_ref());
         reader.only(root, &TOP);
@@ -236,7 +239,7 @@ impl Reader<'_> {
         }
         if let Some(stop) = self.table(root, "stop") {
             self.only(stop, &["max_errors", "min_rows"]);
-            limits.max_errors = self.text_or_number(stop, "max_errors");
+            limits.max_errors = self.text_or_number(stop, "max_errors", budget::HINT);
             limits.min_rows = self.number(stop, "min_rows", 0);
         }
         limits
@@ -270,6 +273,7 @@ impl Reader<'_> {
         text: &str,
     ) -> Written {
         let names: Vec<_> = known.iter().map(|column| column.as_str()).collect();
+        let problems = self.problems.count();
         self.only(table, &names);
         let cells = known
             .iter()
@@ -277,7 +281,12 @@ impl Reader<'_> {
             .collect();
         let before = text.get(..span.start).unwrap_or_default();
         let line = 1 + before.bytes().filter(|byte| *byte == b'\n').count() as u64;
-        Written { cells, span, line }
+        Written {
+            cells,
+            span,
+            line,
+            broken: self.problems.count() > problems,
+        }
     }
 
     fn read_rows(&mut self, root: Table<'_>) -> Option<RowsFile> {

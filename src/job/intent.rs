@@ -13,7 +13,7 @@ use crate::model::region::{self, REGIONS};
 use crate::model::simulation::Simulation;
 use crate::model::span;
 use crate::model::update::{Field, Update};
-use crate::policy::budget::{Budget, MaxErrors};
+use crate::policy::budget::{self, Budget, MaxErrors};
 use crate::policy::retry::Retry;
 
 use super::column::{Column, suggestion};
@@ -73,6 +73,8 @@ pub enum Destination {
         /// Of the environment.
         region: Option<String>,
     },
+    /// What is written is no target; the problem has been told.
+    Wrong,
 }
 
 /// The CSV that rows come from.
@@ -190,6 +192,7 @@ impl Job {
                     Region::Named(region.clone(), who)
                 }
                 Destination::Open { .. } => Region::Open,
+                Destination::Wrong => Region::Anywhere,
             },
             update,
         };
@@ -301,7 +304,6 @@ impl Desk<'_> {
         } else {
             (written(&file.target.endpoint), written(&file.target.region))
         };
-        let unknown = Destination::Open { region: None };
         if let Some((place, text)) = endpoint {
             return match Endpoint::parse(&text) {
                 Ok(endpoint) => Destination::Service {
@@ -310,7 +312,7 @@ impl Desk<'_> {
                 },
                 Err(fault) => {
                     self.wrong(place, fault.to_string(), endpoint::HINT);
-                    unknown
+                    Destination::Wrong
                 }
             };
         }
@@ -322,7 +324,7 @@ impl Desk<'_> {
                 },
                 Err(hint) => {
                     self.wrong(place, format!("no such region: {region:?}"), hint);
-                    unknown
+                    Destination::Wrong
                 }
             };
         }
@@ -643,7 +645,7 @@ impl Desk<'_> {
             self.wrong(
                 place,
                 "neither a number nor a percentage of errors",
-                "write 3, which stops on the fourth, or \"10%\"",
+                budget::HINT,
             );
         }
         parsed

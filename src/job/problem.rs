@@ -11,7 +11,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet}
 /// Lines on which the same problem is told one by one; beyond, it is told once with its count.
 const TOLD_ONE_BY_ONE: u64 = 10;
 /// The most of a cell that is shown.
-const LONGEST_CELL: usize = 120;
+const LONGEST_CELL: usize = 80;
 
 /// Something that is wrong, where, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,12 +89,12 @@ impl Place {
 /// lines takes the room of ten.
 #[derive(Debug, Default)]
 pub struct Problems {
-    groups: Vec<Group_>,
+    groups: Vec<Alike>,
     index: HashMap<(String, String, String), usize>,
 }
 
 #[derive(Debug)]
-struct Group_ {
+struct Alike {
     told: Vec<Problem>,
     count: u64,
 }
@@ -117,7 +117,7 @@ impl Problems {
         let own = matches!(problem.place, Place::Job(_));
         let group = self.index.get(&key).copied().filter(|_| !own);
         let group = group.unwrap_or_else(|| {
-            self.groups.push(Group_ {
+            self.groups.push(Alike {
                 told: Vec::new(),
                 count: 0,
             });
@@ -141,6 +141,17 @@ impl Problems {
         self.groups.iter().map(|group| group.count).sum()
     }
 
+    /// The groups: those of the job file from top to bottom, then the others as they were found.
+    fn in_order(&self) -> Vec<&Alike> {
+        let mut groups: Vec<_> = self.groups.iter().collect();
+        groups.sort_by_key(|group| match group.told.first().map(|first| &first.place) {
+            Some(Place::Job(span)) => span.start,
+            Some(Place::Cell { .. } | Place::Line { .. } | Place::File(_) | Place::Flag(_))
+            | None => usize::MAX,
+        });
+        groups
+    }
+
     /// All of them as text for people. `color` for terminals.
     pub fn render(&self, source: Option<Source<'_>>, color: bool) -> String {
         let renderer = if color {
@@ -150,7 +161,7 @@ impl Problems {
         };
         let renderer = renderer.decor_style(DecorStyle::Ascii).term_width(100);
         let mut text = String::new();
-        for group in &self.groups {
+        for group in self.in_order() {
             let once = group.count > TOLD_ONE_BY_ONE;
             let shown = if once { &group.told[..1] } else { &group.told };
             for problem in shown {
@@ -186,7 +197,7 @@ fn name_column(picture: &str, place: &Place) -> String {
 }
 
 /// `and on 12345 more lines: 4, 5, 6, ...`
-fn others(group: &Group_) -> String {
+fn others(group: &Alike) -> String {
     let lines: Vec<_> = group.told[1..4.min(group.told.len())]
         .iter()
         .filter_map(|problem| problem.place.line())
@@ -235,7 +246,7 @@ fn picture<'a>(
             group.element(cut)
         }
         Place::File(file) => group.element(Origin::path(&**file)),
-        Place::Flag(flag) => group.element(Origin::path(&**flag)),
+        Place::Flag(flag) => group.element(Origin::path(without_user(flag))),
     };
     let group = match more {
         Some(more) => group.element(Level::NOTE.message(more)),
@@ -281,9 +292,24 @@ pub const SECRET_KEYS: [(&str, &str); 9] = [
     ("secret", "the environment"),
 ];
 
+/// `text` with the user and password of each URL blotted out, byte for byte.
+fn without_user(text: &str) -> String {
+    let mut parts = text.split("://");
+    let mut clean = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part
+            .find(['/', '"', '\'', ' ', '?', '#'])
+            .unwrap_or(part.len());
+        let user = part[..end].rfind('@').unwrap_or(0);
+        clean += &format!("://{}{}", "*".repeat(user), &part[user..]);
+    }
+    clean
+}
+
 /// `text` with the values of secret keys blotted out, byte for byte.
 fn without_secrets(text: &str) -> String {
     let blot = |line: &str| {
+        let line = &*without_user(line);
         let Some((key, value)) = line.split_once('=') else {
             return line.to_owned();
         };
@@ -361,7 +387,7 @@ mod tests {
     #[test]
     fn a_place_in_the_job_file_is_shown_without_secrets() {
         let mut problems = Problems::default();
-        let text = "[auth]\ntoken = \"canary\"\n";
+        let text = "[auth]\ntoken = \"canary\"\n# https://me:canary@host/\n";
         problems.push(Problem::new(
             Place::Job(7..12),
             "a secret in a job file",

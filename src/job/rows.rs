@@ -58,6 +58,9 @@ impl<R: Read> Reader<R> {
     pub fn next(&mut self, problems: &mut Problems) -> Option<Row> {
         while let Some(update) = self.updates.get(self.next_update) {
             self.next_update += 1;
+            if update.broken {
+                continue;
+            }
             if let Some(row) = self.builder.build(update, problems) {
                 return Some(row);
             }

@@ -211,7 +211,7 @@ impl<R: Read> Table<R> {
                 self.whole(),
                 "the row has not as many cells as the header",
                 format!(
-                    "{cells} cells, {columns} columns: a text that holds the delimiter or a line break must stand in quotes"
+                    "cells: {cells}, columns: {columns}; a text that holds the delimiter or a line break must stand in quotes"
                 ),
             ));
             return false;
@@ -249,6 +249,10 @@ impl<R: Read> Table<R> {
         false
     }
 
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the other kinds are of no use to people"
+    )]
     fn pull(&mut self, problems: &mut Problems) -> bool {
         let problem = match self.reader.read_record(&mut self.record) {
             _ if self.ended => return false,
@@ -258,13 +262,12 @@ impl<R: Read> Table<R> {
                 return true;
             }
             Ok(false) => None,
-            Err(error) => Some(match error.into_kind() {
-                csv::ErrorKind::Io(error) => unreadable(&self.file, &error, self.delimiter),
-                kind => Problem::new(
-                    Place::File(Arc::clone(&self.file)),
-                    format!("the file cannot be read: {kind:?}"),
-                    "",
-                ),
+            Err(error) => Some(match error.kind() {
+                csv::ErrorKind::Io(io) => unreadable(&self.file, io, self.delimiter),
+                _ => {
+                    let what = format!("the file cannot be read: {error}");
+                    Problem::new(Place::File(Arc::clone(&self.file)), what, "")
+                }
             }),
         };
         self.ended = true;

@@ -1,4 +1,8 @@
 //! Reads tables of a job file with every problem at once.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "whatever kind of TOML value is not the wanted one is told as that"
+)]
 
 use std::ops::Range;
 use std::str::FromStr;
@@ -131,11 +135,17 @@ impl Reader<'_> {
 
     /// The string called `key`, with its variables replaced.
     pub fn string(&mut self, table: Table<'_>, key: &str) -> Option<Located<String>> {
+        self.string_like(table, key, "write a string: \"...\"")
+    }
+
+    /// The string called `key`; `hint` says how it is written.
+    fn string_like(&mut self, table: Table<'_>, key: &str, hint: &str) -> Option<Located<String>> {
         let value = table.get(key)?;
         match value.get_ref() {
             DeValue::String(text) => self.expanded(text, value.span()),
             other => {
-                self.wrong_type(value.span(), other, "a string: \"...\"");
+                let what = format!("wrong type: {}", other.type_str());
+                self.wrong(value.span(), what, hint);
                 None
             }
         }
@@ -227,7 +237,7 @@ impl Reader<'_> {
 
     /// The duration called `key`.
     pub fn duration(&mut self, table: Table<'_>, key: &str) -> Option<Located<Duration>> {
-        let text = self.string(table, key)?;
+        let text = self.string_like(table, key, span::HINT)?;
         match span::parse(&text.value) {
             Ok(value) => Some(Located {
                 value,
@@ -247,7 +257,7 @@ impl Reader<'_> {
         key: &str,
         hint: &str,
     ) -> Option<Located<T>> {
-        let text = self.string(table, key)?;
+        let text = self.string_like(table, key, hint)?;
         match text.value.parse() {
             Ok(value) => Some(Located {
                 value,
@@ -260,14 +270,19 @@ impl Reader<'_> {
         }
     }
 
-    /// A value that may be a number or a string, as text.
-    pub fn text_or_number(&mut self, table: Table<'_>, key: &str) -> Option<Located<String>> {
+    /// A value that may be a number or a string, as text; `hint` says how it is written.
+    pub fn text_or_number(
+        &mut self,
+        table: Table<'_>,
+        key: &str,
+        hint: &str,
+    ) -> Option<Located<String>> {
         match table.get(key)?.get_ref() {
             DeValue::Integer(number) => Some(Located {
                 value: number.as_str().to_owned(),
                 span: table.get(key)?.span(),
             }),
-            _ => self.string(table, key),
+            _ => self.string_like(table, key, hint),
         }
     }
 

@@ -115,8 +115,12 @@ impl Builder {
                 "give region, project_id and workspace_id instead",
             );
         }
-        let project_id = self.target(&mut desk, Column::ProjectId, |target| &target.project_id);
-        let workspace_id = self.target(&mut desk, Column::WorkspaceId, |target| {
+        let variable = "HW_PROJECT_ID";
+        let project_id = self.target(&mut desk, Column::ProjectId, variable, |target| {
+            &target.project_id
+        });
+        let variable = "FLOWBATCH_WORKSPACE_ID";
+        let workspace_id = self.target(&mut desk, Column::WorkspaceId, variable, |target| {
             &target.workspace_id
         });
         let (update, guards) = desk.wishes(&self.defaults.update)?;
@@ -139,6 +143,7 @@ impl Builder {
         &self,
         desk: &mut Desk<'_, D>,
         column: Column,
+        variable: &str,
         pick: impl Fn(&Target) -> &Option<Id>,
     ) -> Option<Id> {
         let name = column.as_str();
@@ -164,14 +169,11 @@ impl Builder {
         .into_iter()
         .find_map(Clone::clone);
         if found.is_none() {
-            let (option, variable) = match column {
-                Column::ProjectId => ("--project-id", "HW_PROJECT_ID"),
-                _ => ("--workspace-id", "FLOWBATCH_WORKSPACE_ID"),
-            };
+            let option = name.replace('_', "-");
             desk.problems.push(Problem::new(
                 desk.draft.whole(),
                 format!("the row has no {name}"),
-                format!("add a column {name}, [target] {name}, {option} or {variable}"),
+                format!("add a column {name}, [target] {name}, --{option} or {variable}"),
             ));
         }
         found

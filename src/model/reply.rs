@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::workflow::Workflow;
 
 /// What came back.
+#[expect(clippy::large_enum_variant, reason = "nearly every reply is an answer")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
     /// An HTTP answer, whatever it says.

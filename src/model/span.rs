@@ -14,7 +14,7 @@ pub enum SpanFault {
 }
 
 /// How a duration is written, for hints.
-pub const HINT: &str = "write a number with a unit: 500ms, 30s, 10m, 2h";
+pub const HINT: &str = "write a number with a unit: \"500ms\", \"30s\", \"10m\", \"2h\"";
 
 /// Reads `500ms`, `30s`, `1.5m`, `2h`, `1d`.
 ///

@@ -12,6 +12,9 @@ pub enum MaxErrors {
     Percent(f64),
 }
 
+/// How a limit on errors is written, for hints.
+pub const HINT: &str = "write 3, which stops on the fourth, or \"10%\"";
+
 /// The rule of `[stop]`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Budget {

@@ -21,7 +21,7 @@ impl Bar {
     pub fn new(zone: TimeZone) -> Self {
         let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(10));
         // The template is a constant; a test renders it.
-        if let Ok(style) = ProgressStyle::with_template("{bar:24.green/dim} {wide_msg}") {
+        if let Ok(style) = ProgressStyle::with_template("{bar:10.green/dim} {wide_msg}") {
             bar.set_style(style.progress_chars("=> "));
         }
         Self {

@@ -11,7 +11,10 @@ use crate::model::span;
 /// Tells events to `tracing`: what a person should know as warnings, each row's end as info, each
 /// request as debug.
 #[derive(Debug, Default)]
-pub struct Log;
+pub struct Log {
+    /// A throttle has been told: the next ones say nothing new.
+    throttled: bool,
+}
 
 impl Watcher for Log {
     fn see(&mut self, stamped: &Stamped) {
@@ -88,7 +91,13 @@ impl Watcher for Log {
             } => {
                 let wait = span::show(std::time::Duration::from_millis(*wait_ms));
                 match why {
-                    Pause::Throttled => warn!("throttled, waiting {wait}: {message}"),
+                    Pause::Throttled if self.throttled => {
+                        info!("throttled, waiting {wait}: {message}");
+                    }
+                    Pause::Throttled => {
+                        self.throttled = true;
+                        warn!("throttled, waiting {wait} (a lower --rate avoids this): {message}");
+                    }
                     Pause::Outage => warn!("no usable answer, probing in {wait}: {message}"),
                 }
             }

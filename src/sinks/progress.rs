@@ -162,11 +162,7 @@ impl Glance {
 
     /// One line for a log that nobody watches live.
     pub fn plain_text(&self, zone: &TimeZone) -> String {
-        let percent = if self.total == 0 {
-            100
-        } else {
-            self.done * 100 / self.total
-        };
+        let percent = (self.done * 100).checked_div(self.total).unwrap_or(100);
         format!("progress: {percent}%  {}", self.bar_text(zone))
     }
 }

@@ -1,0 +1,605 @@
+//! Whatever can be wrong with a CSV: each with its exact text, exit 2, and nothing sent.
+
+use expect_test::{Expect, expect};
+
+use crate::language::Desk;
+
+/// Runs a CSV against the simulator: it must be refused with this text, and no run may begin.
+fn refused(csv: impl AsRef<[u8]>, arguments: &str, text: Expect) {
+    let desk = Desk::with("rows.csv", csv);
+    let said = desk.flowbatch(&format!("run rows.csv --simulate {arguments}"));
+    text.assert_eq(&said.stderr);
+    assert_eq!((said.code, said.stdout.as_str()), (2, ""));
+    assert!(!desk.has_runs(), "a run was begun");
+    let checked = desk.flowbatch(&format!("check rows.csv --simulate {arguments}"));
+    assert_eq!(
+        (checked.code, checked.stderr),
+        (2, said.stderr),
+        "check says the same"
+    );
+}
+
+#[test]
+fn an_empty_file() {
+    refused(
+        "",
+        "",
+        expect![[r#"
+        error: the file is empty
+        --> rows.csv
+         = help: its first line names the columns: workflow_id and at least one to change
+
+        1 problem; nothing was sent
+    "#]],
+    );
+    refused(
+        "\n\n",
+        "",
+        expect![[r#"
+        error: the file is empty
+        --> rows.csv
+         = help: its first line names the columns: workflow_id and at least one to change
+
+        1 problem; nothing was sent
+    "#]],
+    );
+}
+
+#[test]
+fn a_header_without_rows() {
+    refused(
+        "workflow_id,name\n",
+        "",
+        expect![[r#"
+        error: the file has a header but no rows
+        --> rows.csv
+         = help: add a line for each workflow
+
+        1 problem; nothing was sent
+    "#]],
+    );
+}
+
+#[test]
+fn no_workflow_id_column() {
+    refused(
+        "workflow,name\nw1,x\n",
+        "",
+        expect![[r#"
+        error: no such column
+         --> rows.csv:1:header
+          |
+        1 | workflow
+          | ^^^^^^^^
+          |
+          = help: did you mean workflow_id? (begin the name with x_ to have it ignored)
+
+        error: no column is workflow_id
+         --> rows.csv:1
+          |
+        1 | workflow,name
+          | ^^^^^^^^^^^^^
+          |
+          = help: the first line names the columns; map another name with --column 'NAME=workflow_id'
+
+        2 problems; nothing was sent
+    "#]],
+    );
+}
+
+#[test]
+fn a_column_nobody_knows() {
+    refused(
+        "workflow_id,enabeld,owner\nw1,true,me\n",
+        "",
+        expect![[r#"
+        error: no such column
+         --> rows.csv:1:header
+          |
+        1 | enabeld
+          | ^^^^^^^
+          |
+          = help: did you mean enabled? (begin the name with x_ to have it ignored)
+
+        error: no such column
+         --> rows.csv:1:header
+          |
+        1 | owner
+          | ^^^^^
+          |
+          = help: leave it out, begin its name with x_ to have it ignored, or set other_columns = "ignore" in [rows]
+
+        2 problems; nothing was sent
+    "#]],
+    );
+}
+
+#[test]
+fn a_near_miss_stays_an_error_where_others_are_ignored() {
+    let job =
+        "[target]\nsimulator = true\n[rows]\nfile = \"rows.csv\"\nother_columns = \"ignore\"\n";
+    let desk = Desk::with("job.toml", job)
+        .file("rows.csv", "workflow_id,name,descripton,owner\nw1,x,y,me\n");
+    let said = desk.flowbatch("run job.toml");
+    assert_eq!(said.code, 2);
+    expect![[r#"
+        error: no such column
+         --> rows.csv:1:header
+          |
+        1 | descripton
+          | ^^^^^^^^^^
+          |
+          = help: did you mean description? (begin the name with x_ to have it ignored)
+
+        1 problem; nothing was sent
+    "#]]
+    .assert_eq(&said.stderr);
+}
+
+#[test]
+fn the_same_column_twice() {
+    refused(
+        "workflow_id,name,Name\nw1,x,y\n",
+        "",
+        expect![[r#"
+        error: two columns are name
+         --> rows.csv:1:header
+          |
+        1 | Name
+          | ^^^^
+          |
+          = help: leave one of them out
+
+        1 problem; nothing was sent
+    "#]],
+    );
+}
+
+#[test]
+fn a_ragged_row() {
+    refused(
+        "workflow_id,name\nw1\nw2,a,b\nw3,x\n",
+        "",
+        expect![[r#"
+            error: the row has not as many cells as the header
+             --> rows.csv:2
+              |
+            2 | w1
+              | ^^
+              |
+              = help: cells: 1, columns: 2; a text that holds the delimiter or a line break must stand in quotes
+
+            error: the row has not as many cells as the header
+             --> rows.csv:3
+              |
+            3 | w2,a,b
+              | ^^^^^^
+              |
+              = help: cells: 3, columns: 2; a text that holds the delimiter or a line break must stand in quotes
+
+            2 problems; nothing was sent
+        "#]],
+    );
+}
+
+#[test]
+fn a_quote_that_is_never_closed() {
+    refused(
+        "workflow_id,name\r\nw1,x\r\nw2,\"Isolate\r\nw3,y\r\n",
+        "",
+        expect![[r#"
+        error: a quote is opened and never closed
+         --> rows.csv:3
+          |
+        3 | "Isolate
+          | ^^^^^^^^
+          |
+          = help: close it, or double a quote that belongs to the text: ""
+
+        1 problem; nothing was sent
+    "#]],
+    );
+}
+
+#[test]
+fn bytes_that_are_no_utf_8() {
+    refused(
+        b"workflow_id,name\nw1,\xc0\xff\xfe\n",
+        "",
+        expect![[r#"
+        error: the file is not UTF-8
+         --> rows.csv:2
+          |
+        2 | w1,���
+          | ^^^^^^
+          |
+          = help: say which is right: --encoding windows-1252 reads "Àÿþ", --encoding windows-1251 reads "Аяю"; or save it as UTF-8
+
+        1 problem; nothing was sent
+    "#]],
+    );
+}
+
+#[test]
+fn a_windows_1252_file_without_encoding() {
+    refused(
+        b"workflow_id;name\r\nw1;Pr\xfcfung\r\n",
+        "",
+        expect![[r#"
+        error: the file is not UTF-8
+         --> rows.csv:2
+          |
+        2 | w1;Pr�fung
+          | ^^^^^^^^^^
+          |
+          = help: say which is right: --encoding windows-1252 reads "Prüfung", --encoding gb18030 reads "Pr黤ung", --encoding Big5 reads "Pr㘹ung", --encoding windows-1251 reads "Prьfung"; or save it as UTF-8
+
+        1 problem; nothing was sent
+    "#]],
+    );
+}
+
+#[test]
+fn a_gbk_file_without_encoding() {
+    refused(
+        b"workflow_id,name\r\nw1,\xcd\xfe\xd0\xb2\xb7\xd6\xce\xf6\r\n",
+        "",
+        expect![[r#"
+        error: the file is not UTF-8
+         --> rows.csv:2
+          |
+        2 | w1,��в����
+          | ^^^^^^^^^^
+          |
+          = help: say which is right: --encoding windows-1252 reads "ÍþÐ²·ÖÎö", --encoding gb18030 reads "威胁分析", --encoding Big5 reads "哏赲煦昴", --encoding windows-1251 reads "НюРІ·ЦОц"; or save it as UTF-8
+
+        1 problem; nothing was sent
+    "#]],
+    );
+}
+
+#[test]
+fn a_nul() {
+    refused(
+        "workflow_id,name\nw1,a\0b\n\0\nw2,x\n",
+        "",
+        expect![[r#"
+        error: the file holds a NUL character
+         --> rows.csv:2
+          |
+        2 | w1,a�b
+          | ^^^^^^
+          |
+          = help: if it is UTF-16 without a byte order mark, say --encoding utf-16le
+
+        error: the file holds a NUL character
+         --> rows.csv:3
+          |
+        3 | �
+          | ^
+          |
+          = help: if it is UTF-16 without a byte order mark, say --encoding utf-16le
+
+        2 problems; nothing was sent
+    "#]],
+    );
+}
+
+#[test]
+fn ids_that_would_change_the_url() {
+    refused(
+        "workflow_id,name\n..,a\na/b,b\n.,c\n\"a\nb\",d\n,e\n1.23E+10,f\n",
+        "",
+        expect![[r#"
+            error: the id would change the URL
+             --> rows.csv:2:workflow_id
+              |
+            2 | ..
+              | ^^
+              |
+              = help: an id is a UUID or 32 hexadecimal digits; copy it from the console or an export
+
+            error: the id would change the URL
+             --> rows.csv:4:workflow_id
+              |
+            4 | .
+              | ^
+              |
+              = help: an id is a UUID or 32 hexadecimal digits; copy it from the console or an export
+
+            error: the id holds a slash, which would change the URL
+             --> rows.csv:3:workflow_id
+              |
+            3 | a/b
+              | ^^^
+              |
+              = help: an id is a UUID or 32 hexadecimal digits; copy it from the console or an export
+
+            error: the id holds a blank or control character
+             --> rows.csv:5:workflow_id
+              |
+            5 | a⏎b
+              | ^^^
+              |
+              = help: an id is a UUID or 32 hexadecimal digits; copy it from the console or an export
+
+            error: the row has no workflow_id
+             --> rows.csv:7:workflow_id
+              |
+            7 |  
+              | ^
+              |
+              = help: give the id as the console or an export shows it
+
+            error: a spreadsheet has turned the id into a number
+             --> rows.csv:8:workflow_id
+              |
+            8 | 1.23E+10
+              | ^^^^^^^^
+              |
+              = help: format the column as text in the spreadsheet, then paste the ids again
+
+            6 problems; nothing was sent
+        "#]],
+    );
+}
+
+#[test]
+fn two_rows_for_one_workflow() {
+    refused(
+        "workflow_id,name\nw1,a\nw2,b\n w1 ,c\n",
+        "",
+        expect![[r#"
+        error: a second row for the same workflow
+         --> rows.csv:4:workflow_id
+          |
+        4 |  w1 
+          | ^^^^
+          |
+          = help: the first is on line 2; make one row of them
+
+        1 problem; nothing was sent
+    "#]],
+    );
+}
+
+#[test]
+fn a_row_that_changes_nothing() {
+    refused(
+        "workflow_id,name,enabled\nw1,,\nw2,x,\n",
+        "",
+        expect![[r#"
+        error: the row changes nothing
+         --> rows.csv:2
+          |
+        2 | w1,,
+          | ^^^^
+          |
+          = help: fill in name, description, enabled, version_id or labels, or use --set FIELD=VALUE
+
+        1 problem; nothing was sent
+    "#]],
+    );
+}
+
+#[test]
+fn a_list_of_ids_that_says_nothing_to_do() {
+    refused(
+        "workflow_id\nw1\nw2\n",
+        "",
+        expect![[r#"
+        error: no column says what to change
+         --> rows.csv:1
+          |
+        1 | workflow_id
+          | ^^^^^^^^^^^
+          |
+          = help: add a column such as enabled, or say --set FIELD=VALUE
+
+        1 problem; nothing was sent
+    "#]],
+    );
+}
+
+#[test]
+fn enabled_without_a_version() {
+    refused(
+        "workflow_id,enabled,version_id\nw1,true,\nw2,true,<empty>\nw3,false,\n",
+        "",
+        expect![[r#"
+            error: enabled is true, but there is no version_id
+             --> rows.csv:2:enabled
+              |
+            2 | true
+              | ^^^^
+              |
+              = help: the service wants the id of the version to activate: add a column version_id
+
+            error: enabled is true, but there is no version_id
+             --> rows.csv:3:enabled
+              |
+            3 | true
+              | ^^^^
+              |
+              = help: the service wants the id of the version to activate: add a column version_id
+
+            2 problems; nothing was sent
+        "#]],
+    );
+}
+
+#[test]
+fn booleans_labels_and_texts_that_are_none() {
+    let long = "x".repeat(1_025);
+    refused(
+        format!(
+            "workflow_id,enabled,labels,name\nw1,yess,,\nw2,,HOST,\nw3,,,{long}\nw4,,,\"  \"\n"
+        ),
+        "",
+        expect![[r#"
+            error: not a boolean
+             --> rows.csv:2:enabled
+              |
+            2 | yess
+              | ^^^^
+              |
+              = help: write true or false (also yes/no, 1/0, and a spreadsheet's own words such as WAHR/FALSCH, VRAI/FAUX, 是/否)
+
+            error: no such label
+             --> rows.csv:3:labels
+              |
+            3 | HOST
+              | ^^^^
+              |
+              = help: the service knows IP, ACCOUNT and DOMAIN; <empty> clears the label
+
+            error: the text is longer than 1024 characters
+             --> rows.csv:4:name
+              |
+            4 | xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...
+              | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+              |
+              = help: the service shows no more
+
+            error: the text is nothing but blanks
+             --> rows.csv:5:name
+              |
+            5 |   
+              | ^^
+              |
+              = help: leave the cell empty to keep the field, or write <empty> to clear it
+
+            4 problems; nothing was sent
+        "#]],
+    );
+}
+
+#[test]
+fn the_same_problem_on_many_rows_is_told_once() {
+    let rows: String = (1..=500).map(|row| format!("w{row},maybe\n")).collect();
+    refused(
+        format!("workflow_id,enabled\n{rows}"),
+        "",
+        expect![[r#"
+        error: not a boolean
+         --> rows.csv:2:enabled
+          |
+        2 | maybe
+          | ^^^^^
+          |
+          = note: the same on 499 more lines: 3, 4, 5, ...
+          = help: write true or false (also yes/no, 1/0, and a spreadsheet's own words such as WAHR/FALSCH, VRAI/FAUX, 是/否)
+
+        500 problems; nothing was sent
+    "#]],
+    );
+}
+
+#[test]
+fn a_flag_against_the_rows_own_target() {
+    refused(
+        "workflow_id,workspace_id,name\nw1,ws-1,a\nw2,ws-2,b\n",
+        "--workspace-id ws-1",
+        expect![[r#"
+            error: the row's workspace_id is not that of --workspace-id
+             --> rows.csv:3:workspace_id
+              |
+            3 | ws-2
+              | ^^^^
+              |
+              = help: --workspace-id says ws-1; leave out the flag, or the rows of elsewhere with --only
+
+            1 problem; nothing was sent
+        "#]],
+    );
+}
+
+#[test]
+fn a_cell_without_a_column_name() {
+    refused(
+        "workflow_id,name,\nw1,x,\nw2,x,stray\n",
+        "",
+        expect![[r#"
+        error: a cell stands in a column without a name
+         --> rows.csv:3
+          |
+        3 | w2,x,stray
+          | ^^^^^^^^^^
+          |
+          = help: name the column in the first line, or begin its name with x_ to have it ignored
+
+        1 problem; nothing was sent
+    "#]],
+    );
+}
+
+#[test]
+fn flags_that_say_nothing_sensible() {
+    refused(
+        "workflow_id,name\nw1,x\n",
+        "--set enabeld=true --set enabled=maybe --set name --column name --column 'a=b' --only row=x --limit 0 --encoding klingon",
+        expect![[r#"
+            error: no such field
+            --> --set enabeld=true
+             = help: did you mean enabled?
+
+            error: not a boolean
+            --> --set enabled=maybe
+             = help: write true or false (also yes/no, 1/0, and a spreadsheet's own words such as WAHR/FALSCH, VRAI/FAUX, 是/否)
+
+            error: not FIELD=VALUE
+            --> --set name
+             = help: write --set enabled=true
+
+            error: not NAME=COLUMN
+            --> --column name
+             = help: write --column 'Workflow-ID=workflow_id'
+
+            error: no such column: "b"
+            --> --column a=b
+             = help: columns: workflow_id, profile, region, project_id, workspace_id, name, description, enabled, version_id, labels, expect_name, expect_description, expect_enabled, expect_version_id, expect_labels, expect_update_time
+
+            error: no such encoding: "klingon"
+            --> --encoding klingon
+             = help: names are those of the web: utf-8, gb18030, windows-1252, utf-16le
+
+            error: not a selection of rows
+            --> --only row=x
+             = help: write workspace=ID, workflow_id=ID or row=3,7-9
+
+            error: the number is out of range
+            --> --limit 0
+             = help: write a whole number from 1
+
+            8 problems; nothing was sent
+        "#]],
+    );
+}
+
+#[test]
+fn rows_of_two_regions() {
+    let csv = "workflow_id,region,project_id,workspace_id,name\nw1,cn-north-4,p,s,a\nw2,cn-north-1,p,s,b\nw3,cn-nord-4,p,s,c\n";
+    let desk = Desk::with("rows.csv", csv).variable("HW_AUTH_TOKEN", "canary");
+    let said = desk.flowbatch("run rows.csv");
+    assert_eq!(said.code, 2);
+    expect![[r#"
+        error: the row's region is not that of the rows before it
+         --> rows.csv:3:region
+          |
+        3 | cn-north-1
+          | ^^^^^^^^^^
+          |
+          = help: they name cn-north-4; one run reaches one region: split the file by region
+
+        error: the row's region is not that of the rows before it
+         --> rows.csv:4:region
+          |
+        4 | cn-nord-4
+          | ^^^^^^^^^
+          |
+          = help: they name cn-north-4; one run reaches one region: split the file by region
+
+        2 problems; nothing was sent
+    "#]]
+    .assert_eq(&said.stderr);
+}
