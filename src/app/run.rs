@@ -161,10 +161,11 @@ fn announce(taken: &Taken, open: &Open) {
     }
     let settings = &taken.job.settings;
     let rows = taken.census.rows - taken.census.skipped;
+    let gaps = rows.saturating_sub(1);
     let least = settings
         .rate
         .interval()
-        .saturating_mul(u32::try_from(rows).unwrap_or(u32::MAX));
+        .saturating_mul(u32::try_from(gaps).unwrap_or(u32::MAX));
     let left_out = match taken.census.skipped {
         0 => String::new(),
         skipped => format!(" ({skipped} left out)"),

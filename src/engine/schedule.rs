@@ -213,6 +213,10 @@ impl Schedule {
                 self.end(outcome);
                 continue;
             }
+            if work.has_nothing_to_ask() {
+                self.end_with(now, work, Status::Unchanged, false);
+                continue;
+            }
             return Ok(match lane.pace.take(now) {
                 Permit::NotBefore(at) => {
                     lane.queue.put_back(work);

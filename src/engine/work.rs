@@ -64,6 +64,11 @@ impl Work {
         }
     }
 
+    /// Whether the row neither sets nor expects anything: its cells are all as they were exported.
+    pub fn has_nothing_to_ask(&self) -> bool {
+        self.row.update.is_empty() && self.row.guards.is_empty()
+    }
+
     /// Marks the next request as leaving at `now`.
     pub fn leave(&mut self, now: Duration) -> Request {
         self.requests += 1;

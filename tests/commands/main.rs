@@ -1,5 +1,12 @@
 //! The binary, run as a user runs it.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by panicking"
+)]
 
+mod jobs;
 mod language;
 mod problems_csv;
 mod problems_job;
+mod service;
+mod stories;

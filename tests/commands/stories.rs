@@ -1,0 +1,349 @@
+//! What people do with the simulator inside.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::language::{Desk, csv_rows};
+
+const THREE: &str = "workflow_id,name,enabled,version_id\nw1,Isolate host,true,v1\nw2,=cmd(),false,\nw3,\"Two\nlines\",,\n";
+
+#[test]
+fn a_csv_alone_is_a_job_and_its_report_has_every_row_once() {
+    let desk = Desk::with("rows.csv", THREE);
+    let said = desk.flowbatch("run rows.csv --simulate --rate 100/s --report out.csv");
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert!(
+        said.stdout.starts_with("rows (simulated): done\n"),
+        "{}",
+        said.stdout
+    );
+    let text = desk.read("out.csv");
+    assert_eq!(
+        text.lines().next().unwrap(),
+        "row,line,project_id,workspace_id,workflow_id,live_name,status,changed_fields,attempts,\
+         http_status,error_class,error_code,error_message,request_id,started_at,finished_at,\
+         duration_ms,before,after,row_hash,stage,wave,region,profile,workspace_name"
+    );
+    let rows = csv_rows(&desk.path("out.csv"));
+    let column = |name: &str| {
+        rows.iter()
+            .map(|row| row[name].as_str())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(column("row"), ["1", "2", "3"]);
+    assert_eq!(column("line"), ["2", "3", "4"]);
+    assert_eq!(column("workflow_id"), ["w1", "w2", "w3"]);
+    assert_eq!(column("status"), ["succeeded"; 3]);
+    assert_eq!(
+        column("changed_fields"),
+        ["name enabled version_id", "name enabled", "name"]
+    );
+    assert_eq!(
+        column("live_name"),
+        ["Isolate host", "'=cmd()", "Two\nlines"]
+    );
+    assert_eq!(column("attempts"), ["1"; 3]);
+    assert_eq!(column("http_status"), ["200"; 3]);
+    let after: Value = serde_json::from_str(&rows[0]["after"]).unwrap();
+    assert_eq!(
+        after,
+        serde_json::json!({"name": "Isolate host", "enabled": true, "version_id": "v1"})
+    );
+    assert!(
+        rows.iter()
+            .all(|row| row["started_at"].ends_with('Z') && !row["request_id"].is_empty())
+    );
+    assert_eq!(
+        fs::read_to_string(desk.only_run().join("report.csv")).unwrap(),
+        text
+    );
+}
+
+#[test]
+fn a_csv_on_standard_input_is_a_job() {
+    let desk = Desk::new();
+    let said = desk.flowbatch_reading("run - --simulate --rate 100/s", THREE);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert_eq!(
+        fs::read_to_string(desk.only_run().join("input.csv")).unwrap(),
+        THREE
+    );
+}
+
+#[test]
+fn the_run_folder_is_private_and_complete() {
+    use std::os::unix::fs::PermissionsExt;
+    let desk = Desk::with("rows.csv", THREE);
+    let said = desk.flowbatch("run rows.csv --simulate --rate 100/s --ticket CHG-1 --output json");
+    let run = desk.only_run();
+    assert_eq!(
+        fs::metadata(&run).unwrap().permissions().mode() & 0o777,
+        0o700
+    );
+    let summary: Value = serde_json::from_str(&said.stdout).unwrap();
+    let written: Value =
+        serde_json::from_str(&fs::read_to_string(run.join("summary.json")).unwrap()).unwrap();
+    assert_eq!(summary, written);
+    assert_eq!(
+        summary["run_id"],
+        run.file_name().unwrap().to_str().unwrap()
+    );
+    assert_eq!(summary["ticket"], "CHG-1");
+    assert_eq!(summary["operator"], "tester");
+    assert_eq!(summary["ended"], "completed");
+    assert_eq!(summary["exit_code"], 0);
+    assert_eq!(summary["counts"]["succeeded"], 3);
+    let files: Vec<_> = summary["files"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|file| file["path"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        files,
+        ["job.json", "input.csv", "journal.jsonl", "report.csv"]
+    );
+    for file in files {
+        let mode = fs::metadata(run.join(file)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{file} is for its owner alone");
+    }
+}
+
+#[test]
+fn the_journal_tells_an_attempt_before_its_answer() {
+    let desk = Desk::with("rows.csv", THREE);
+    desk.flowbatch("run rows.csv --simulate --rate 100/s");
+    let journal = fs::read_to_string(desk.only_run().join("journal.jsonl")).unwrap();
+    let events: Vec<Value> = journal
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let name = |event: &Value| event["event"].as_str().unwrap().to_owned();
+    assert_eq!(name(&events[0]), "run_started");
+    assert_eq!(events[0]["format"], 0);
+    assert_eq!(name(events.last().unwrap()), "session_ended");
+    for row in 1..=3 {
+        let of_row: Vec<_> = events
+            .iter()
+            .filter(|event| event["row"] == row)
+            .map(name)
+            .collect();
+        assert_eq!(of_row, ["attempt", "answer", "row_ended"], "row {row}");
+    }
+}
+
+#[test]
+fn what_spreadsheets_write_is_understood() {
+    let utf16: Vec<u8> = "\u{feff}Workflow ID;Name;Enabled\r\nw1;Pr\u{fc}fung;FALSCH\r\n"
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    let gbk = b"workflow_id,name\r\nw1,\xcd\xfe\xd0\xb2\r\n".to_vec();
+    for (bytes, flags, after) in [
+        (utf16, "", r#"{"name":"Prüfung","enabled":false}"#),
+        (gbk, "--encoding gbk", r#"{"name":"威胁"}"#),
+        (b"caf\xe9;w1\r\n".to_vec(), "", ""),
+        (
+            b"sep=|\r\nworkflow_id|name|enabled\r\nw1|a,b;c|\xc3\xa9\r\n".to_vec(),
+            "",
+            "",
+        ),
+        (
+            b"sep=;\r\nworkflow-id;NAME\r\n\xc2\xa0w1\xe2\x80\x8b;a,b\r\n;;\r\n".to_vec(),
+            "",
+            r#"{"name":"a,b"}"#,
+        ),
+        (
+            b"workflow_id\tname\n w1 \ttab\n\n".to_vec(),
+            "",
+            r#"{"name":"tab"}"#,
+        ),
+        (
+            b"workflow_id,name,description\nw1,'=1+1,<empty>\n".to_vec(),
+            "",
+            r#"{"name":"=1+1","description":""}"#,
+        ),
+        (
+            b"id,Titel\nw1,x\n".to_vec(),
+            "--column id=workflow_id --column Titel=name",
+            r#"{"name":"x"}"#,
+        ),
+        (
+            b"workflow_id,x_note,status\nw1,y,failed\n".to_vec(),
+            "--set labels=ip",
+            r#"{"labels":"IP"}"#,
+        ),
+    ] {
+        let desk = Desk::with("rows.csv", &bytes);
+        let said = desk.flowbatch(&format!("run rows.csv --simulate --rate 100/s {flags}"));
+        if after.is_empty() {
+            assert_eq!(said.code, 2, "{bytes:?}");
+            continue;
+        }
+        assert_eq!(said.code, 0, "{bytes:?} {}", said.stderr);
+        let rows = csv_rows(&desk.only_run().join("report.csv"));
+        assert_eq!(
+            (rows.len(), rows[0]["after"].as_str()),
+            (1, after),
+            "{bytes:?}"
+        );
+    }
+}
+
+#[test]
+fn a_report_is_a_job_once_it_is_said_what_to_do() {
+    let desk = Desk::with("rows.csv", THREE);
+    desk.flowbatch("run rows.csv --simulate --rate 100/s --report report.csv");
+    let alone = desk.flowbatch("run report.csv --simulate");
+    assert_eq!(alone.code, 2);
+    assert!(
+        alone.stderr.contains("no column says what to change"),
+        "{}",
+        alone.stderr
+    );
+    let said = desk.flowbatch("run report.csv --simulate --rate 100/s --set enabled=false");
+    assert_eq!(said.code, 0, "{}", said.stderr);
+}
+
+#[test]
+fn a_guard_that_does_not_hold_is_a_conflict_and_sends_nothing() {
+    let desk = Desk::with("rows.csv", THREE).file(
+        "guarded.csv",
+        "workflow_id,name,expect_name,expect_enabled\n\
+         w1,Mine,Isolate host,\n\
+         w2,Mine,Somebody,\n\
+         w3,\"Two\nlines\",Old,\n\
+         w1x,Same,Same,\n",
+    );
+    desk.flowbatch("run rows.csv --simulate --rate 100/s");
+    let said = desk.flowbatch("run guarded.csv --simulate --rate 100/s --report out.csv");
+    assert_eq!(said.code, 1, "{}", said.stderr);
+    let rows = csv_rows(&desk.path("out.csv"));
+    let column = |name: &str| {
+        rows.iter()
+            .map(|row| row[name].as_str())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        column("status"),
+        ["succeeded", "conflict", "unchanged", "unchanged"]
+    );
+    assert_eq!(column("attempts"), ["1", "0", "0", "0"]);
+    assert_eq!(column("error_class"), ["", "conflict", "", ""]);
+    assert_eq!(
+        rows[1]["error_message"],
+        "name is \"=cmd()\", expected \"Somebody\": changed by somebody else"
+    );
+    // A cell equal to its expectation is no wish: not even a read is needed.
+    assert_eq!(rows[3]["duration_ms"], "");
+}
+
+#[test]
+fn rows_can_be_chosen_and_the_others_are_skipped() {
+    let desk = Desk::with("rows.csv", THREE);
+    let said = desk.flowbatch(
+        "run rows.csv --simulate --rate 100/s --only row=2-3 --limit 1 --report out.csv",
+    );
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    let rows = csv_rows(&desk.path("out.csv"));
+    let statuses: Vec<_> = rows.iter().map(|row| row["status"].as_str()).collect();
+    assert_eq!(statuses, ["skipped", "succeeded", "skipped"]);
+}
+
+#[test]
+fn quiet_says_nothing_when_all_is_well() {
+    let desk = Desk::with("rows.csv", THREE);
+    let said = desk.flowbatch("run rows.csv --simulate --rate 100/s -q");
+    assert_eq!(
+        (said.code, said.stdout.as_str(), said.stderr.as_str()),
+        (0, "", "")
+    );
+}
+
+#[test]
+fn progress_as_json_lines_can_be_parsed() {
+    let rows: String = (1..=30).map(|row| format!("w{row},x\n")).collect();
+    let desk = Desk::with("rows.csv", format!("workflow_id,name\n{rows}"));
+    let said = desk.flowbatch("run rows.csv --simulate --rate 20/s --progress json");
+    let lines: Vec<Value> = said
+        .stderr
+        .lines()
+        .filter(|line| line.starts_with('{'))
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert!(!lines.is_empty(), "{}", said.stderr);
+    assert!(
+        lines
+            .iter()
+            .all(|line| line["total"] == 30 && line["done"].is_u64())
+    );
+}
+
+#[test]
+fn a_report_that_cannot_be_written_is_exit_7_and_the_run_is_done_all_the_same() {
+    let desk = Desk::with("rows.csv", THREE);
+    let said = desk.flowbatch("run rows.csv --simulate --rate 100/s --report /dev/full");
+    assert_eq!(said.code, 7, "{}", said.stderr);
+    assert!(
+        said.stderr.contains("cannot write the report to /dev/full"),
+        "{}",
+        said.stderr
+    );
+    assert_eq!(csv_rows(&desk.only_run().join("report.csv")).len(), 3);
+    let nowhere =
+        desk.flowbatch("run rows.csv --simulate --rate 100/s --report no/such/folder.csv");
+    assert_eq!(nowhere.code, 7);
+}
+
+#[test]
+fn a_report_over_a_link_changes_what_it_points_to() {
+    let desk = Desk::with("rows.csv", THREE).file("real.csv", "old");
+    std::os::unix::fs::symlink(desk.path("real.csv"), desk.path("link.csv")).unwrap();
+    let said = desk.flowbatch("run rows.csv --simulate --rate 100/s --report link.csv");
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert!(desk.path("link.csv").is_symlink());
+    assert_eq!(csv_rows(&desk.path("real.csv")).len(), 3);
+}
+
+#[test]
+fn the_simulated_world_is_kept_from_command_to_command() {
+    let desk = Desk::with("rows.csv", THREE).file(
+        "check.csv",
+        "workflow_id,name,expect_name\nw1,Isolate host,Other\n",
+    );
+    desk.flowbatch("run rows.csv --simulate --rate 100/s");
+    let kept = desk.flowbatch("run check.csv --simulate");
+    assert_eq!(kept.code, 0, "already as wished: {}", kept.stdout);
+    let fresh = desk.flowbatch("run check.csv --simulate --fresh");
+    assert_eq!(fresh.code, 1, "a conflict in a new world: {}", fresh.stdout);
+}
+
+#[test]
+fn check_says_what_a_run_would_do() {
+    let desk = Desk::with("rows.csv", THREE);
+    let said = desk.flowbatch("check rows.csv --simulate --limit 2");
+    assert_eq!(
+        (said.code, said.stdout.as_str()),
+        (
+            0,
+            "rows: 3 rows in 1 workspace, 1 of them left out, no problems; nothing was sent\n"
+        )
+    );
+    assert!(!desk.has_runs());
+}
+
+#[test]
+fn a_variable_that_names_another_target_is_a_warning() {
+    let job = "[target]\nregion = \"cn-north-4\"\nproject_id = \"p1\"\nworkspace_id = \"s1\"\n[[update]]\nworkflow_id = \"w1\"\nname = \"x\"\n";
+    let desk = Desk::with("job.toml", job)
+        .variable("HW_REGION_NAME", "cn-north-1")
+        .variable("HW_PROJECT_ID", "p2");
+    let said = desk.flowbatch("check job.toml");
+    assert_eq!(said.code, 0);
+    assert_eq!(
+        said.stderr,
+        "warning: HW_REGION_NAME is cn-north-1, but the job's region is cn-north-4: the job's is used\n\
+         warning: HW_PROJECT_ID is p2, but the job's project is p1: the job's is used\n"
+    );
+}
