@@ -27,6 +27,13 @@ pub struct Cli {
     pub command: Command,
 }
 
+impl Cli {
+    /// What this process was told; a wrong word ends it with 2, `--help` with 0.
+    pub fn read() -> Self {
+        Self::parse()
+    }
+}
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {

@@ -11,15 +11,13 @@ mod signals;
 mod simulate;
 mod terminal;
 
-use clap::Parser;
-
 use crate::cli::{Cli, Command};
 use crate::error::Error;
 use crate::exit::Exit;
 
 /// Does what the command line says; returns the exit code.
 pub fn main() -> u8 {
-    let done = match Cli::parse().command {
+    let done = match Cli::read().command {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::check(&args),
         Command::Simulate(args) => simulate::simulate(&args),

@@ -20,7 +20,7 @@ use crate::model::span;
 use crate::model::update::Update;
 use crate::secmaster::auth::token::Token;
 use crate::secmaster::client::{Client, Http};
-use crate::sinks::bar::Bar;
+use crate::sinks::bar::{Above, Bar};
 use crate::sinks::digest::Digest;
 use crate::sinks::journal::Journal;
 use crate::sinks::lines::{Lines, Shape};
@@ -80,7 +80,7 @@ async fn run_taken(
         args.verbose,
         args.quiet,
         args.log_format,
-        progress.bar.clone(),
+        progress.above.clone(),
     );
     if !args.quiet {
         announce(&taken, &open);
@@ -231,14 +231,14 @@ fn job_json(taken: &Taken, open: &Open) -> Result<String, Error> {
 #[derive(Default)]
 struct Progress {
     watcher: Option<Box<dyn Watcher>>,
-    bar: Option<indicatif::ProgressBar>,
+    above: Option<Above>,
 }
 
 fn progress(args: &RunArgs) -> Progress {
     let zone = TimeZone::system();
     let lines = |shape| Progress {
         watcher: Some(Box::new(Lines::new(io::stderr(), shape))),
-        bar: None,
+        above: None,
     };
     let on_terminal = io::stderr().is_terminal();
     match args.progress {
@@ -250,7 +250,7 @@ fn progress(args: &RunArgs) -> Progress {
         ProgressShape::Auto | ProgressShape::Bar => {
             let bar = Bar::new(zone);
             Progress {
-                bar: Some(bar.handle()),
+                above: Some(bar.above()),
                 watcher: Some(Box::new(bar)),
             }
         }

@@ -2,11 +2,11 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use indicatif::ProgressBar;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::cli::LogFormat;
+use crate::sinks::bar::Above;
 
 /// Writes the result of a command.
 pub(super) fn print(text: &str) {
@@ -29,7 +29,7 @@ pub(super) fn wants_color() -> bool {
 /// Sends logs to standard error, above the progress bar if there is one.
 ///
 /// `FLOWBATCH_LOG` takes `tracing`'s own filter, where `-v` is not enough.
-pub(super) fn log(verbose: u8, quiet: bool, format: LogFormat, bar: Option<ProgressBar>) {
+pub(super) fn log(verbose: u8, quiet: bool, format: LogFormat, above: Option<Above>) {
     let level = match (quiet, verbose) {
         (true, _) => "off",
         (false, 0) => "warn",
@@ -41,7 +41,7 @@ pub(super) fn log(verbose: u8, quiet: bool, format: LogFormat, bar: Option<Progr
         .with_env_filter(filter)
         .with_target(false)
         .with_ansi(wants_color())
-        .with_writer(AboveBar(bar));
+        .with_writer(Stderr(above));
     let set = match format {
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
         LogFormat::Text if io::stderr().is_terminal() => builder.without_time().try_init(),
@@ -51,17 +51,17 @@ pub(super) fn log(verbose: u8, quiet: bool, format: LogFormat, bar: Option<Progr
     debug_assert!(set.is_ok(), "logging is set up once");
 }
 
-/// Writes lines above a progress bar.
+/// Standard error, above the progress bar if there is one.
 #[derive(Clone)]
-struct AboveBar(Option<ProgressBar>);
+struct Stderr(Option<Above>);
 
-impl Write for AboveBar {
+impl Write for Stderr {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let write = || {
             let _ = io::stderr().lock().write_all(bytes);
         };
         match &self.0 {
-            Some(bar) => bar.suspend(write),
+            Some(above) => above.write(write),
             None => write(),
         }
         Ok(bytes.len())
@@ -72,7 +72,7 @@ impl Write for AboveBar {
     }
 }
 
-impl MakeWriter<'_> for AboveBar {
+impl MakeWriter<'_> for Stderr {
     type Writer = Self;
     fn make_writer(&self) -> Self {
         self.clone()

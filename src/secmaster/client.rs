@@ -211,14 +211,12 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     if let Ok(seconds) = value.parse() {
         return Some(Duration::from_secs(seconds));
     }
-    let until = rfc2822::DateTimeParser::new()
-        .parse_zoned_datetime(value)
-        .ok()?;
+    let until = rfc2822::DateTimeParser::new().parse_timestamp(value).ok()?;
     #[expect(
         clippy::disallowed_methods,
         reason = "the header names an instant of the wall clock"
     )]
-    let wait = until.timestamp().duration_since(Timestamp::now());
+    let wait = until.duration_since(Timestamp::now());
     Some(wait.try_into().unwrap_or(Duration::ZERO))
 }
 

@@ -31,9 +31,20 @@ impl Bar {
         }
     }
 
-    /// A handle through which others write above the bar.
-    pub fn handle(&self) -> ProgressBar {
-        self.bar.clone()
+    /// The place above the bar, for others who write to the same terminal.
+    pub fn above(&self) -> Above {
+        Above(self.bar.clone())
+    }
+}
+
+/// The place above a bar.
+#[derive(Clone, Debug)]
+pub struct Above(ProgressBar);
+
+impl Above {
+    /// Takes the bar away while `write` writes.
+    pub fn write(&self, write: impl FnOnce()) {
+        self.0.suspend(write);
     }
 }
 

@@ -1,0 +1,201 @@
+//! The client against a server that answers byte by byte as told, and over HTTP/2.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on says so by panicking"
+)]
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use flowbatch::engine::ports::{Request, Service};
+use flowbatch::model::endpoint::Endpoint;
+use flowbatch::model::guard::Guards;
+use flowbatch::model::id::Id;
+use flowbatch::model::reply::{Answer, Cause, Content, Reply, Unreadable};
+use flowbatch::model::row::Row;
+use flowbatch::model::simulation::Simulation;
+use flowbatch::model::target::{LaneId, Workspace};
+use flowbatch::model::update::Update;
+use flowbatch::secmaster::auth::token::Token;
+use flowbatch::secmaster::client::{Client, Http, Lane};
+use flowbatch::simulator::access::Access;
+use flowbatch::simulator::{server, world::World};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+const TOKEN: &str = "canary-77";
+
+fn row(workflow_id: &str) -> Row {
+    Row {
+        number: 1,
+        line: 2,
+        lane: LaneId(0),
+        workspace: Workspace {
+            project_id: Id::parse("p1").unwrap(),
+            workspace_id: Id::parse("s1").unwrap(),
+        },
+        workflow_id: Id::parse(workflow_id).unwrap(),
+        update: Update {
+            name: Some("N\u{e4}me".into()),
+            ..Update::default()
+        },
+        guards: Guards::default(),
+    }
+}
+
+fn client(address: impl std::fmt::Display, http: Http) -> Client {
+    let lane = Lane {
+        endpoint: Endpoint::parse(&format!("http://{address}")).unwrap(),
+        token: Token::parse(TOKEN).unwrap(),
+    };
+    Client::new(vec![lane], http).unwrap()
+}
+
+/// Serves one connection with `answer` as it stands, then closes it; gives back what was asked.
+async fn exchange(answer: &[u8]) -> (Reply, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = client(listener.local_addr().unwrap(), Http::Negotiated);
+    let serve = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut asked = Vec::new();
+        while !asked.ends_with(b"}") {
+            let mut part = [0; 4096];
+            let length = stream.read(&mut part).await.unwrap();
+            assert!(length > 0, "the client closed the connection");
+            asked.extend_from_slice(&part[..length]);
+        }
+        stream.write_all(answer).await.unwrap();
+        stream.shutdown().await.unwrap();
+        String::from_utf8(asked).unwrap()
+    };
+    let request = Request::Put(Arc::new(row("w1")));
+    tokio::join!(client.send(&request), serve)
+}
+
+async fn answer(bytes: &[u8]) -> Answer {
+    match exchange(bytes).await.0 {
+        Reply::Answer(answer) => answer,
+        Reply::Silence(silence) => panic!("{silence:?}"),
+    }
+}
+
+fn http(head: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!("HTTP/1.1 {head}\r\nContent-Length: {length}\r\n\r\n{body}").into_bytes()
+}
+
+#[tokio::test]
+async fn the_request_is_the_one_the_vendor_documents() {
+    let (_, asked) = exchange(&http("200 OK", "{}")).await;
+    let (head, body) = asked.split_once("\r\n\r\n").unwrap();
+    let mut lines = head.lines();
+    assert_eq!(
+        lines.next().unwrap(),
+        "PUT /v1/p1/workspaces/s1/soc/workflows/w1 HTTP/1.1"
+    );
+    let headers: Vec<_> = lines.map(str::to_ascii_lowercase).collect();
+    for expected in ["x-auth-token: canary-77", "content-type: application/json"] {
+        assert!(headers.contains(&expected.to_owned()), "{headers:?}");
+    }
+    assert_eq!(body, "{\"name\":\"N\u{e4}me\"}");
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_the_services_is_told_by_kind() {
+    let unreadable = |answer: Answer| match answer.content {
+        Content::Unreadable { how, excerpt } => (answer.http_status, how, excerpt),
+        Content::Envelope(envelope) => panic!("{envelope:?}"),
+    };
+    let page = http("200 OK", "<html><title>Log in</title></html>");
+    assert_eq!(
+        unreadable(answer(&page).await),
+        (200, Unreadable::Html, "Log in".into())
+    );
+    let cut = b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{\"success\":true";
+    assert_eq!(unreadable(answer(cut).await).1, Unreadable::Truncated);
+    let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"suc";
+    assert_eq!(unreadable(answer(chunked).await).1, Unreadable::Truncated);
+    let garbage = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nabcd";
+    assert_eq!(unreadable(answer(garbage).await).1, Unreadable::Truncated);
+    let large = http("200 OK", &"x".repeat(2 << 20));
+    assert_eq!(unreadable(answer(&large).await).1, Unreadable::TooLarge);
+    assert_eq!(
+        unreadable(answer(&http("204 No Content", "")).await).1,
+        Unreadable::Empty
+    );
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let away =
+        b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:9/login\r\nContent-Length: 0\r\n\r\n";
+    let answer = answer(away).await;
+    assert_eq!(answer.http_status, 302);
+    assert_eq!(answer.redirect_to.as_deref(), Some("127.0.0.1"));
+}
+
+#[tokio::test]
+async fn a_token_that_comes_back_is_blotted_out() {
+    let body = format!(
+        "{{\"error_msg\":\"bad token {TOKEN}\",\"error_code\":\"APIG.0301\",\"request_id\":\"{TOKEN}\"}}"
+    );
+    let answer = answer(&http("401 Unauthorized", &body)).await;
+    assert!(!format!("{answer:?}").contains(TOKEN), "{answer:?}");
+    let Content::Envelope(envelope) = answer.content else {
+        panic!("it is JSON")
+    };
+    assert_eq!(envelope.message.as_deref(), Some("bad token [token]"));
+}
+
+#[tokio::test]
+async fn headers_tell_the_request_id_and_the_wait() {
+    let head = "429 Too Many Requests\r\nX-Request-Id: abc\r\nRetry-After: 7";
+    let answer = answer(&http(head, "{}")).await;
+    assert_eq!(answer.request_id.as_deref(), Some("abc"));
+    assert_eq!(answer.retry_after, Some(Duration::from_secs(7)));
+}
+
+#[tokio::test]
+async fn silence_is_told_by_its_cause() {
+    let cause = |reply: Reply| match reply {
+        Reply::Silence(silence) => silence.cause,
+        Reply::Answer(answer) => panic!("{answer:?}"),
+    };
+    assert_eq!(cause(exchange(b"").await.0), Cause::Lost);
+    assert_eq!(cause(exchange(b"HTTP/1.1 200").await.0), Cause::Lost);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let request = Request::Put(Arc::new(row("w1")));
+    let reply = client(address, Http::Negotiated).send(&request).await;
+    assert_eq!(cause(reply), Cause::Connect);
+}
+
+#[tokio::test]
+async fn http_2_is_spoken_as_well() {
+    let mut world = World::new(Simulation::default());
+    let row = row("w1");
+    world.adopt(&row.workspace, "w1", None);
+    let world = Arc::new(Mutex::new(world));
+    let server = server::bind(0, Arc::clone(&world), Access::by_token(TOKEN))
+        .await
+        .unwrap();
+    let client = client(server.address(), Http::Two);
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = tokio::spawn(server.serve(async {
+        let _ = stopped.await;
+    }));
+    let row = Arc::new(row);
+    for request in [Request::Put(Arc::clone(&row)), Request::Get(row)] {
+        let Reply::Answer(answer) = client.send(&request).await else {
+            panic!("no answer")
+        };
+        let Content::Envelope(envelope) = answer.content else {
+            panic!("no JSON")
+        };
+        assert_eq!(envelope.workflow.unwrap().name, "N\u{e4}me");
+    }
+    stop.send(()).unwrap();
+    serving.await.unwrap();
+}
