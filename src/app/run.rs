@@ -185,7 +185,7 @@ fn workspaces(taken: &Taken) -> String {
     match &taken.census.first_workspace {
         Some(workspace) if taken.census.workspaces == 1 => {
             format!(
-                "project {}, workspace {}",
+                "project:    {}\nworkspace:  {}",
                 workspace.project_id, workspace.workspace_id
             )
         }
