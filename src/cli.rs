@@ -75,25 +75,25 @@ pub struct JobArgs {
     #[arg(long, help_heading = "Target")]
     pub simulate: bool,
 
-    /// Requests in flight
+    /// Requests in flight [default: 8]
     #[arg(short = 'j', long, value_name = "N", help_heading = "Pace")]
     pub concurrency: Option<String>,
-    /// How fast requests may leave: 5/s, 300/m
+    /// How fast requests may leave: 10/s, 300/m [default: 5/s]
     #[arg(long, value_name = "N/UNIT", help_heading = "Pace")]
     pub rate: Option<String>,
-    /// Requests that may leave at once after a quiet time
+    /// Requests that may leave at once after a quiet time [default: 1]
     #[arg(long, value_name = "N", help_heading = "Pace")]
     pub burst: Option<String>,
-    /// How long one request may take
+    /// How long one request may take: 500ms, 30s [default: 30s]
     #[arg(long, value_name = "DURATION", help_heading = "Pace")]
     pub timeout: Option<String>,
-    /// Attempts per row
+    /// Attempts per row [default: 5]
     #[arg(long, value_name = "N", help_heading = "Pace")]
     pub max_attempts: Option<String>,
-    /// Stop beyond so many errors: 3 or 10%
+    /// Stop beyond so many errors: 3 or 10% [default: 10% once 20 rows have ended]
     #[arg(long, value_name = "N|N%", help_heading = "Pace")]
     pub max_errors: Option<String>,
-    /// Start nothing new after this time
+    /// Start nothing new after this time: 30m, 2h
     #[arg(long, value_name = "DURATION", help_heading = "Pace")]
     pub deadline: Option<String>,
 

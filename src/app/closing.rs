@@ -74,7 +74,7 @@ pub(super) fn close(closed: Closed<'_>) -> Done {
         args, &taken, &folder, &digest, ended, exit, simulated, target, rows,
     );
     let json = serde_json::to_string_pretty(&summary).map_err(Error::machine("no summary"))?;
-    let summed_up = folder.write("summary.json", json.as_bytes());
+    let summed_up = folder.write("summary.json", format!("{json}\n").as_bytes());
     trouble.extend(summed_up.err().map(|error| error.text()));
     let exit = Exit::of_run(ended, &digest.tally, !trouble.is_empty());
     for text in &trouble {
