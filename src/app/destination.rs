@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use crate::engine::ports::Rows;
 use crate::error::Error;
-use crate::job::intent::Destination;
+use crate::job::destination::Destination;
 use crate::model::endpoint::Endpoint;
 use crate::model::target::LaneId;
 use crate::secmaster::auth::token::Token;

@@ -1,7 +1,7 @@
 //! Takes a job in: reads the file, copies its CSV, finds every problem, counts the rows.
 
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufWriter, Read};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,19 +11,21 @@ use tempfile::NamedTempFile;
 use crate::cli::JobArgs;
 use crate::engine::ports::{self, RowsError};
 use crate::error::Error;
+use crate::job::destination::Destination;
 use crate::job::encoding::Decoded;
 use crate::job::file::{self, Written};
-use crate::job::intent::{Destination, Job, TableSource, region_endpoint};
+use crate::job::intent::Job;
 use crate::job::problem::{Place, Problem, Problems, Source};
+use crate::job::region::region_endpoint;
 use crate::job::rows::{Census, Reader, Suspects};
 use crate::job::selection::Selector;
-use crate::job::table::{Options, Table};
-use crate::job::toml::Located;
+use crate::job::table::Table;
 use crate::model::row::Row;
 use crate::model::target::LaneId;
 
 use super::environment;
 use super::folder::Hashed;
+use super::input::{Copy, Input, Tee, changed, open_table};
 use super::terminal;
 
 /// A job without problems, and the copy of its input.
@@ -34,24 +36,6 @@ pub(super) struct Taken {
     pub(super) name: String,
     pub(super) input: Option<Input>,
     updates: Rc<[Written]>,
-}
-
-/// The CSV that a job's rows come from.
-pub(super) struct Input {
-    /// As given.
-    pub(super) path: String,
-    /// Of the original bytes.
-    pub(super) sha256: String,
-    /// Its text in UTF-8: a temporary file, until a run keeps it.
-    copy: Copy,
-    label: Arc<str>,
-    options: Options,
-}
-
-/// The copy of an input.
-enum Copy {
-    Temporary(NamedTempFile),
-    Kept(PathBuf),
 }
 
 /// Takes in the job that the command line names; `temporary` makes the file for the copy.
@@ -323,69 +307,6 @@ impl Taken {
     }
 }
 
-impl Input {
-    /// Keeps the copy as `path`.
-    fn keep(&mut self, path: PathBuf) -> Result<(), Error> {
-        match std::mem::replace(&mut self.copy, Copy::Kept(path.clone())) {
-            Copy::Kept(_) => Ok(()),
-            Copy::Temporary(copy) => copy
-                .persist(&path)
-                .map(|_| ())
-                .map_err(|error| Error::file("cannot keep the input as", path)(error.error)),
-        }
-    }
-
-    fn reopen(&self) -> Result<Table<File>, RowsError> {
-        let path = match &self.copy {
-            Copy::Temporary(copy) => copy.path(),
-            Copy::Kept(path) => path,
-        };
-        let file = File::open(path).map_err(|error| RowsError(error.into()))?;
-        let mut problems = Problems::default();
-        Table::open(file, &self.label, &self.options, &mut problems)
-            .ok_or_else(|| changed(&problems))
-    }
-}
-
-/// The copy reads otherwise than the first time.
-fn changed(problems: &Problems) -> RowsError {
-    RowsError(problems.render(None, false).into())
-}
-
-fn open_table(
-    job: &str,
-    source: &TableSource,
-    problems: &mut Problems,
-) -> Option<(Box<dyn Read>, String)> {
-    let (path, place): (PathBuf, Place) = match &source.file {
-        None if job == "-" => return Some((Box::new(io::stdin()), "standard input".to_owned())),
-        None => (job.into(), Place::File(job.into())),
-        Some(Located { value, span }) => {
-            let folder = Path::new(job).parent().unwrap_or(Path::new(""));
-            (folder.join(value), Place::Job(span.clone()))
-        }
-    };
-    let shown = path.display().to_string();
-    let mut wrong = |what: String, hint: &str| {
-        problems.push(Problem::new(place.clone(), what, hint));
-        None
-    };
-    if path.is_dir() {
-        return wrong(format!("{shown} is a directory"), "name a .csv file in it");
-    }
-    match File::open(&path) {
-        Ok(file) => Some((Box::new(BufReader::new(file)), shown)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => match &source.file {
-            None => wrong("no such file".to_owned(), "check the path"),
-            Some(_) => wrong(
-                format!("no such file: {shown}"),
-                "the path counts from the folder of the job file",
-            ),
-        },
-        Err(error) => wrong(format!("{shown} cannot be read: {error}"), ""),
-    }
-}
-
 /// The rows of a taken job, in input order.
 pub(super) struct TakenRows {
     reader: Reader<File>,
@@ -422,27 +343,5 @@ impl ports::Rows for TakenRows {
             }
         }
         Ok(None)
-    }
-}
-
-/// A reader that copies what passes through.
-struct Tee<R, W> {
-    from: R,
-    to: W,
-}
-
-impl<R: Read, W: Write> Read for Tee<R, W> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let length = self.from.read(buffer)?;
-        self.to.write_all(&buffer[..length]).map_err(|error| {
-            io::Error::new(
-                error.kind(),
-                format!("its copy in the state folder: {error}"),
-            )
-        })?;
-        if length == 0 {
-            self.to.flush()?;
-        }
-        Ok(length)
     }
 }

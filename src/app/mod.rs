@@ -5,6 +5,7 @@ mod clock;
 mod closing;
 mod destination;
 mod folder;
+mod input;
 mod intake;
 mod run;
 mod signals;

@@ -7,7 +7,7 @@ use futures::StreamExt;
 use crate::cli::SimulateArgs;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::job::intent::{SIMULATED_PROJECT, SIMULATED_WORKSPACE};
+use crate::job::destination::{SIMULATED_PROJECT, SIMULATED_WORKSPACE};
 use crate::model::id::Id;
 use crate::model::rate::{self, Rate};
 use crate::model::simulation::{Fault, FaultKind, Simulation};

@@ -1,7 +1,9 @@
 //! The columns of a CSV and the keys of an `[[update]]`: the same words.
 
+use crate::model::field::Field;
 use crate::model::id::trim;
-use crate::model::update::Field;
+
+use super::suggestion::{normal, suggestion};
 
 /// A column that a row is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -142,29 +144,6 @@ pub fn meaning(name: &str) -> Meaning {
         Some(column) => Meaning::NearMiss(column),
         None => Meaning::Unknown,
     }
-}
-
-/// The word of `known` that `word` was probably meant to be.
-pub fn suggestion(
-    word: &str,
-    known: impl IntoIterator<Item = &'static str>,
-) -> Option<&'static str> {
-    let word = normal(word);
-    known
-        .into_iter()
-        .map(|known| (strsim::jaro_winkler(&word, &normal(known)), known))
-        .filter(|(likeness, _)| *likeness > 0.85)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .map(|(_, known)| known)
-}
-
-/// Lower case, without blanks, `-`, `_` and what copying leaves around.
-fn normal(name: &str) -> String {
-    trim(name)
-        .chars()
-        .filter(|c| !c.is_whitespace() && !matches!(c, '-' | '_'))
-        .flat_map(char::to_lowercase)
-        .collect()
 }
 
 #[cfg(test)]

@@ -10,9 +10,9 @@ use crate::model::simulation::{Fault, FaultKind};
 use crate::policy::budget;
 
 use super::column::Column;
+use super::draft::Draft;
 use super::problem::{Place, Problems};
 use super::toml::{Located, Reader, Table};
-use super::wish::Draft;
 
 /// The largest job file. Beyond it, rows belong in a CSV, which is streamed.
 pub const LARGEST: u64 = 16 << 20;

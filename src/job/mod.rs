@@ -2,15 +2,27 @@
 //!
 //! Pure: bytes come in as readers, variables of the environment as a function.
 
+pub mod builder;
 pub mod cell;
 pub mod column;
+pub mod destination;
+pub mod dialect;
+pub mod draft;
 pub mod encoding;
 pub mod file;
 pub mod flags;
+pub mod illegible;
 pub mod intent;
+pub mod line_ends;
+pub mod picture;
 pub mod problem;
+pub mod region;
 pub mod rows;
 pub mod selection;
+pub mod settings;
+pub mod simulation;
+pub mod source;
+pub mod suggestion;
 pub mod table;
 pub mod template;
 pub mod toml;

@@ -5,13 +5,10 @@ use std::fmt::Write as _;
 use std::ops::Range;
 use std::sync::Arc;
 
-use annotate_snippets::renderer::DecorStyle;
-use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+use super::picture::Painter;
 
 /// Lines on which the same problem is told one by one; beyond, it is told once with its count.
 const TOLD_ONE_BY_ONE: u64 = 10;
-/// The most of a cell that is shown.
-const LONGEST_CELL: usize = 80;
 
 /// Something that is wrong, where, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -154,128 +151,24 @@ impl Problems {
 
     /// All of them as text for people. `color` for terminals.
     pub fn render(&self, source: Option<Source<'_>>, color: bool) -> String {
-        let renderer = if color {
-            Renderer::styled()
-        } else {
-            Renderer::plain()
-        };
-        let renderer = renderer.decor_style(DecorStyle::Ascii).term_width(100);
+        let painter = Painter::new(color);
         let mut text = String::new();
-        for group in self.in_order() {
-            let once = group.count > TOLD_ONE_BY_ONE;
-            let shown = if once { &group.told[..1] } else { &group.told };
+        for alike in self.in_order() {
+            let once = alike.count > TOLD_ONE_BY_ONE;
+            let shown = if once { &alike.told[..1] } else { &alike.told };
             for problem in shown {
-                let more = once.then(|| others(group));
-                let picture = renderer.render(&[picture(problem, source, more.as_deref())]);
-                let picture = name_column(&picture, &problem.place);
-                let _ = writeln!(text, "{picture}\n");
+                let more = once.then(|| others(alike));
+                let _ = writeln!(
+                    text,
+                    "{}\n",
+                    painter.paint(problem, source, more.as_deref())
+                );
             }
         }
         let count = self.count();
         let plural = if count == 1 { "problem" } else { "problems" };
         let _ = write!(text, "{count} {plural}; nothing was sent");
         text
-    }
-}
-
-/// The picture of a cell with the name of its column where the renderer counts characters: in a
-/// CSV a column is its header's name.
-fn name_column(picture: &str, place: &Place) -> String {
-    match place {
-        Place::Cell {
-            file, line, column, ..
-        } => picture.replacen(
-            &format!("{file}:{line}:1"),
-            &format!("{file}:{line}:{column}"),
-            1,
-        ),
-        Place::Line { file, line, .. } => {
-            picture.replacen(&format!("{file}:{line}:1"), &format!("{file}:{line}"), 1)
-        }
-        Place::Job(_) | Place::File(_) | Place::Flag(_) => picture.to_owned(),
-    }
-}
-
-/// `and on 12345 more lines: 4, 5, 6, ...`
-fn others(group: &Alike) -> String {
-    let lines: Vec<_> = group.told[1..4.min(group.told.len())]
-        .iter()
-        .filter_map(|problem| problem.place.line())
-        .map(|line| line.to_string())
-        .collect();
-    format!(
-        "the same on {} more lines: {}, ...",
-        group.count - 1,
-        lines.join(", ")
-    )
-}
-
-fn picture<'a>(
-    problem: &'a Problem,
-    source: Option<Source<'a>>,
-    more: Option<&'a str>,
-) -> Group<'a> {
-    let group = Level::ERROR.primary_title(&*problem.what);
-    let group = match &problem.place {
-        Place::Job(span) => match source {
-            Some(source) => {
-                let text = without_secrets(source.text);
-                let end = span.end.min(text.len());
-                let span = span.start.min(end)..end;
-                group.element(
-                    Snippet::source(text)
-                        .path(source.path)
-                        .annotation(AnnotationKind::Primary.span(span)),
-                )
-            }
-            None => Group::with_title(group),
-        },
-        Place::Cell {
-            file,
-            line,
-            cell: text,
-            ..
-        }
-        | Place::Line { file, line, text } => {
-            let shown = shown(text);
-            let end = shown.len();
-            let cut = Snippet::source(shown)
-                .path(&**file)
-                .line_start(usize::try_from(*line).unwrap_or(usize::MAX))
-                .annotation(AnnotationKind::Primary.span(0..end));
-            group.element(cut)
-        }
-        Place::File(file) => group.element(Origin::path(&**file)),
-        Place::Flag(flag) => group.element(Origin::path(without_user(flag))),
-    };
-    let group = match more {
-        Some(more) => group.element(Level::NOTE.message(more)),
-        None => group,
-    };
-    match problem.hint.as_str() {
-        "" => group,
-        hint => group.element(Level::HELP.message(hint)),
-    }
-}
-
-/// A cell as it can be shown: on one line, not too long, without control characters.
-fn shown(cell: &str) -> String {
-    let mut shown: String = cell
-        .chars()
-        .take(LONGEST_CELL)
-        .map(|c| match c {
-            '\n' | '\r' => '\u{23ce}',
-            c if c.is_control() => '\u{fffd}',
-            c => c,
-        })
-        .collect();
-    if cell.chars().nth(LONGEST_CELL).is_some() {
-        shown.push_str("...");
-    }
-    if shown.is_empty() {
-        " ".to_owned()
-    } else {
-        shown
     }
 }
 
@@ -292,44 +185,18 @@ pub const SECRET_KEYS: [(&str, &str); 9] = [
     ("secret", "the environment"),
 ];
 
-/// `text` with the user and password of each URL blotted out, byte for byte.
-fn without_user(text: &str) -> String {
-    let mut parts = text.split("://");
-    let mut clean = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let end = part
-            .find(['/', '"', '\'', ' ', '?', '#'])
-            .unwrap_or(part.len());
-        let user = part[..end].rfind('@').unwrap_or(0);
-        clean += &format!("://{}{}", "*".repeat(user), &part[user..]);
-    }
-    clean
-}
-
-/// `text` with the values of secret keys blotted out, byte for byte.
-fn without_secrets(text: &str) -> String {
-    let blot = |line: &str| {
-        let line = &*without_user(line);
-        let Some((key, value)) = line.split_once('=') else {
-            return line.to_owned();
-        };
-        let name = key.trim().trim_matches(['"', '\'']).to_ascii_lowercase();
-        let name = name
-            .rsplit('.')
-            .next()
-            .unwrap_or_default()
-            .replace('-', "_");
-        if SECRET_KEYS.iter().any(|(secret, _)| *secret == name.trim()) {
-            let value: String = value
-                .bytes()
-                .map(|byte| if byte == b'\r' { '\r' } else { '*' })
-                .collect();
-            format!("{key}={value}")
-        } else {
-            line.to_owned()
-        }
-    };
-    text.split('\n').map(blot).collect::<Vec<_>>().join("\n")
+/// `and on 12345 more lines: 4, 5, 6, ...`
+fn others(group: &Alike) -> String {
+    let lines: Vec<_> = group.told[1..4.min(group.told.len())]
+        .iter()
+        .filter_map(|problem| problem.place.line())
+        .map(|line| line.to_string())
+        .collect();
+    format!(
+        "the same on {} more lines: {}, ...",
+        group.count - 1,
+        lines.join(", ")
+    )
 }
 
 #[cfg(test)]

@@ -9,12 +9,13 @@ use crate::model::id::Id;
 use crate::model::row::Row;
 use crate::model::target::Workspace;
 
+use super::builder::{Builder, Defaults};
 use super::column::Column;
+use super::draft::Draft;
 use super::file::Written;
 use super::problem::{Place, Problem, Problems};
 use super::selection::Selection;
 use super::table::Table;
-use super::wish::{Builder, Defaults, Draft};
 
 /// Reads the rows of a job in input order: `[[update]]` first, then the table.
 pub struct Reader<R> {

@@ -1,7 +1,6 @@
 //! A CSV as spreadsheets write it: its dialect, its header, its rows.
 
-use std::collections::VecDeque;
-use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::io::{self, BufReader, Cursor, Read};
 use std::sync::Arc;
 
 use csv::StringRecord;
@@ -10,15 +9,15 @@ use serde::{Deserialize, Serialize};
 use crate::model::id::trim;
 
 use super::column::{Column, Meaning, meaning};
-use super::encoding::{Malformed, readings};
+use super::dialect::dialect;
+use super::draft::Draft;
+use super::illegible::illegible;
+use super::line_ends::LineEnds;
 use super::problem::{Place, Problem, Problems};
-use super::wish::Draft;
 
 /// Stands after the input as a record of its own. If it does not come back alone, the last quote
 /// of the input is open, which the CSV reader itself does not tell.
 const SENTINEL: &str = "\0";
-/// The longest record. Longer is an open quote in a large file.
-const LONGEST_RECORD: u64 = 16 << 20;
 
 /// What is said about a table outside of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,7 +66,7 @@ impl<R: Read> Table<R> {
         let (head, delimiter) = match dialect(&mut bytes, &mut lines_before) {
             Ok(found) => found,
             Err(error) => {
-                problems.push(unreadable(file, &error, b','));
+                problems.push(illegible(file, &error, b','));
                 return None;
             }
         };
@@ -263,7 +262,7 @@ impl<R: Read> Table<R> {
             }
             Ok(false) => None,
             Err(error) => Some(match error.kind() {
-                csv::ErrorKind::Io(io) => unreadable(&self.file, io, self.delimiter),
+                csv::ErrorKind::Io(io) => illegible(&self.file, io, self.delimiter),
                 _ => {
                     let what = format!("the file cannot be read: {error}");
                     Problem::new(Place::File(Arc::clone(&self.file)), what, "")
@@ -381,153 +380,4 @@ fn slot(name: &str, place: Place, options: &Options, problems: &mut Problems) ->
 
 fn same(header: &str, name: &str) -> bool {
     trim(header).to_lowercase() == trim(name).to_lowercase()
-}
-
-/// The lines up to the header's first, and the delimiter: told by a line `sep=`, else the one of
-/// `,` `;` tab that the header has most of outside quotes.
-fn dialect(bytes: &mut impl BufRead, lines_before: &mut u64) -> io::Result<(Vec<u8>, u8)> {
-    let mut head = Vec::new();
-    loop {
-        let start = head.len();
-        let most = LONGEST_RECORD.saturating_sub(head.len() as u64);
-        bytes.by_ref().take(most).read_until(b'\n', &mut head)?;
-        let line = head[start..].trim_ascii();
-        if head.len() == start || !line.is_empty() {
-            break;
-        }
-    }
-    let line = head.trim_ascii();
-    if let Some(told) = line.strip_prefix(b"sep=")
-        && let [delimiter] = told
-    {
-        *lines_before = head.iter().filter(|byte| **byte == b'\n').count() as u64;
-        return Ok((Vec::new(), *delimiter));
-    }
-    // A header of blanks and tabs alone was trimmed to nothing and has no delimiter to find.
-    let mut quoted = false;
-    let mut counts = [(b',', 0_usize), (b';', 0), (b'\t', 0)];
-    for byte in &head {
-        quoted ^= *byte == b'"';
-        for (delimiter, count) in &mut counts {
-            *count += usize::from(!quoted && byte == delimiter);
-        }
-    }
-    // Of equals, the comma: it stands first.
-    let most = counts.into_iter().rev().max_by_key(|(_, count)| *count);
-    Ok((head, most.map_or(b',', |(delimiter, _)| delimiter)))
-}
-
-/// The problem of a file whose bytes cannot be read on.
-fn unreadable(file: &Arc<str>, error: &io::Error, delimiter: u8) -> Problem {
-    let inner = error.get_ref();
-    if let Some(malformed) = inner.and_then(|inner| inner.downcast_ref::<Malformed>()) {
-        return wrong_encoding(file, malformed, delimiter);
-    }
-    if let Some(long) = inner.and_then(|inner| inner.downcast_ref::<TooLong>()) {
-        return Problem::new(
-            Place::Line {
-                file: Arc::clone(file),
-                line: long.line,
-                text: String::new(),
-            },
-            "a row is longer than 16 MiB",
-            "probably a quote is opened here and never closed",
-        );
-    }
-    let what = format!("the file cannot be read: {error}");
-    Problem::new(Place::File(Arc::clone(file)), what, "")
-}
-
-/// One problem that shows the first such cell as each likely encoding reads it.
-fn wrong_encoding(file: &Arc<str>, malformed: &Malformed, delimiter: u8) -> Problem {
-    let at = malformed.at.min(malformed.bytes.len());
-    let (before, after) = malformed.bytes.split_at(at);
-    let is_edge = |byte: &u8| matches!(*byte, b',' | b';' | b'\t' | b'"') || *byte == delimiter;
-    let start = before.iter().rposition(is_edge).map_or(0, |edge| edge + 1);
-    let end = after
-        .iter()
-        .position(is_edge)
-        .map_or(malformed.bytes.len(), |edge| at + edge);
-    let cell = &malformed.bytes[start..end];
-    let readings: Vec<_> = readings(cell)
-        .into_iter()
-        .map(|(name, text)| format!("--encoding {name} reads {text:?}"))
-        .collect();
-    let hint = match &readings[..] {
-        [] => "save it as UTF-8 (in Excel: CSV UTF-8), or say --encoding NAME".to_owned(),
-        readings => format!(
-            "say which is right: {}; or save it as UTF-8",
-            readings.join(", ")
-        ),
-    };
-    Problem::new(
-        Place::Line {
-            file: Arc::clone(file),
-            line: malformed.line,
-            text: String::from_utf8_lossy(&malformed.bytes).into_owned(),
-        },
-        format!("the file is not {}", malformed.encoding),
-        hint,
-    )
-}
-
-/// A reader that remembers where lines end, to tell on which line a record begins: the CSV
-/// reader's own count is one short in files with CRLF.
-struct LineEnds<R> {
-    bytes: R,
-    offset: u64,
-    /// Line ends that no record has begun after yet: offset and whether it is an LF.
-    ends: VecDeque<(u64, bool)>,
-    passed: u64,
-    record: u64,
-}
-
-/// A record that does not end.
-#[derive(Debug, thiserror::Error)]
-#[error("the row that begins on line {line} does not end")]
-struct TooLong {
-    line: u64,
-}
-
-impl<R> LineEnds<R> {
-    fn new(bytes: R, lines_before: u64) -> Self {
-        Self {
-            bytes,
-            offset: 0,
-            ends: VecDeque::new(),
-            passed: lines_before,
-            record: 0,
-        }
-    }
-
-    /// The line of the record whose reading began at `offset`: 1 and the LFs before its first
-    /// byte that is no line end.
-    fn line_of(&mut self, offset: u64) -> u64 {
-        let mut first = offset;
-        while let Some((end, is_lf)) = self.ends.pop_front_if(|(end, _)| *end <= first) {
-            self.passed += u64::from(is_lf);
-            if end == first {
-                first += 1;
-            }
-        }
-        self.record = offset;
-        self.passed + 1
-    }
-}
-
-impl<R: Read> Read for LineEnds<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.offset.saturating_sub(self.record) > LONGEST_RECORD {
-            let line = self.passed + 1;
-            return Err(io::Error::new(io::ErrorKind::InvalidData, TooLong { line }));
-        }
-        let length = self.bytes.read(buffer)?;
-        for (at, byte) in (self.offset..).zip(&buffer[..length]) {
-            if matches!(byte, b'\r' | b'\n') {
-                self.ends.push_back((at, *byte == b'\n'));
-            }
-        }
-        self.offset += length as u64;
-        Ok(length)
-    }
 }

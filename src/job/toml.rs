@@ -13,8 +13,8 @@ use toml::de::{DeTable, DeValue};
 
 use crate::model::span;
 
-use super::column::suggestion;
 use super::problem::{Place, Problem, Problems, SECRET_KEYS};
+use super::suggestion::suggestion;
 use super::template::{TemplateFault, expand};
 
 /// A value and the bytes of the file that it stands on.

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::update::{Field, Update};
+use super::field::Field;
+use super::update::Update;
 use super::workflow::Workflow;
 
 /// The `expect_` cells of a row that are to be checked.

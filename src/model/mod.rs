@@ -2,6 +2,7 @@
 
 pub mod endpoint;
 pub mod event;
+pub mod field;
 pub mod formula;
 pub mod guard;
 pub mod id;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::update::Field;
+use super::field::Field;
 
 /// The live state of a workflow, as far as an update can change it or a guard can ask for it.
 ///

@@ -7,10 +7,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::model::event::{Event, Stamped};
+use crate::model::field::Field;
 use crate::model::formula::guarded;
 use crate::model::outcome::{ErrorClass, Failure, Outcome, Status};
 use crate::model::row::Row;
-use crate::model::update::Field;
 
 use super::journal::{Ends, Unreadable};
 

@@ -1,0 +1,118 @@
+//! The CSV that a job's rows come from, and the copy of it that a run works with.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tempfile::NamedTempFile;
+
+use crate::engine::ports::RowsError;
+use crate::error::Error;
+use crate::job::problem::{Place, Problem, Problems};
+use crate::job::source::TableSource;
+use crate::job::table::{Options, Table};
+use crate::job::toml::Located;
+
+/// The CSV that a job's rows come from.
+pub(super) struct Input {
+    /// As given.
+    pub(super) path: String,
+    /// Of the original bytes.
+    pub(super) sha256: String,
+    /// Its text in UTF-8: a temporary file, until a run keeps it.
+    pub(super) copy: Copy,
+    pub(super) label: Arc<str>,
+    pub(super) options: Options,
+}
+
+/// The copy of an input.
+pub(super) enum Copy {
+    Temporary(NamedTempFile),
+    Kept(PathBuf),
+}
+
+impl Input {
+    /// Keeps the copy as `path`.
+    pub(super) fn keep(&mut self, path: PathBuf) -> Result<(), Error> {
+        match std::mem::replace(&mut self.copy, Copy::Kept(path.clone())) {
+            Copy::Kept(_) => Ok(()),
+            Copy::Temporary(copy) => copy
+                .persist(&path)
+                .map(|_| ())
+                .map_err(|error| Error::file("cannot keep the input as", path)(error.error)),
+        }
+    }
+
+    pub(super) fn reopen(&self) -> Result<Table<File>, RowsError> {
+        let path = match &self.copy {
+            Copy::Temporary(copy) => copy.path(),
+            Copy::Kept(path) => path,
+        };
+        let file = File::open(path).map_err(|error| RowsError(error.into()))?;
+        let mut problems = Problems::default();
+        Table::open(file, &self.label, &self.options, &mut problems)
+            .ok_or_else(|| changed(&problems))
+    }
+}
+
+/// The copy reads otherwise than the first time.
+pub(super) fn changed(problems: &Problems) -> RowsError {
+    RowsError(problems.render(None, false).into())
+}
+
+pub(super) fn open_table(
+    job: &str,
+    source: &TableSource,
+    problems: &mut Problems,
+) -> Option<(Box<dyn Read>, String)> {
+    let (path, place): (PathBuf, Place) = match &source.file {
+        None if job == "-" => return Some((Box::new(io::stdin()), "standard input".to_owned())),
+        None => (job.into(), Place::File(job.into())),
+        Some(Located { value, span }) => {
+            let folder = Path::new(job).parent().unwrap_or(Path::new(""));
+            (folder.join(value), Place::Job(span.clone()))
+        }
+    };
+    let shown = path.display().to_string();
+    let mut wrong = |what: String, hint: &str| {
+        problems.push(Problem::new(place.clone(), what, hint));
+        None
+    };
+    if path.is_dir() {
+        return wrong(format!("{shown} is a directory"), "name a .csv file in it");
+    }
+    match File::open(&path) {
+        Ok(file) => Some((Box::new(BufReader::new(file)), shown)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => match &source.file {
+            None => wrong("no such file".to_owned(), "check the path"),
+            Some(_) => wrong(
+                format!("no such file: {shown}"),
+                "the path counts from the folder of the job file",
+            ),
+        },
+        Err(error) => wrong(format!("{shown} cannot be read: {error}"), ""),
+    }
+}
+
+/// A reader that copies what passes through.
+pub(super) struct Tee<R, W> {
+    pub(super) from: R,
+    pub(super) to: W,
+}
+
+impl<R: Read, W: Write> Read for Tee<R, W> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.from.read(buffer)?;
+        self.to.write_all(&buffer[..length]).map_err(|error| {
+            io::Error::new(
+                error.kind(),
+                format!("its copy in the state folder: {error}"),
+            )
+        })?;
+        if length == 0 {
+            self.to.flush()?;
+        }
+        Ok(length)
+    }
+}

@@ -1,0 +1,42 @@
+//! How a CSV separates its cells.
+
+use std::io::{self, BufRead, Read};
+
+use super::line_ends::LONGEST_RECORD;
+
+/// The lines up to the header's first, and the delimiter: told by a line `sep=`, else the one of
+/// `,` `;` tab that the header has most of outside quotes.
+pub(super) fn dialect(
+    bytes: &mut impl BufRead,
+    lines_before: &mut u64,
+) -> io::Result<(Vec<u8>, u8)> {
+    let mut head = Vec::new();
+    loop {
+        let start = head.len();
+        let most = LONGEST_RECORD.saturating_sub(head.len() as u64);
+        bytes.by_ref().take(most).read_until(b'\n', &mut head)?;
+        let line = head[start..].trim_ascii();
+        if head.len() == start || !line.is_empty() {
+            break;
+        }
+    }
+    let line = head.trim_ascii();
+    if let Some(told) = line.strip_prefix(b"sep=")
+        && let [delimiter] = told
+    {
+        *lines_before = head.iter().filter(|byte| **byte == b'\n').count() as u64;
+        return Ok((Vec::new(), *delimiter));
+    }
+    // A header of blanks and tabs alone was trimmed to nothing and has no delimiter to find.
+    let mut quoted = false;
+    let mut counts = [(b',', 0_usize), (b';', 0), (b'\t', 0)];
+    for byte in &head {
+        quoted ^= *byte == b'"';
+        for (delimiter, count) in &mut counts {
+            *count += usize::from(!quoted && byte == delimiter);
+        }
+    }
+    // Of equals, the comma: it stands first.
+    let most = counts.into_iter().rev().max_by_key(|(_, count)| *count);
+    Ok((head, most.map_or(b',', |(delimiter, _)| delimiter)))
+}

@@ -1,0 +1,16 @@
+//! A row as written, whoever wrote it.
+
+use super::column::Column;
+use super::problem::Place;
+
+/// A row as written: cells by column, and where they stand.
+pub trait Draft {
+    /// The cell, if the row has one; an empty cell says nothing.
+    fn cell(&self, column: Column) -> Option<&str>;
+    /// Where the cell stands, for problems.
+    fn place(&self, column: Column) -> Place;
+    /// Where the row stands, for problems.
+    fn whole(&self) -> Place;
+    /// The line it begins on.
+    fn line(&self) -> u64;
+}

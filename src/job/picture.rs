@@ -1,0 +1,162 @@
+//! A problem as a picture: the place, the text, a caret, a hint.
+
+use annotate_snippets::renderer::DecorStyle;
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+
+use super::problem::{Place, Problem, SECRET_KEYS, Source};
+
+/// The most of a cell that is shown.
+const LONGEST_CELL: usize = 80;
+
+/// Paints problems in the style of a compiler.
+pub struct Painter(Renderer);
+
+impl Painter {
+    /// A painter; `color` for terminals.
+    pub fn new(color: bool) -> Self {
+        let renderer = if color {
+            Renderer::styled()
+        } else {
+            Renderer::plain()
+        };
+        Self(renderer.decor_style(DecorStyle::Ascii).term_width(100))
+    }
+
+    /// The picture of `problem`; `more` says where it is found as well.
+    pub fn paint(
+        &self,
+        problem: &Problem,
+        source: Option<Source<'_>>,
+        more: Option<&str>,
+    ) -> String {
+        let picture = self.0.render(&[picture(problem, source, more)]);
+        name_column(&picture, &problem.place)
+    }
+}
+
+/// The picture of a cell with the name of its column where the renderer counts characters: in a
+/// CSV a column is its header's name.
+fn name_column(picture: &str, place: &Place) -> String {
+    match place {
+        Place::Cell {
+            file, line, column, ..
+        } => picture.replacen(
+            &format!("{file}:{line}:1"),
+            &format!("{file}:{line}:{column}"),
+            1,
+        ),
+        Place::Line { file, line, .. } => {
+            picture.replacen(&format!("{file}:{line}:1"), &format!("{file}:{line}"), 1)
+        }
+        Place::Job(_) | Place::File(_) | Place::Flag(_) => picture.to_owned(),
+    }
+}
+
+fn picture<'a>(
+    problem: &'a Problem,
+    source: Option<Source<'a>>,
+    more: Option<&'a str>,
+) -> Group<'a> {
+    let group = Level::ERROR.primary_title(&*problem.what);
+    let group = match &problem.place {
+        Place::Job(span) => match source {
+            Some(source) => {
+                let text = without_secrets(source.text);
+                let end = span.end.min(text.len());
+                let span = span.start.min(end)..end;
+                group.element(
+                    Snippet::source(text)
+                        .path(source.path)
+                        .annotation(AnnotationKind::Primary.span(span)),
+                )
+            }
+            None => Group::with_title(group),
+        },
+        Place::Cell {
+            file,
+            line,
+            cell: text,
+            ..
+        }
+        | Place::Line { file, line, text } => {
+            let shown = shown(text);
+            let end = shown.len();
+            let cut = Snippet::source(shown)
+                .path(&**file)
+                .line_start(usize::try_from(*line).unwrap_or(usize::MAX))
+                .annotation(AnnotationKind::Primary.span(0..end));
+            group.element(cut)
+        }
+        Place::File(file) => group.element(Origin::path(&**file)),
+        Place::Flag(flag) => group.element(Origin::path(without_user(flag))),
+    };
+    let group = match more {
+        Some(more) => group.element(Level::NOTE.message(more)),
+        None => group,
+    };
+    match problem.hint.as_str() {
+        "" => group,
+        hint => group.element(Level::HELP.message(hint)),
+    }
+}
+
+/// A cell as it can be shown: on one line, not too long, without control characters.
+fn shown(cell: &str) -> String {
+    let mut shown: String = cell
+        .chars()
+        .take(LONGEST_CELL)
+        .map(|c| match c {
+            '\n' | '\r' => '\u{23ce}',
+            c if c.is_control() => '\u{fffd}',
+            c => c,
+        })
+        .collect();
+    if cell.chars().nth(LONGEST_CELL).is_some() {
+        shown.push_str("...");
+    }
+    if shown.is_empty() {
+        " ".to_owned()
+    } else {
+        shown
+    }
+}
+
+/// `text` with the user and password of each URL blotted out, byte for byte.
+fn without_user(text: &str) -> String {
+    let mut parts = text.split("://");
+    let mut clean = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part
+            .find(['/', '"', '\'', ' ', '?', '#'])
+            .unwrap_or(part.len());
+        let user = part[..end].rfind('@').unwrap_or(0);
+        clean += &format!("://{}{}", "*".repeat(user), &part[user..]);
+    }
+    clean
+}
+
+/// `text` with the values of secret keys blotted out, byte for byte.
+fn without_secrets(text: &str) -> String {
+    let blot = |line: &str| {
+        let line = &*without_user(line);
+        let Some((key, value)) = line.split_once('=') else {
+            return line.to_owned();
+        };
+        let name = key.trim().trim_matches(['"', '\'']).to_ascii_lowercase();
+        let name = name
+            .rsplit('.')
+            .next()
+            .unwrap_or_default()
+            .replace('-', "_");
+        if SECRET_KEYS.iter().any(|(secret, _)| *secret == name.trim()) {
+            let value: String = value
+                .bytes()
+                .map(|byte| if byte == b'\r' { '\r' } else { '*' })
+                .collect();
+            format!("{key}={value}")
+        } else {
+            line.to_owned()
+        }
+    };
+    text.split('\n').map(blot).collect::<Vec<_>>().join("\n")
+}

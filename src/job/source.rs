@@ -1,0 +1,119 @@
+//! The CSV of a job, as file and flags say.
+
+use encoding_rs::Encoding;
+
+use super::column::Column;
+use super::encoding;
+use super::file::RowsFile;
+use super::intent::Desk;
+use super::problem::Place;
+use super::suggestion::suggestion;
+use super::table::Options;
+use super::toml::Located;
+
+/// The CSV that rows come from.
+#[derive(Clone, Debug)]
+pub struct TableSource {
+    /// Its path as written; `None` is the job itself (a CSV alone, or standard input).
+    pub file: Option<Located<String>>,
+    /// The encoding that was told.
+    pub encoding: Option<&'static Encoding>,
+    /// How it is read.
+    pub options: Options,
+}
+
+impl Desk<'_> {
+    pub(super) fn table(
+        &mut self,
+        rows: Option<RowsFile>,
+        table_alone: bool,
+    ) -> Option<TableSource> {
+        let mut options = Options::default();
+        let mut told = None;
+        let mut file = None;
+        let in_job = rows.is_some();
+        if let Some(rows) = rows {
+            file = rows.file;
+            told = rows
+                .encoding
+                .map(|encoding| (encoding.place(), encoding.value));
+            match rows
+                .other_columns
+                .as_ref()
+                .map(|other| other.value.as_str())
+            {
+                None | Some("refuse") => {}
+                Some("ignore") => options.ignore_others = true,
+                Some(other) => {
+                    let place = rows.other_columns.as_ref().map(Located::place);
+                    let place = place.unwrap_or(Place::Job(rows.span));
+                    let what = format!("not a way to treat other columns: {other:?}");
+                    self.wrong(place, what, "write \"refuse\" or \"ignore\"");
+                }
+            }
+            for (header, column) in rows.columns {
+                self.map_column(&mut options, header, &column.value, column.place());
+            }
+        }
+        if let Some(encoding) = &self.flags.encoding {
+            let place = Place::Flag(format!("--encoding {encoding}"));
+            told = Some((place, encoding.clone()));
+        }
+        for mapping in &self.flags.column {
+            let place = Place::Flag(format!("--column {mapping}"));
+            match mapping.split_once('=') {
+                Some((header, column)) if !header.is_empty() => {
+                    self.map_column(&mut options, header.to_owned(), column, place);
+                }
+                Some(_) | None => {
+                    let hint = "write --column 'Workflow-ID=workflow_id'";
+                    self.wrong(place, "not NAME=COLUMN", hint);
+                }
+            }
+        }
+        if !in_job && !table_alone {
+            for (name, given) in [
+                ("--encoding", self.flags.encoding.is_some()),
+                ("--column", !self.flags.column.is_empty()),
+            ] {
+                if given {
+                    let hint = "it is for rows from a CSV: add [rows] file = \"rows.csv\"";
+                    self.wrong(Place::Flag(name.to_owned()), "the job has no CSV", hint);
+                }
+            }
+            return None;
+        }
+        let encoding = told.and_then(|(place, label)| {
+            let found = encoding::find(&label);
+            if found.is_none() {
+                let hint = "names are those of the web: utf-8, gb18030, windows-1252, utf-16le";
+                self.wrong(place, format!("no such encoding: {label:?}"), hint);
+            }
+            found
+        });
+        Some(TableSource {
+            file,
+            encoding,
+            options,
+        })
+    }
+
+    pub(super) fn map_column(
+        &mut self,
+        options: &mut Options,
+        header: String,
+        column: &str,
+        place: Place,
+    ) {
+        if Column::from_header(column).is_some() {
+            options.columns.push((header, column.to_owned()));
+            return;
+        }
+        let names = Column::ALL.map(Column::as_str);
+        let hint = match suggestion(column, names) {
+            Some(meant) => format!("did you mean {meant}?"),
+            None => format!("columns: {}", names.join(", ")),
+        };
+        self.wrong(place, format!("no such column: {column:?}"), hint);
+    }
+}
