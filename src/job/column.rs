@@ -2,6 +2,7 @@
 
 use crate::model::field::Field;
 use crate::model::id::trim;
+use crate::model::report_column::REPORT_COLUMNS;
 
 use super::suggestion::{normal, suggestion};
 
@@ -77,28 +78,9 @@ impl Column {
     }
 }
 
-/// Columns that the report and an export write and that are ignored when read.
-const READ_ONLY: [&str; 33] = [
-    "row",
-    "line",
-    "live_name",
-    "status",
-    "changed_fields",
-    "attempts",
-    "http_status",
-    "error_class",
-    "error_code",
-    "error_message",
-    "request_id",
-    "started_at",
-    "finished_at",
-    "duration_ms",
-    "before",
-    "after",
-    "row_hash",
-    "stage",
-    "wave",
-    "workspace_name",
+/// Columns of the service's own objects that an export writes; like the report's, they are ignored
+/// when read.
+const EXPORT_COLUMNS: [&str; 13] = [
     "version",
     "aop_type",
     "engine_type",
@@ -133,7 +115,8 @@ pub fn meaning(name: &str) -> Meaning {
         return Meaning::Column(column);
     }
     let plain = normal(name);
-    if READ_ONLY.iter().any(|known| normal(known) == plain) {
+    let mut read_only = REPORT_COLUMNS.iter().chain(&EXPORT_COLUMNS);
+    if read_only.any(|known| normal(known) == plain) {
         return Meaning::Ignored;
     }
     if trim(name).to_lowercase().starts_with("x_") {

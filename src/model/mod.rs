@@ -10,6 +10,7 @@ pub mod outcome;
 pub mod rate;
 pub mod region;
 pub mod reply;
+pub mod report_column;
 pub mod row;
 pub mod simulation;
 pub mod span;

@@ -10,38 +10,10 @@ use crate::model::event::{Event, Stamped};
 use crate::model::field::Field;
 use crate::model::formula::guarded;
 use crate::model::outcome::{ErrorClass, Failure, Outcome, Status};
+use crate::model::report_column::REPORT_COLUMNS;
 use crate::model::row::Row;
 
 use super::journal::{Ends, Unreadable};
-
-/// The columns. They never change; readers go by name.
-pub const HEADER: [&str; 25] = [
-    "row",
-    "line",
-    "project_id",
-    "workspace_id",
-    "workflow_id",
-    "live_name",
-    "status",
-    "changed_fields",
-    "attempts",
-    "http_status",
-    "error_class",
-    "error_code",
-    "error_message",
-    "request_id",
-    "started_at",
-    "finished_at",
-    "duration_ms",
-    "before",
-    "after",
-    "row_hash",
-    "stage",
-    "wave",
-    "region",
-    "profile",
-    "workspace_name",
-];
 
 /// The most ranges of unfinished rows that are kept.
 const MOST_RANGES: usize = 50;
@@ -125,7 +97,8 @@ where
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let mut csv = csv::WriterBuilder::new().from_writer(out);
-    csv.write_record(HEADER).map_err(ReportError::Write)?;
+    csv.write_record(REPORT_COLUMNS)
+        .map_err(ReportError::Write)?;
     let mut written = Written {
         rows: 0,
         left: Some(Vec::new()),
@@ -187,7 +160,12 @@ fn leave(left: &mut Option<Vec<RangeInclusive<u64>>>, row: u64) {
     }
 }
 
-fn cells(row: &Row, at: Option<Timestamp>, outcome: &Outcome, region: &str) -> [String; 25] {
+fn cells(
+    row: &Row,
+    at: Option<Timestamp>,
+    outcome: &Outcome,
+    region: &str,
+) -> [String; REPORT_COLUMNS.len()] {
     let changed = outcome.status == Status::Succeeded;
     let fields: Vec<Field> = row.update.fields().filter(|_| changed).collect();
     let names: Vec<_> = fields.iter().map(|field| field.as_str()).collect();

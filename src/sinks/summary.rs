@@ -99,41 +99,18 @@ pub struct FileFacts {
 /// The counts in [`Summary`].
 #[derive(Debug, Serialize)]
 pub struct Counts {
-    /// Rows of the input.
-    pub rows: u64,
-    /// Confirmed by the service.
-    pub succeeded: u64,
-    /// Already as wanted.
-    pub unchanged: u64,
-    /// Refused.
-    pub failed: u64,
-    /// Changed by somebody else.
-    pub conflict: u64,
-    /// Sent, without a usable answer.
-    pub unknown: u64,
-    /// Taken out by the user.
-    pub skipped: u64,
+    /// Those that were counted.
+    #[serde(flatten)]
+    pub tally: Tally,
     /// The run ended first.
     pub not_attempted: u64,
-    /// Update requests sent.
-    pub attempts: u64,
-    /// Requests that were throttled.
-    pub throttled: u64,
 }
 
 impl From<&Tally> for Counts {
     fn from(tally: &Tally) -> Self {
         Self {
-            rows: tally.rows,
-            succeeded: tally.succeeded,
-            unchanged: tally.unchanged,
-            failed: tally.failed,
-            conflict: tally.conflict,
-            unknown: tally.unknown,
-            skipped: tally.skipped,
             not_attempted: tally.left(),
-            attempts: tally.attempts,
-            throttled: tally.throttled,
+            tally: tally.clone(),
         }
     }
 }

@@ -1,0 +1,30 @@
+//! The columns of the report.
+
+/// The columns. They never change; readers go by name.
+pub const REPORT_COLUMNS: [&str; 25] = [
+    "row",
+    "line",
+    "project_id",
+    "workspace_id",
+    "workflow_id",
+    "live_name",
+    "status",
+    "changed_fields",
+    "attempts",
+    "http_status",
+    "error_class",
+    "error_code",
+    "error_message",
+    "request_id",
+    "started_at",
+    "finished_at",
+    "duration_ms",
+    "before",
+    "after",
+    "row_hash",
+    "stage",
+    "wave",
+    "region",
+    "profile",
+    "workspace_name",
+];
