@@ -25,10 +25,11 @@ pub(super) fn check(args: &CheckArgs) -> Done {
             skipped => format!(", {skipped} of them left out"),
         };
         terminal::print(&format!(
-            "{}: {} in {}{skipped}, no problems; nothing was sent",
+            "{}: {} in {}{skipped}: {}; no problems, nothing was sent",
             taken.name,
             count(rows, "row"),
             count(workspaces, "workspace"),
+            taken.census.wishes.text(),
         ));
     }
     Ok(Exit::Done)

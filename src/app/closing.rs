@@ -63,6 +63,7 @@ pub(super) fn close(closed: Closed<'_>) -> Done {
         trouble.extend(copied.err().map(|error| error.text()));
     }
     let simulated = open.is_simulated();
+    let target_text = open.text();
     let target = TargetFacts {
         endpoint: open.lane.endpoint.to_string(),
         region: open.region.clone(),
@@ -87,18 +88,21 @@ pub(super) fn close(closed: Closed<'_>) -> Done {
         OutputShape::Json => terminal::print(&json),
         OutputShape::Text => {
             let work_left = digest.tally.failed + digest.tally.unknown + digest.tally.left() > 0;
-            let next = work_left.then(|| next_command(&taken, &folder, left.as_deref()));
+            let known = work_left && rows.is_some();
+            let next = known.then(|| next_command(&folder, left.as_deref()));
+            let report_shown = args
+                .report
+                .as_deref()
+                .unwrap_or(&report_path)
+                .display()
+                .to_string();
             let closing = Closing {
                 job: &taken.name,
                 run_id: &folder.id,
                 simulated,
                 folder: &folder.path.display().to_string(),
-                report: &args
-                    .report
-                    .as_deref()
-                    .unwrap_or(&report_path)
-                    .display()
-                    .to_string(),
+                target: &target_text,
+                report: rows.map(|_| report_shown.as_str()),
                 trouble: trouble.first().map(String::as_str),
                 next: next.as_deref(),
                 zone: &TimeZone::system(),
@@ -223,7 +227,7 @@ fn operator() -> String {
 }
 
 /// The command that goes on with the rows that are left: as typed, with those rows alone.
-fn next_command(taken: &Taken, folder: &RunFolder, left: Option<&[RangeInclusive<u64>]>) -> String {
+fn next_command(folder: &RunFolder, left: Option<&[RangeInclusive<u64>]>) -> String {
     let mut words = Vec::new();
     let mut typed = std::env::args();
     while let Some(word) = typed.next() {
@@ -239,13 +243,22 @@ fn next_command(taken: &Taken, folder: &RunFolder, left: Option<&[RangeInclusive
             _ => words.push(word),
         }
     }
-    if let Some(ranges) = left.filter(|ranges| !ranges.is_empty()) {
-        let ranges: Vec<_> = ranges.iter().map(range).collect();
-        words.push("--only".to_owned());
-        words.push(format!("row={}", ranges.join(",")));
+    match left {
+        Some(ranges) => {
+            let ranges: Vec<_> = ranges.iter().map(range).collect();
+            words.push("--only".to_owned());
+            words.push(format!("row={}", ranges.join(",")));
+            format!(
+                "to go on with what is left, once what failed is mended:\n  {}",
+                shell(words)
+            )
+        }
+        // Sending a row again is safe: what it sets is absolute.
+        None => format!(
+            "to send every row again (those that are left are too scattered to name):\n  {}",
+            shell(words)
+        ),
     }
-    let _ = taken;
-    shell(words)
 }
 
 fn range(range: &RangeInclusive<u64>) -> String {

@@ -1,7 +1,7 @@
 //! The CSV that a job's rows come from, and the copy of it that a run works with.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufReader, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,6 +13,8 @@ use crate::job::problem::{Place, Problem, Problems};
 use crate::job::source::TableSource;
 use crate::job::table::{Options, Table};
 use crate::job::toml::Located;
+
+use super::terminal;
 
 /// The CSV that a job's rows come from.
 pub(super) struct Input {
@@ -67,7 +69,12 @@ pub(super) fn open_table(
     problems: &mut Problems,
 ) -> Option<(Box<dyn Read>, String)> {
     let (path, place): (PathBuf, Place) = match &source.file {
-        None if job == "-" => return Some((Box::new(io::stdin()), "standard input".to_owned())),
+        None if job == "-" => {
+            if io::stdin().is_terminal() {
+                terminal::complain("reading a CSV from the terminal; end it with Ctrl-D");
+            }
+            return Some((Box::new(io::stdin()), "standard input".to_owned()));
+        }
         None => (job.into(), Place::File(job.into())),
         Some(Located { value, span }) => {
             let folder = Path::new(job).parent().unwrap_or(Path::new(""));

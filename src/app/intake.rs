@@ -36,6 +36,8 @@ pub(super) struct Taken {
     pub(super) name: String,
     pub(super) input: Option<Input>,
     updates: Rc<[Written]>,
+    /// Whether `[defaults]` or `--set` say anything, right or wrong.
+    has_defaults: bool,
 }
 
 /// Takes in the job that the command line names; `temporary` makes the file for the copy.
@@ -66,7 +68,9 @@ pub(super) fn take_in(
         &mut problems,
     );
     let updates: Rc<[Written]> = std::mem::take(&mut job.updates).into();
+    let has_defaults = !args.set.is_empty() || !job.defaults.update.is_empty();
     let mut taken = Taken {
+        has_defaults,
         name: job.name.clone().unwrap_or_else(|| stem(&args.job)),
         job,
         census: Census::default(),
@@ -75,6 +79,7 @@ pub(super) fn take_in(
     };
     taken.first_pass(&args.job, temporary, &mut problems)?;
     taken.settle_destination(&args.job, &mut problems);
+    taken.check_selection(&mut problems);
     if problems.is_empty() {
         return Ok(taken);
     }
@@ -194,7 +199,7 @@ impl Taken {
                     "",
                 )),
                 Ok(None) => {}
-                Ok(Some(table)) if !table.has_wishes() && self.job.defaults.update.is_empty() => {
+                Ok(Some(table)) if !table.has_wishes() && !self.has_defaults => {
                     problems.push(Problem::new(
                         table.header_place(),
                         "no column says what to change",
@@ -243,6 +248,28 @@ impl Taken {
                 error.to_string(),
                 "",
             )),
+        }
+    }
+
+    /// A choice of rows that chooses nothing is a typo; a cron job would do nothing for ever.
+    fn check_selection(&self, problems: &mut Problems) {
+        for part in &self.census.idle {
+            problems.push(Problem::new(
+                Place::Flag(format!("--only {part}")),
+                "no row is like that",
+                format!(
+                    "the job has {} rows; row= counts them from 1",
+                    self.census.rows
+                ),
+            ));
+        }
+        let none_left = self.census.rows > 0 && self.census.skipped == self.census.rows;
+        if none_left && problems.is_empty() {
+            problems.push(Problem::new(
+                Place::Flag("--only".to_owned()),
+                "no row is left",
+                "several --only must all hold for a row",
+            ));
         }
     }
 

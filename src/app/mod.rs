@@ -1,5 +1,6 @@
 //! The commands, and the only place that opens files, builds the client and listens to signals.
 
+mod announcement;
 mod check;
 mod clock;
 mod closing;
@@ -7,6 +8,7 @@ mod destination;
 mod folder;
 mod input;
 mod intake;
+mod report_target;
 mod run;
 mod signals;
 mod simulate;

@@ -17,7 +17,6 @@ use crate::job::selection::Selection;
 use crate::job::settings::Settings;
 use crate::model::event::{FORMAT, RunStarted};
 use crate::model::simulation::Simulation;
-use crate::model::span;
 use crate::model::update::Update;
 use crate::secmaster::auth::token::Token;
 use crate::secmaster::client::{Client, Http};
@@ -27,17 +26,27 @@ use crate::sinks::journal::Journal;
 use crate::sinks::lines::{Lines, Shape};
 use crate::sinks::log::Log;
 
+use super::announcement::Announcement;
 use super::clock::{self, Seeded, System};
 use super::closing::{Closed, close};
 use super::destination::{Open, find_token, is_simulator};
 use super::folder::{RunFolder, State, sha256};
 use super::intake::{self, Taken};
-use super::{Done, runtime, signals, terminal};
+use super::{Done, report_target, runtime, signals, terminal};
 
 /// Carries a job out.
 pub(super) fn run(args: &RunArgs) -> Done {
     let state = State::open(args.state_dir.as_deref())?;
     let taken = intake::take_in(&args.job, || state.temporary())?;
+    if let Some(path) = &args.report {
+        report_target::check(path, &args.job.job, taken.input.as_ref())?;
+    }
+    if args.fresh && !is_simulator(&taken.job.destination) {
+        return Err(Error::Usage {
+            what: "--fresh is for the simulator, and the target is a service".to_owned(),
+            hint: "leave it out, or say --simulate".to_owned(),
+        });
+    }
     let token = match is_simulator(&taken.job.destination) {
         true => None,
         false => Some(find_token(args.token_file.as_deref())?),
@@ -83,8 +92,13 @@ async fn run_taken(
         args.log_format,
         progress.above.clone(),
     );
-    if !args.quiet {
-        announce(&taken, &open);
+    let announcement = Announcement::new(&taken, &open);
+    match args.progress {
+        _ if args.quiet => {}
+        ProgressShape::Json => terminal::complain(&announcement.json()),
+        ProgressShape::Auto | ProgressShape::Bar | ProgressShape::Plain | ProgressShape::None => {
+            terminal::complain(&announcement.text());
+        }
     }
     let mut log = Log::default();
     let mut watchers: Vec<&mut dyn Watcher> = vec![&mut digest, &mut log];
@@ -153,45 +167,6 @@ fn new_journal(folder: &RunFolder) -> Result<File, Error> {
     options
         .open(&path)
         .map_err(Error::file("cannot write", path))
-}
-
-/// Says where the run goes and with what, before anything leaves.
-fn announce(taken: &Taken, open: &Open) {
-    for warning in &taken.job.warnings {
-        terminal::complain(&format!("warning: {warning}"));
-    }
-    let settings = &taken.job.settings;
-    let rows = taken.census.rows - taken.census.skipped;
-    let gaps = rows.saturating_sub(1);
-    let least = settings
-        .rate
-        .interval()
-        .saturating_mul(u32::try_from(gaps).unwrap_or(u32::MAX));
-    let left_out = match taken.census.skipped {
-        0 => String::new(),
-        skipped => format!(" ({skipped} left out)"),
-    };
-    terminal::complain(&format!(
-        "target:     {}\n{}\ncredential: {}\nrows:       {rows}{left_out}, at most {}, {} in flight: at least {}",
-        open.text(),
-        workspaces(taken),
-        open.credential,
-        settings.rate,
-        settings.concurrency,
-        span::show(least),
-    ));
-}
-
-fn workspaces(taken: &Taken) -> String {
-    match &taken.census.first_workspace {
-        Some(workspace) if taken.census.workspaces == 1 => {
-            format!(
-                "project:    {}\nworkspace:  {}",
-                workspace.project_id, workspace.workspace_id
-            )
-        }
-        Some(_) | None => format!("workspaces: {}", taken.census.workspaces),
-    }
 }
 
 /// The job as understood, for the record.

@@ -22,8 +22,24 @@ pub struct Defaults {
     pub environment: Target,
     /// The region of the command line or the job file, and who says so.
     pub region: Region,
+    /// Columns whose value outside the rows is wrong, which has been told.
+    pub told: Vec<Column>,
     /// For the fields that a row leaves out.
     pub update: Update,
+}
+
+impl Defaults {
+    /// Whether a project is known outside the rows.
+    pub fn has_project(&self) -> bool {
+        let targets = [&self.flags, &self.job, &self.environment];
+        targets.iter().any(|target| target.project_id.is_some())
+    }
+
+    /// Whether a workspace is known outside the rows.
+    pub fn has_workspace(&self) -> bool {
+        let targets = [&self.flags, &self.job, &self.environment];
+        targets.iter().any(|target| target.workspace_id.is_some())
+    }
 }
 
 /// A project and a workspace, as far as they are given.
@@ -54,6 +70,8 @@ pub enum Region {
 pub struct Builder {
     defaults: Defaults,
     number: u64,
+    /// Columns of the target that are missing altogether, which has been told.
+    told: Vec<Column>,
     /// The region that the first row with one names.
     pub region: Option<String>,
     /// Whether a row names none.
@@ -64,6 +82,7 @@ impl Builder {
     /// A builder of rows from number 1.
     pub fn new(defaults: Defaults) -> Self {
         Self {
+            told: defaults.told.clone(),
             defaults,
             number: 0,
             region: None,
@@ -121,17 +140,17 @@ impl Builder {
 
     /// The row's own, else the flag's, else the job's, else the environment's.
     fn target<D: Draft>(
-        &self,
+        &mut self,
         desk: &mut Desk<'_, D>,
         column: Column,
         variable: &str,
         pick: impl Fn(&Target) -> &Option<Id>,
     ) -> Option<Id> {
         let name = column.as_str();
-        let flag = pick(&self.defaults.flags);
+        let flag = pick(&self.defaults.flags).clone();
         if desk.text(column).is_some() {
             let own = desk.id(column)?;
-            if let Some(flag) = flag.as_ref().filter(|flag| **flag != own) {
+            if let Some(flag) = flag.filter(|flag| *flag != own) {
                 let option = name.replace('_', "-");
                 desk.wrong(
                     column,
@@ -143,13 +162,16 @@ impl Builder {
             return Some(own);
         }
         let found = [
-            flag,
+            &flag,
             pick(&self.defaults.job),
             pick(&self.defaults.environment),
         ]
         .into_iter()
         .find_map(Clone::clone);
-        if found.is_none() {
+        // Where there is no such column at all, one row's problem is every row's.
+        let whole = desk.draft.cell(column).is_none();
+        if found.is_none() && !(whole && self.told.contains(&column)) {
+            self.told.push(column);
             let option = name.replace('_', "-");
             desk.problems.push(Problem::new(
                 desk.draft.whole(),

@@ -175,6 +175,20 @@ impl Desk<'_> {
             .find_map(|name| Some((*name, (self.env)(name).filter(|value| !value.is_empty())?)))
     }
 
+    /// Whether a project is written outside the rows, right or wrong.
+    pub(super) fn names_project(&self, file: &File) -> bool {
+        self.flags.project_id.is_some()
+            || file.target.project_id.is_some()
+            || self.set_variable(&PROJECT_VARIABLES).is_some()
+    }
+
+    /// Whether a workspace is written outside the rows, right or wrong.
+    pub(super) fn names_workspace(&self, file: &File) -> bool {
+        self.flags.workspace_id.is_some()
+            || file.target.workspace_id.is_some()
+            || self.set_variable(&WORKSPACE_VARIABLES).is_some()
+    }
+
     /// Warns of variables that name another target than the one in use.
     pub(super) fn compare_target(&mut self, defaults: &Defaults) {
         let region = match &defaults.region {
@@ -183,6 +197,13 @@ impl Desk<'_> {
         };
         if matches!(defaults.region, Region::Anywhere) {
             return;
+        }
+        if let (Region::Endpoint, Some((name, value))) =
+            (&defaults.region, self.set_variable(&["HW_REGION_NAME"]))
+        {
+            self.warnings.push(format!(
+                "{name} is {value}, but the job names an endpoint: the endpoint is used"
+            ));
         }
         let used = |pick: fn(&Target) -> &Option<Id>| {
             let used = pick(&defaults.flags)

@@ -69,7 +69,7 @@ impl Job {
         if let Some(defaults) = &file.defaults {
             update = update.or(&read_update(defaults, desk.problems));
         }
-        let defaults = Defaults {
+        let mut defaults = Defaults {
             flags: Target {
                 project_id: desk.flag_id("--project-id", flags.project_id.as_deref()),
                 workspace_id: desk.flag_id("--workspace-id", flags.workspace_id.as_deref()),
@@ -96,8 +96,25 @@ impl Job {
                 Destination::Open { .. } => Region::Open,
                 Destination::Wrong => Region::Anywhere,
             },
+            told: Vec::new(),
             update,
         };
+        for (column, given, read) in [
+            (
+                Column::ProjectId,
+                desk.names_project(&file),
+                defaults.has_project(),
+            ),
+            (
+                Column::WorkspaceId,
+                desk.names_workspace(&file),
+                defaults.has_workspace(),
+            ),
+        ] {
+            if given && !read {
+                defaults.told.push(column);
+            }
+        }
         desk.compare_target(&defaults);
         let table = desk.table(file.rows.take(), table_alone);
         let updates = std::mem::take(&mut file.updates);
@@ -154,6 +171,11 @@ impl Desk<'_> {
             if value.is_empty() {
                 let hint = "write <empty> to set the empty string";
                 self.wrong(place, "the value is empty", hint);
+                continue;
+            }
+            if update.value(field).is_some() {
+                let hint = "say each field once";
+                self.wrong(place, format!("--set {field} is said twice"), hint);
                 continue;
             }
             let draft = One {

@@ -40,8 +40,58 @@ pub struct Census {
     pub workspaces: u64,
     /// That of the first row.
     pub first_workspace: Option<Workspace>,
-    /// Whether a row is read before it is changed.
-    pub guarded: bool,
+    /// What the rows that are taken up wish.
+    pub wishes: Wishes,
+    /// The parts of `--only` that no row matched.
+    pub idle: Vec<String>,
+}
+
+/// How many rows wish what. A row that enables and renames counts for both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// To run.
+    pub enabled: u64,
+    /// Not to run.
+    pub disabled: u64,
+    /// Another name.
+    pub renamed: u64,
+    /// Another description, label or version.
+    pub otherwise: u64,
+    /// Those that are read first.
+    pub guarded: u64,
+}
+
+impl Wishes {
+    fn count(&mut self, row: &Row) {
+        let update = &row.update;
+        self.enabled += u64::from(update.enabled == Some(true));
+        self.disabled += u64::from(update.enabled == Some(false));
+        self.renamed += u64::from(update.name.is_some());
+        let version = update.version_id.is_some() && update.enabled != Some(true);
+        let otherwise = update.description.is_some() || update.labels.is_some() || version;
+        self.otherwise += u64::from(otherwise);
+        self.guarded += u64::from(!row.guards.is_empty());
+    }
+
+    /// `2 to be enabled, 1 to be renamed`, or what there is.
+    pub fn text(&self) -> String {
+        let parts = [
+            (self.enabled, "to be enabled"),
+            (self.disabled, "to be disabled"),
+            (self.renamed, "to be renamed"),
+            (self.otherwise, "to be changed otherwise"),
+            (self.guarded, "guarded"),
+        ];
+        let told = parts.iter().filter(|(count, _)| *count > 0);
+        let told: Vec<_> = told
+            .map(|(count, what)| format!("{count} {what}"))
+            .collect();
+        if told.is_empty() {
+            "none asks for anything".to_owned()
+        } else {
+            told.join(", ")
+        }
+    }
 }
 
 impl<R: Read> Reader<R> {
@@ -98,8 +148,11 @@ impl<R: Read> Reader<R> {
         let mut hashes: Vec<u64> = Vec::new();
         let mut workspaces: HashSet<Workspace> = HashSet::new();
         while let Some(row) = self.next(problems) {
-            census.skipped += u64::from(!selector.takes(&row));
-            census.guarded |= !row.guards.is_empty();
+            if selector.takes(&row) {
+                census.wishes.count(&row);
+            } else {
+                census.skipped += 1;
+            }
             hashes.push(hash(&row));
             if !workspaces.contains(&row.workspace) {
                 census
@@ -109,6 +162,7 @@ impl<R: Read> Reader<R> {
             }
         }
         census.rows = self.builder.count();
+        census.idle = selector.idle();
         census.workspaces = workspaces.len() as u64;
         census.region.clone_from(&self.builder.region);
         census.region_left_out = self.builder.region_left_out;
@@ -119,21 +173,21 @@ impl<R: Read> Reader<R> {
 
     /// Tells the rows among `suspects` that are for one workflow, reading every row again.
     pub fn confirm_duplicates(&mut self, suspects: &Suspects, problems: &mut Problems) {
-        let mut first: HashMap<(Workspace, Id), u64> = HashMap::new();
+        let mut first: HashMap<(Workspace, String), (u64, u64)> = HashMap::new();
         let mut told = Problems::default();
         while let Some(row) = self.next(&mut told) {
             if !suspects.0.contains(&hash(&row)) {
                 continue;
             }
-            let key = (row.workspace, row.workflow_id);
+            let key = (row.workspace, same_id(&row.workflow_id));
             match first.get(&key) {
-                Some(line) => problems.push(Problem::new(
+                Some((number, line)) => problems.push(Problem::new(
                     self.place(),
                     "a second row for the same workflow",
-                    format!("the first is on line {line}; make one row of them"),
+                    format!("the first is row {number}, on line {line}; make one row of them"),
                 )),
                 None => {
-                    first.insert(key, row.line);
+                    first.insert(key, (row.number, row.line));
                 }
             }
         }
@@ -151,9 +205,15 @@ impl Suspects {
     }
 }
 
+/// The id without what may differ in two spellings of one UUID: case and dashes.
+fn same_id(id: &Id) -> String {
+    let plain = id.as_str().chars().filter(|c| *c != '-');
+    plain.flat_map(char::to_lowercase).collect()
+}
+
 fn hash(row: &Row) -> u64 {
     let mut hasher = DefaultHasher::new();
     row.workspace.hash(&mut hasher);
-    row.workflow_id.hash(&mut hasher);
+    same_id(&row.workflow_id).hash(&mut hasher);
     hasher.finish()
 }

@@ -34,11 +34,32 @@ impl Only {
         })
     }
 
-    fn takes(&self, row: &Row) -> bool {
+    /// Its parts that `row` matches, by index.
+    fn matches(&self, row: &Row) -> Vec<usize> {
+        let one = |matches: bool| if matches { vec![0] } else { Vec::new() };
         match self {
-            Self::Workspace(id) => row.workspace.workspace_id == *id,
-            Self::WorkflowId(id) => row.workflow_id == *id,
-            Self::Rows(ranges) => ranges.iter().any(|range| range.contains(&row.number)),
+            Self::Workspace(id) => one(row.workspace.workspace_id == *id),
+            Self::WorkflowId(id) => one(row.workflow_id == *id),
+            Self::Rows(ranges) => {
+                let parts = ranges.iter().enumerate();
+                let hit = parts.filter(|(_, range)| range.contains(&row.number));
+                hit.map(|(index, _)| index).collect()
+            }
+        }
+    }
+
+    /// Its parts, as written.
+    fn parts(&self) -> Vec<String> {
+        match self {
+            Self::Workspace(id) => vec![format!("workspace={id}")],
+            Self::WorkflowId(id) => vec![format!("workflow_id={id}")],
+            Self::Rows(ranges) => {
+                let part = |range: &RangeInclusive<u64>| match (range.start(), range.end()) {
+                    (first, last) if first == last => format!("row={first}"),
+                    (first, last) => format!("row={first}-{last}"),
+                };
+                ranges.iter().map(part).collect()
+            }
         }
     }
 }
@@ -64,12 +85,16 @@ pub struct Selection {
 pub struct Selector {
     selection: Selection,
     taken: u64,
+    /// Which parts of which `--only` no row has matched yet.
+    idle: Vec<Vec<bool>>,
 }
 
 impl Selection {
     /// A selector that has seen no row yet.
     pub fn selector(&self) -> Selector {
+        let idle = self.only.iter().map(|only| vec![true; only.parts().len()]);
         Selector {
+            idle: idle.collect(),
             selection: self.clone(),
             taken: 0,
         }
@@ -79,10 +104,27 @@ impl Selection {
 impl Selector {
     /// Whether `row` is taken up; otherwise it is `skipped`.
     pub fn takes(&mut self, row: &Row) -> bool {
-        let room = self.selection.limit.is_none_or(|limit| self.taken < limit);
-        let takes = room && self.selection.only.iter().all(|only| only.takes(row));
+        let mut takes = true;
+        for (only, idle) in self.selection.only.iter().zip(&mut self.idle) {
+            let matches = only.matches(row);
+            takes &= !matches.is_empty();
+            for part in matches {
+                idle[part] = false;
+            }
+        }
+        takes &= self.selection.limit.is_none_or(|limit| self.taken < limit);
         self.taken += u64::from(takes);
         takes
+    }
+
+    /// The parts of `--only` that no row matched: a typo, most likely.
+    pub fn idle(&self) -> Vec<String> {
+        let parts = self.selection.only.iter().map(Only::parts).zip(&self.idle);
+        parts
+            .flat_map(|(parts, idle)| parts.into_iter().zip(idle))
+            .filter(|(_, idle)| **idle)
+            .map(|(part, _)| part)
+            .collect()
     }
 }
 

@@ -110,6 +110,11 @@ impl Desk<'_> {
             return;
         }
         let names = Column::ALL.map(Column::as_str);
+        if Column::from_header(&header).is_some() {
+            let hint = format!("the other way round: '{column}={header}'");
+            self.wrong(place, "the names are in the wrong order", hint);
+            return;
+        }
         let hint = match suggestion(column, names) {
             Some(meant) => format!("did you mean {meant}?"),
             None => format!("columns: {}", names.join(", ")),

@@ -70,6 +70,11 @@ impl<R: Read> Table<R> {
                 return None;
             }
         };
+        if let Some((what, hint)) = not_a_csv(&head) {
+            let place = Place::File(Arc::clone(file));
+            problems.push(Problem::new(place, what, hint));
+            return None;
+        }
         let input = Cursor::new(head)
             .chain(bytes)
             .chain(Cursor::new(format!("\n{SENTINEL}\n").into_bytes()));
@@ -111,6 +116,18 @@ impl<R: Read> Table<R> {
             .collect();
         self.header_line = self.line;
         let before = problems.count();
+        let known = |name: &String| match meaning(name) {
+            Meaning::Column(_) | Meaning::Ignored | Meaning::NearMiss(_) => true,
+            Meaning::Unknown => options.columns.iter().any(|(header, _)| same(header, name)),
+        };
+        if !self.headers.iter().any(known) {
+            problems.push(Problem::new(
+                self.header_place(),
+                "the first line names no column",
+                "it must name the columns (workflow_id, name, enabled ...); if the delimiter is another one than , ; or tab, put a line sep=| before it",
+            ));
+            return false;
+        }
         let mut slots: Vec<Slot> = Vec::new();
         for name in &self.headers {
             let place = Place::Cell {
@@ -333,6 +350,20 @@ impl<R: Read> Draft for Table<R> {
 
     fn line(&self) -> u64 {
         self.line
+    }
+}
+
+/// What a file is whose beginning is that of something else.
+fn not_a_csv(head: &[u8]) -> Option<(&'static str, &'static str)> {
+    if head.starts_with(b"PK\x03\x04") {
+        Some((
+            "this is a workbook, not a CSV",
+            "save it as CSV UTF-8 in the spreadsheet",
+        ))
+    } else if head.trim_ascii_start().starts_with(b"<") {
+        Some(("this is a web page, not a CSV", "download the file itself"))
+    } else {
+        None
     }
 }
 

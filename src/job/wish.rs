@@ -67,7 +67,7 @@ impl<D: Draft> Desk<'_, D> {
             Field::VersionId => self.version(column),
             Field::Labels => match self.word(column) {
                 None => Ok(None),
-                Some(EMPTY) => Ok(Some(String::new())),
+                Some(word) if word.eq_ignore_ascii_case(EMPTY) => Ok(Some(String::new())),
                 Some(word) => match Label::parse(word) {
                     Some(label) => Ok(Some(label.as_str().to_owned())),
                     None => {
@@ -84,7 +84,12 @@ impl<D: Draft> Desk<'_, D> {
             return Ok(None);
         };
         let (blank, length) = (trim(text).is_empty(), text.chars().count());
-        if text == EMPTY {
+        let clears = text.eq_ignore_ascii_case(EMPTY);
+        if clears && column == Column::Wish(Field::Name) {
+            let hint = "leave the cell empty to keep the name";
+            self.wrong(column, "a workflow cannot be without a name", hint);
+            Err(())
+        } else if clears {
             Ok(Some(String::new()))
         } else if blank {
             let hint = "leave the cell empty to keep the field, or write <empty> to clear it";
@@ -102,7 +107,7 @@ impl<D: Draft> Desk<'_, D> {
     fn version(&mut self, column: Column) -> Result<Option<String>, ()> {
         match self.word(column) {
             None => Ok(None),
-            Some(EMPTY) => Ok(Some(String::new())),
+            Some(word) if word.eq_ignore_ascii_case(EMPTY) => Ok(Some(String::new())),
             Some("active" | "latest") => {
                 let hint = "give the version's id; looking it up is not available yet";
                 self.wrong(column, "not a version id", hint);
@@ -148,7 +153,18 @@ impl<D: Draft> Desk<'_, D> {
                 guards.fields.push((field, expected));
             }
         }
-        guards.update_time = self.word(Column::ExpectUpdateTime).map(str::to_owned);
+        match self.word(Column::ExpectUpdateTime).map(str::to_owned) {
+            Some(time) if !is_a_time(&time) => {
+                let hint = "copy it from an export: 2025-07-18T14:47:16.939Z+0800";
+                self.wrong(
+                    Column::ExpectUpdateTime,
+                    "not a time of the service's",
+                    hint,
+                );
+                sound = false;
+            }
+            time => guards.update_time = time,
+        }
         let mut update = own.or(defaults);
         if update.enabled == Some(true) {
             update.version_id = update.version_id.or(kept_version);
@@ -175,6 +191,20 @@ impl<D: Draft> Desk<'_, D> {
         }
         sound.then_some((update, guards))
     }
+}
+
+/// Whether `text` begins as the service's times do: a date, `T`, hours and minutes. The rest of
+/// their notation varies, and is compared as it stands.
+fn is_a_time(text: &str) -> bool {
+    let shape = "dddd-dd-ddTdd:dd";
+    text.len() >= shape.len()
+        && text
+            .bytes()
+            .zip(shape.bytes())
+            .all(|(byte, wanted)| match wanted {
+                b'd' => byte.is_ascii_digit(),
+                wanted => byte == wanted,
+            })
 }
 
 /// Sets `field` to a value that [`Desk::value`] has read.

@@ -15,6 +15,9 @@ pub struct Endpoint(Url);
 /// Why a text is no [`Endpoint`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointFault {
+    /// A host alone.
+    #[error("the endpoint has no https:// before it")]
+    NoScheme,
     /// No URL at all.
     #[error("not a URL: {0}")]
     Shape(url::ParseError),
@@ -42,6 +45,9 @@ impl Endpoint {
     /// # Errors
     /// Names the first rule that the text breaks.
     pub fn parse(text: &str) -> Result<Self, EndpointFault> {
+        if !text.contains("://") {
+            return Err(EndpointFault::NoScheme);
+        }
         let url = Url::parse(text.trim()).map_err(EndpointFault::Shape)?;
         if !url.username().is_empty() || url.password().is_some() {
             return Err(EndpointFault::Credentials);
@@ -141,8 +147,11 @@ mod tests {
         ] {
             assert_eq!(Endpoint::parse(text).unwrap_err(), fault, "{text}");
         }
+        for text in ["host", "127.0.0.1:8080"] {
+            assert_eq!(Endpoint::parse(text), Err(EndpointFault::NoScheme));
+        }
         assert!(matches!(
-            Endpoint::parse("host"),
+            Endpoint::parse("https://"),
             Err(EndpointFault::Shape(_))
         ));
     }

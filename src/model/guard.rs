@@ -43,10 +43,8 @@ impl Guards {
     pub fn check(&self, update: &Update, live: &Workflow) -> Finding {
         for (field, expected) in &self.fields {
             let found = live.value(*field);
-            if found != expected && update.value(*field) != Some(found) {
-                return Finding::Conflict(format!(
-                    "{field} is {found:?}, expected {expected:?}: changed by somebody else"
-                ));
+            if !same(found, expected) && update.value(*field) != Some(found) {
+                return Finding::Conflict(format!("{field} is {found:?}, expected {expected:?}"));
             }
         }
         if update.holds_in(live) {
@@ -54,12 +52,17 @@ impl Guards {
         }
         match &self.update_time {
             Some(expected) if *expected != live.update_time => Finding::Conflict(format!(
-                "update_time is {:?}, expected {expected:?}: changed by somebody else",
+                "update_time is {:?}, expected {expected:?}",
                 live.update_time
             )),
             Some(_) | None => Finding::Differs,
         }
     }
+}
+
+/// Equal but for line ends, which spreadsheets write their own way.
+fn same(found: &str, expected: &str) -> bool {
+    found == expected || found.replace("\r\n", "\n") == expected.replace("\r\n", "\n")
 }
 
 #[cfg(test)]
@@ -89,9 +92,7 @@ mod tests {
         assert_eq!(guards.check(&update, &live("new", true)), Finding::AsWished);
         assert_eq!(
             guards.check(&update, &live("theirs", true)),
-            Finding::Conflict(
-                r#"name is "theirs", expected "old": changed by somebody else"#.into()
-            )
+            Finding::Conflict(r#"name is "theirs", expected "old""#.into())
         );
     }
 

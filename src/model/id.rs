@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 /// doubled, because the limit is not confirmed.
 const LONGEST: usize = 128;
 
-/// An id that is safe as one segment of a URL path: not empty, not `.` or `..`, without slash,
-/// control or blank characters.
+/// An id that is safe as one segment of a URL path: not empty, not `.` or `..`, and made of
+/// RFC 3986's unreserved characters alone. The service's own are UUIDs or 32 hexadecimal digits.
 ///
 /// Anything else would change which resource a request reaches: `..` collapses to the parent
 /// even when it is percent-encoded.
@@ -36,6 +36,9 @@ pub enum IdFault {
     /// What a spreadsheet makes of digits, such as `1.23E+10`.
     #[error("a spreadsheet has turned the id into a number")]
     Number,
+    /// Anything else than letters, digits, `-`, `_`, `.`, `~`.
+    #[error("the id holds characters that no id has")]
+    Characters,
     /// More than 128 characters.
     #[error("the id is longer than 128 characters")]
     Long,
@@ -46,7 +49,7 @@ impl IdFault {
     pub fn hint(self) -> &'static str {
         match self {
             Self::Empty => "give the id as the console or an export shows it",
-            Self::Dots | Self::Slash | Self::Blank | Self::Long => {
+            Self::Dots | Self::Slash | Self::Blank | Self::Characters | Self::Long => {
                 "an id is a UUID or 32 hexadecimal digits; copy it from the console or an export"
             }
             Self::Number => {
@@ -77,6 +80,12 @@ impl Id {
         if looks_like_a_number(id) {
             return Err(IdFault::Number);
         }
+        if !id
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte))
+        {
+            return Err(IdFault::Characters);
+        }
         if id.chars().count() > LONGEST {
             return Err(IdFault::Long);
         }
@@ -99,8 +108,13 @@ pub fn trim(text: &str) -> &str {
     text.trim_matches(is_blank)
 }
 
-/// One digit, an optional fraction, `E`, a sign, digits: the scientific form of a spreadsheet.
+/// What a spreadsheet makes of digits: one digit, an optional fraction, `E`, a sign, digits; or so
+/// many digits that all beyond the fifteenth, which it cannot hold, have become zeros.
 fn looks_like_a_number(id: &str) -> bool {
+    let rounded = |tail: &str| tail.bytes().all(|digit| digit == b'0');
+    if id.len() > 15 && id.bytes().all(|byte| byte.is_ascii_digit()) {
+        return rounded(&id[15..]);
+    }
     let Some((mantissa, exponent)) = id.split_once(['E', 'e']) else {
         return false;
     };
@@ -163,6 +177,11 @@ mod tests {
             ("1.23E+10", IdFault::Number),
             ("1,23E+10", IdFault::Number),
             ("9e-4", IdFault::Number),
+            ("123456789012345000000000", IdFault::Number),
+            ("#REF!", IdFault::Characters),
+            ("%2e%2e", IdFault::Characters),
+            ("{w-1}", IdFault::Characters),
+            ("\u{2019}w-1\u{2019}", IdFault::Characters),
         ] {
             assert_eq!(Id::parse(text).unwrap_err(), fault, "{text:?}");
         }
@@ -174,7 +193,7 @@ mod tests {
         for id in [
             "12345678901234567890123456789e12",
             "1e12",
-            "12E+3",
+            "12345678901234567890123456789012",
             "e",
             "1.5",
         ] {

@@ -38,7 +38,8 @@ impl Budget {
     pub fn exceeded(&self, errors: u64, ended: u64) -> Option<String> {
         match self.max_errors {
             MaxErrors::Count(most) if errors > most => {
-                Some(format!("{errors} errors, max_errors = {most}"))
+                let plural = if errors == 1 { "error" } else { "errors" };
+                Some(format!("{errors} {plural}, max_errors = {most}"))
             }
             MaxErrors::Percent(most)
                 if ended >= self.min_rows && errors as f64 * 100.0 > most * ended as f64 =>

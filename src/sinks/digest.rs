@@ -75,7 +75,9 @@ impl Digest {
         }
         let counts = match outcome.status {
             Status::Failed | Status::Unknown | Status::Conflict => true,
-            Status::Succeeded | Status::Unchanged | Status::Skipped | Status::NotAttempted => false,
+            // Those that were tried have an error of their own to tell.
+            Status::NotAttempted => outcome.attempts > 0,
+            Status::Succeeded | Status::Unchanged | Status::Skipped => false,
         };
         let Some(failure) = outcome.failure.as_ref().filter(|_| counts) else {
             return;
@@ -90,6 +92,10 @@ impl Digest {
             message: failure.message.clone(),
         });
         kind.count += 1;
+        if row < kind.row {
+            kind.row = row;
+            kind.message.clone_from(&failure.message);
+        }
     }
 }
 

@@ -107,7 +107,8 @@ pub fn find_ends(journal: impl BufRead) -> Result<Ends, Unreadable> {
     for line in 1.. {
         text.clear();
         let length = journal.read_until(b'\n', &mut text)?;
-        if length == 0 {
+        // A last line that is cut was being written when the disk was full or the process ended.
+        if text.last() != Some(&b'\n') {
             break;
         }
         let head: Head<'_> =

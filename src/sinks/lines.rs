@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::engine::ports::Watcher;
-use crate::model::event::Stamped;
+use crate::model::event::{Event, Stamped};
 
 use super::progress::{Glance, Progress};
 
@@ -63,6 +63,9 @@ impl<W: Write> Watcher for Lines<W> {
     fn see(&mut self, stamped: &Stamped) {
         self.progress.see(stamped);
         self.last.get_or_insert(stamped.at);
+        if let (Shape::Json, Event::SessionEnded { .. }) = (&self.shape, &stamped.event) {
+            let _ = writeln!(self.out, "{}", self.line(stamped.at));
+        }
     }
 
     fn tick(&mut self, now: Timestamp) {
@@ -85,7 +88,7 @@ impl<W: Write> Watcher for Lines<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::event::{Event, RunStarted};
+    use crate::model::event::RunStarted;
 
     fn watch(shape: Shape, seconds: i64) -> String {
         let start: Timestamp = "2026-11-24T08:00:00Z".parse().unwrap();

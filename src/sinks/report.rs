@@ -16,7 +16,7 @@ use crate::model::row::Row;
 use super::journal::{Ends, Unreadable};
 
 /// The most ranges of unfinished rows that are kept.
-const MOST_RANGES: usize = 50;
+const MOST_RANGES: usize = 1_000;
 
 /// A report that could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -250,7 +250,7 @@ mod tests {
             leave(&mut left, row);
         }
         assert_eq!(left, Some(vec![2..=4, 9..=9]));
-        for row in (20..400).step_by(2) {
+        for row in (20..4_000).step_by(2) {
             leave(&mut left, row);
         }
         assert_eq!(left, None);

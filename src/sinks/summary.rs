@@ -124,10 +124,12 @@ pub struct Closing<'a> {
     pub run_id: &'a str,
     /// Nothing left this machine.
     pub simulated: bool,
+    /// Where requests went.
+    pub target: &'a str,
     /// Where the run folder is.
     pub folder: &'a str,
-    /// Where the report is.
-    pub report: &'a str,
+    /// Where the report is, if it could be written.
+    pub report: Option<&'a str>,
     /// What could not be written.
     pub trouble: Option<&'a str>,
     /// The command that goes on with what is left.
@@ -185,13 +187,16 @@ pub fn closing_text(digest: &Digest, closing: &Closing<'_>) -> String {
     for closed in &digest.closed {
         let _ = writeln!(text, "\n  given up: {closed}");
     }
-    let _ = writeln!(text, "\n  report: {}", closing.report);
+    let _ = writeln!(text, "\n  target: {}", closing.target);
+    if let Some(report) = closing.report {
+        let _ = writeln!(text, "  report: {report}");
+    }
     let _ = writeln!(text, "  record: {}", closing.folder);
     if let Some(trouble) = closing.trouble {
         let _ = writeln!(text, "  not written: {trouble}");
     }
     if let Some(next) = closing.next {
-        let _ = writeln!(text, "\nto go on with what is left:\n  {next}");
+        let _ = writeln!(text, "\n{next}");
     }
     text
 }
@@ -246,15 +251,15 @@ fn time_line(digest: &Digest, zone: &TimeZone) -> Option<String> {
     Some(line)
 }
 
-/// `312 updates sent, 12 throttled in 2 pauses of 4s`
+/// `312 attempts, 12 throttled in 2 pauses of 4s`
 fn request_line(digest: &Digest) -> String {
     let tally = &digest.tally;
     let plural = if tally.attempts == 1 {
-        "update"
+        "attempt"
     } else {
-        "updates"
+        "attempts"
     };
-    let mut line = format!("{} {plural} sent", tally.attempts);
+    let mut line = format!("{} {plural}", tally.attempts);
     if tally.throttled > 0 {
         let (pauses, length) = digest.throttles;
         let plural = if pauses == 1 { "pause" } else { "pauses" };
@@ -306,10 +311,12 @@ fn hint(class: ErrorClass) -> &'static str {
             "no such workflow or version there: check workflow_id, version_id and workspace_id"
         }
         ErrorClass::Conflict => {
-            "somebody else changed it: look at the workflow, then take a fresh export"
+            "something else is there than was expected: look at the workflow before you change the row"
         }
         ErrorClass::RateLimited => "lower --rate",
-        ErrorClass::Server => "the service failed: run what is left again later",
+        ErrorClass::Server => {
+            "the service failed: look at the rows that are unknown, then run what is left later"
+        }
         ErrorClass::Timeout => {
             "no answer in time: look at the workflow before running it again; raise --timeout if it is slow"
         }
@@ -317,7 +324,11 @@ fn hint(class: ErrorClass) -> &'static str {
         ErrorClass::Tls => {
             "check the clock and the CA certificates of this machine, and what stands between it and the service"
         }
-        ErrorClass::Protocol => "the answer is not SecMaster's: check --endpoint",
-        ErrorClass::Canceled => "the run ended first: run what is left",
+        ErrorClass::Protocol => {
+            "the answer was cut or is not SecMaster's: run what is left again; if it stays, check --endpoint"
+        }
+        ErrorClass::Canceled => {
+            "the run ended first: look at the rows that are unknown, then run what is left"
+        }
     }
 }

@@ -350,16 +350,16 @@ fn two_rows_for_one_workflow() {
         "workflow_id,name\nw1,a\nw2,b\n w1 ,c\n",
         "",
         expect![[r#"
-        error: a second row for the same workflow
-         --> rows.csv:4:workflow_id
-          |
-        4 |  w1 
-          | ^^^^
-          |
-          = help: the first is on line 2; make one row of them
+            error: a second row for the same workflow
+             --> rows.csv:4:workflow_id
+              |
+            4 |  w1 
+              | ^^^^
+              |
+              = help: the first is row 1, on line 2; make one row of them
 
-        1 problem; nothing was sent
-    "#]],
+            1 problem; nothing was sent
+        "#]],
     );
 }
 
@@ -602,4 +602,152 @@ fn rows_of_two_regions() {
         2 problems; nothing was sent
     "#]]
     .assert_eq(&said.stderr);
+}
+
+#[test]
+fn what_is_no_csv_at_all() {
+    refused(b"PK\x03\x04\x14\0\x06\0", "", expect![[r#"
+        error: this is a workbook, not a CSV
+        --> rows.csv
+         = help: save it as CSV UTF-8 in the spreadsheet
+
+        1 problem; nothing was sent
+    "#]]);
+    refused("<!DOCTYPE html><html></html>", "", expect![[r#"
+        error: this is a web page, not a CSV
+        --> rows.csv
+         = help: download the file itself
+
+        1 problem; nothing was sent
+    "#]]);
+    refused(
+        "9b9f1b1e-5a52-4d1b-8a3b-6f6f2c9f4c11,Triage\nw2,x\n",
+        "",
+        expect![[r#"
+            error: the first line names no column
+             --> rows.csv:1
+              |
+            1 | 9b9f1b1e-5a52-4d1b-8a3b-6f6f2c9f4c11,Triage
+              | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+              |
+              = help: it must name the columns (workflow_id, name, enabled ...); if the delimiter is another one than , ; or tab, put a line sep=| before it
+
+            1 problem; nothing was sent
+        "#]],
+    );
+    refused("workflow_id|name\nw1|x\n", "", expect![[r#"
+        error: no such column
+         --> rows.csv:1:header
+          |
+        1 | workflow_id|name
+          | ^^^^^^^^^^^^^^^^
+          |
+          = help: did you mean workflow_id? (begin the name with x_ to have it ignored)
+
+        error: no column is workflow_id
+         --> rows.csv:1
+          |
+        1 | workflow_id|name
+          | ^^^^^^^^^^^^^^^^
+          |
+          = help: the first line names the columns; map another name with --column 'NAME=workflow_id'
+
+        2 problems; nothing was sent
+    "#]]);
+}
+
+#[test]
+fn one_uuid_in_three_spellings() {
+    refused(
+        "workflow_id,name\n9b9f1b1e-5a52-4d1b-8a3b-6f6f2c9f4c11,a\n9B9F1B1E-5A52-4D1B-8A3B-6F6F2C9F4C11,b\n9b9f1b1e5a524d1b8a3b6f6f2c9f4c11,c\n",
+        "",
+        expect![[r#"
+            error: a second row for the same workflow
+             --> rows.csv:3:workflow_id
+              |
+            3 | 9B9F1B1E-5A52-4D1B-8A3B-6F6F2C9F4C11
+              | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+              |
+              = help: the first is row 1, on line 2; make one row of them
+
+            error: a second row for the same workflow
+             --> rows.csv:4:workflow_id
+              |
+            4 | 9b9f1b1e5a524d1b8a3b6f6f2c9f4c11
+              | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+              |
+              = help: the first is row 1, on line 2; make one row of them
+
+            2 problems; nothing was sent
+        "#]],
+    );
+}
+
+#[test]
+fn what_no_workflow_can_be() {
+    refused(
+        "workflow_id,name,expect_update_time\nw1,<EMPTY>,\nw2,x,gestern\n#REF!,x,\n",
+        "--set labels=IP --set labels=DOMAIN --column workflow_id=Kennung",
+        expect![[r#"
+            error: --set labels is said twice
+            --> --set labels=DOMAIN
+             = help: say each field once
+
+            error: the names are in the wrong order
+            --> --column workflow_id=Kennung
+             = help: the other way round: 'Kennung=workflow_id'
+
+            error: a workflow cannot be without a name
+             --> rows.csv:2:name
+              |
+            2 | <EMPTY>
+              | ^^^^^^^
+              |
+              = help: leave the cell empty to keep the name
+
+            error: not a time of the service's
+             --> rows.csv:3:expect_update_time
+              |
+            3 | gestern
+              | ^^^^^^^
+              |
+              = help: copy it from an export: 2025-07-18T14:47:16.939Z+0800
+
+            error: the id holds characters that no id has
+             --> rows.csv:4:workflow_id
+              |
+            4 | #REF!
+              | ^^^^^
+              |
+              = help: an id is a UUID or 32 hexadecimal digits; copy it from the console or an export
+
+            5 problems; nothing was sent
+        "#]],
+    );
+}
+
+#[test]
+fn a_target_that_is_missing_is_told_once() {
+    let desk = Desk::with("rows.csv", "workflow_id,name\nw1,a\nw2,b\nw3,c\n");
+    let said = desk.flowbatch("check rows.csv --workspace-id a/b");
+    assert_eq!(said.code, 2);
+    expect![[r#"
+        error: the id holds a slash, which would change the URL
+        --> --workspace-id a/b
+         = help: an id is a UUID or 32 hexadecimal digits; copy it from the console or an export
+
+        error: the row has no project_id
+         --> rows.csv:2
+          |
+        2 | w1,a
+          | ^^^^
+          |
+          = help: add a column project_id, [target] project_id, --project-id or HW_PROJECT_ID
+
+        error: the job has no target
+        --> rows.csv
+         = help: say --region or --endpoint, set region in [target], or try it with --simulate
+
+        3 problems; nothing was sent
+    "#]].assert_eq(&said.stderr);
 }

@@ -660,16 +660,16 @@ fn the_same_workflow_in_two_updates() {
         &format!("{UPDATE}{UPDATE}"),
         "--simulate",
         expect![[r#"
-        error: a second row for the same workflow
-         --> job.toml:5:15
-          |
-        5 | workflow_id = "w1"
-          |               ^^^^
-          |
-          = help: the first is on line 1; make one row of them
+            error: a second row for the same workflow
+             --> job.toml:5:15
+              |
+            5 | workflow_id = "w1"
+              |               ^^^^
+              |
+              = help: the first is row 1, on line 1; make one row of them
 
-        1 problem; nothing was sent
-    "#]],
+            1 problem; nothing was sent
+        "#]],
     );
 }
 

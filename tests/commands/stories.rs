@@ -233,7 +233,7 @@ fn a_guard_that_does_not_hold_is_a_conflict_and_sends_nothing() {
     assert_eq!(column("error_class"), ["", "conflict", "", ""]);
     assert_eq!(
         rows[1]["error_message"],
-        "name is \"=cmd()\", expected \"Somebody\": changed by somebody else"
+        "name is \"=cmd()\", expected \"Somebody\""
     );
     // A cell equal to its expectation is no wish: not even a read is needed.
     assert_eq!(rows[3]["duration_ms"], "");
@@ -272,12 +272,78 @@ fn progress_as_json_lines_can_be_parsed() {
         .filter(|line| line.starts_with('{'))
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    assert!(!lines.is_empty(), "{}", said.stderr);
+    assert_eq!(lines.len(), said.stderr.lines().count(), "{}", said.stderr);
+    let (announcement, progress) = lines.split_first().unwrap();
+    assert_eq!(announcement["rows"], 30);
     assert!(
-        lines
+        progress
             .iter()
             .all(|line| line["total"] == 30 && line["done"].is_u64())
     );
+    assert_eq!(progress.last().unwrap()["done"], 30);
+}
+
+#[test]
+fn a_report_never_costs_the_input() {
+    let desk = Desk::with("rows.csv", THREE)
+        .file(
+            "job.toml",
+            "[target]\nsimulator = true\n[rows]\nfile = \"rows.csv\"\n",
+        )
+        .file("notes.txt", "mine");
+    for (path, why) in [
+        ("rows.csv", "that is the job's own input"),
+        ("job.toml", "that is the job's own input"),
+        ("notes.txt", "a file is there that is no report"),
+        (".", "that is a directory"),
+    ] {
+        let said = desk.flowbatch(&format!("run job.toml --report {path}"));
+        assert_eq!(said.code, 2, "{path}");
+        assert_eq!(
+            said.stderr,
+            format!("error: --report {path}: {why}\n  name another file\n")
+        );
+    }
+    assert!(!desk.has_runs());
+    for _ in 0..2 {
+        let said = desk.flowbatch("run job.toml --rate 100/s --report out.csv");
+        assert_eq!(
+            said.code, 0,
+            "a report may replace a report: {}",
+            said.stderr
+        );
+    }
+}
+
+#[test]
+fn a_choice_of_rows_that_chooses_nothing_is_a_problem() {
+    for (only, what) in [
+        ("--only row=9", "--only row=9"),
+        ("--only row=2,7-9", "--only row=7-9"),
+        ("--only workflow_id=nope", "--only workflow_id=nope"),
+        ("--only workspace=nope", "--only workspace=nope"),
+        ("--only row=1 --only workflow_id=w2", "no row is left"),
+    ] {
+        let desk = Desk::with("rows.csv", THREE);
+        let said = desk.flowbatch(&format!("run rows.csv --simulate {only}"));
+        assert_eq!(said.code, 2, "{only}");
+        assert!(said.stderr.contains(what), "{only}: {}", said.stderr);
+    }
+}
+
+#[test]
+fn what_is_said_before_anything_leaves() {
+    let desk = Desk::with("rows.csv", THREE);
+    let said = desk.flowbatch("run rows.csv --simulate --rate 50/s --set labels=IP");
+    expect_test::expect![[r#"
+        target:     simulator (nothing leaves this machine)
+        project:    0f9183e1c2d34b6c8a7e5d4c3b2a1908
+        workspace:  909494e3-558e-46b6-a9eb-07a8e18ca621
+        credential: its own token
+        rows:       3: 1 to be enabled, 1 to be disabled, 3 to be renamed, 3 to be changed otherwise
+        defaults:   labels=IP where a row leaves it out
+        pace:       at most 50/s, 8 in flight: at least 40ms
+    "#]].assert_eq(&said.stderr);
 }
 
 #[test]
@@ -298,7 +364,7 @@ fn a_report_that_cannot_be_written_is_exit_7_and_the_run_is_done_all_the_same() 
 
 #[test]
 fn a_report_over_a_link_changes_what_it_points_to() {
-    let desk = Desk::with("rows.csv", THREE).file("real.csv", "old");
+    let desk = Desk::with("rows.csv", THREE).file("real.csv", "");
     std::os::unix::fs::symlink(desk.path("real.csv"), desk.path("link.csv")).unwrap();
     let said = desk.flowbatch("run rows.csv --simulate --rate 100/s --report link.csv");
     assert_eq!(said.code, 0, "{}", said.stderr);
@@ -327,7 +393,7 @@ fn check_says_what_a_run_would_do() {
         (said.code, said.stdout.as_str()),
         (
             0,
-            "rows: 3 rows in 1 workspace, 1 of them left out, no problems; nothing was sent\n"
+            "rows: 3 rows in 1 workspace, 1 of them left out: 1 to be enabled, 1 to be disabled, 2 to be renamed; no problems, nothing was sent\n"
         )
     );
     assert!(!desk.has_runs());

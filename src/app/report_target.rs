@@ -1,0 +1,48 @@
+//! Where `--report` may write.
+
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+
+use crate::error::Error;
+use crate::model::report_column::REPORT_COLUMNS;
+
+use super::input::Input;
+
+/// Refuses a path that is the job itself, its CSV, or any other file that is no report: a slip of
+/// the hand must not cost the input.
+pub(super) fn check(path: &Path, job: &str, input: Option<&Input>) -> Result<(), Error> {
+    let refuse = |what: String| {
+        Err(Error::Usage {
+            what: format!("--report {}: {what}", path.display()),
+            hint: "name another file".to_owned(),
+        })
+    };
+    let Ok(real) = fs::canonicalize(path) else {
+        return Ok(());
+    };
+    let is = |other: &str| fs::canonicalize(other).is_ok_and(|other| other == real);
+    if is(job) || input.is_some_and(|input| is(&input.path)) {
+        return refuse("that is the job's own input".to_owned());
+    }
+    if real.is_dir() {
+        return refuse("that is a directory".to_owned());
+    }
+    match is_replaceable(&real) {
+        Ok(true) => Ok(()),
+        Ok(false) => refuse("a file is there that is no report".to_owned()),
+        Err(error) => refuse(format!("what is there cannot be read: {error}")),
+    }
+}
+
+/// Whether `path` is empty, no regular file, or begins as a report does.
+fn is_replaceable(path: &Path) -> io::Result<bool> {
+    let found = fs::metadata(path)?;
+    if !found.is_file() || found.len() == 0 {
+        return Ok(true);
+    }
+    let mut line = String::new();
+    let most = REPORT_COLUMNS.join(",").len() as u64 + 2;
+    let read = BufReader::new(File::open(path)?.take(most)).read_line(&mut line);
+    Ok(read.is_ok() && line.trim_end() == REPORT_COLUMNS.join(","))
+}
