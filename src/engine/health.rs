@@ -161,12 +161,14 @@ impl Health {
         if !same_storm {
             self.throttles += 1;
         }
-        let wait = match asked {
+        // Who asks to wait for no time at all is not to be hammered.
+        let wait = match asked.filter(|asked| !asked.is_zero()) {
             Some(asked) => asked,
             None if same_storm => return (None, recovered),
             None => retry.lane_delay(self.throttles, dice),
         };
-        let until = now + wait;
+        // What a service asks for has no bounds.
+        let until = now.saturating_add(wait);
         let longer = self.pause.is_none_or(|pause| until > pause.until);
         if longer {
             let since = match self.pause {
@@ -283,4 +285,59 @@ pub fn impatient(wait: Duration, patience: Duration) -> String {
         span::show(wait),
         span::show(patience)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RETRY: Retry = Retry {
+        max_attempts: 5,
+        initial_delay: Duration::from_millis(500),
+        max_delay: Duration::from_secs(60),
+    };
+
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn a_throttled_lane_waits_as_long_as_it_is_asked_to() {
+        for asked in [Duration::from_secs(3), Duration::MAX] {
+            let mut health = Health::default();
+            let told = health.throttled(ms(9), ms(1), Some(asked), &RETRY, 0.5);
+            assert_eq!(told, (Some(asked), false));
+            assert_eq!(health.gate(ms(10)), Gate::Shut(ms(9).saturating_add(asked)));
+        }
+    }
+
+    #[test]
+    fn a_throttled_lane_that_is_asked_to_wait_for_nothing_backs_off_all_the_same() {
+        for asked in [None, Some(Duration::ZERO)] {
+            let mut health = Health::default();
+            let told = health.throttled(ms(9), ms(1), asked, &RETRY, 0.0);
+            assert_eq!(told, (Some(ms(500)), false));
+            assert!(health.resume(ms(509)));
+            let told = health.throttled(ms(600), ms(550), asked, &RETRY, 0.0);
+            assert_eq!(told, (Some(ms(1_000)), false), "the second time for longer");
+        }
+    }
+
+    #[test]
+    fn what_was_in_flight_when_a_pause_began_belongs_to_the_same_storm() {
+        let mut health = Health::default();
+        assert_eq!(
+            health.throttled(ms(10), ms(1), None, &RETRY, 0.0).0,
+            Some(ms(500))
+        );
+        assert_eq!(health.throttled(ms(20), ms(2), None, &RETRY, 0.0).0, None);
+        assert_eq!(health.gate(ms(20)), Gate::Shut(ms(510)));
+        let asked = Some(ms(2_000));
+        assert_eq!(health.throttled(ms(30), ms(3), asked, &RETRY, 0.0).0, None);
+        assert_eq!(
+            health.gate(ms(30)),
+            Gate::Shut(ms(2_030)),
+            "but may lengthen it"
+        );
+    }
 }

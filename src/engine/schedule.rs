@@ -375,9 +375,12 @@ impl Schedule {
             wait_ms: millis(wait),
             message,
         });
-        if asked.is_some() && gives_up.is_some_and(|at| now + wait > at) {
+        if asked.is_some() && gives_up.is_some_and(|at| now.saturating_add(wait) > at) {
             self.close(index, Ended::Patience, impatient(wait, rules.patience));
-        } else if rules.deadline.is_some_and(|deadline| now + wait > deadline) {
+        } else if rules
+            .deadline
+            .is_some_and(|at| now.saturating_add(wait) > at)
+        {
             let wait = span::show(wait);
             self.stop(
                 Ended::Deadline,
