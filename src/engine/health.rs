@@ -85,8 +85,8 @@ pub enum Effect {
     Counts,
     /// An outage has begun; the first probe leaves after this wait. The attempt does not count.
     OutageBegins(Duration),
-    /// The outage goes on. The attempt does not count.
-    OutageGoesOn,
+    /// The outage goes on, or the lane is closed: the attempt does not count.
+    DoesNotCount,
     /// The endpoint never answered at all: the lane is to be closed.
     NeverAnswered,
 }
@@ -119,12 +119,18 @@ impl Health {
         self.starved.filter(|_| stuck).map(|since| since + patience)
     }
 
-    /// Ends a pause that is over; tells whether there was one.
+    /// Ends a pause that is over. Tells whether requests start again.
     pub fn resume(&mut self, now: Duration) -> bool {
-        self.pause.take_if(|pause| pause.until <= now).is_some()
+        let over = self.pause.take_if(|pause| pause.until <= now).is_some();
+        over && self.outage.is_none()
     }
 
-    /// The lane answered: nothing is wrong with it. Tells whether that ends an outage.
+    /// Ends an outage. Tells whether requests start again.
+    fn recover(&mut self) -> bool {
+        self.outage.take().is_some() && self.pause.is_none()
+    }
+
+    /// The lane answered: nothing is wrong with it. Tells whether requests start again.
     pub fn admitted(&mut self) -> bool {
         self.proven = true;
         self.answered = true;
@@ -132,7 +138,7 @@ impl Health {
         self.troubles = 0;
         self.throttles = 0;
         self.starved = None;
-        self.outage.take().is_some()
+        self.recover()
     }
 
     /// The lane answered with a 401.
@@ -140,8 +146,8 @@ impl Health {
         self.answered = true;
     }
 
-    /// A request that left at `sent` was throttled. Tells the wait if that begins or lengthens a
-    /// pause, and whether it ended an outage.
+    /// A request that left at `sent` was throttled. Tells the wait if that begins a pause, and
+    /// whether it ended an outage.
     pub fn throttled(
         &mut self,
         now: Duration,
@@ -154,7 +160,10 @@ impl Health {
         self.answered = true;
         self.well_once = true;
         self.troubles = 0;
-        let recovered = self.outage.take().is_some();
+        if self.closed.is_some() {
+            return (None, false);
+        }
+        let recovered = self.recover();
         self.starved.get_or_insert(now);
         // Requests that were in flight when the pause began belong to the same storm.
         let same_storm = self.pause.is_some_and(|pause| sent <= pause.since);
@@ -192,6 +201,9 @@ impl Health {
     ) -> Effect {
         self.answered |= !silent;
         self.proven |= !silent;
+        if self.closed.is_some() {
+            return Effect::DoesNotCount;
+        }
         self.troubles += 1;
         self.starved.get_or_insert(now);
         if let Some(outage) = &mut self.outage {
@@ -203,7 +215,7 @@ impl Health {
                 }
                 outage.next_probe = now + retry.lane_delay(outage.probes + 1, dice);
             }
-            return Effect::OutageGoesOn;
+            return Effect::DoesNotCount;
         }
         let enough = if self.well_once {
             OUTAGE_AFTER
@@ -339,5 +351,44 @@ mod tests {
             Gate::Shut(ms(2_030)),
             "but may lengthen it"
         );
+    }
+
+    #[test]
+    fn a_lane_goes_on_only_when_both_its_pause_and_its_outage_are_over() {
+        let paused_and_out = || {
+            let mut health = Health::default();
+            health.admitted();
+            health.throttled(ms(10), ms(1), Some(ms(1_000)), &RETRY, 0.0);
+            for _ in 1..OUTAGE_AFTER {
+                let effect = health.troubled(ms(20), ms(2), true, &RETRY, 0.0);
+                assert_eq!(effect, Effect::Counts);
+            }
+            let effect = health.troubled(ms(20), ms(2), true, &RETRY, 0.0);
+            assert_eq!(effect, Effect::OutageBegins(ms(500)));
+            health
+        };
+        let mut health = paused_and_out();
+        assert!(!health.resume(ms(1_010)), "the outage goes on");
+        assert_eq!(health.gate(ms(1_010)), Gate::Probe(1));
+        assert!(health.admitted());
+
+        let mut health = paused_and_out();
+        assert!(!health.admitted(), "the pause goes on");
+        assert_eq!(health.gate(ms(30)), Gate::Shut(ms(1_010)));
+        assert!(health.resume(ms(1_010)));
+    }
+
+    #[test]
+    fn a_closed_lane_is_neither_paused_nor_in_an_outage_any_more() {
+        let mut health = Health::default();
+        health.close(Ended::Refused, "no".into());
+        let told = health.throttled(ms(10), ms(1), Some(ms(1_000)), &RETRY, 0.0);
+        assert_eq!(told, (None, false));
+        for _ in 0..2 * OUTAGE_AFTER {
+            let effect = health.troubled(ms(20), ms(2), true, &RETRY, 0.0);
+            assert_eq!(effect, Effect::DoesNotCount);
+        }
+        assert!(!health.resume(ms(5_000)));
+        assert!(!health.admitted());
     }
 }

@@ -447,7 +447,7 @@ impl Schedule {
                 let message = format!("the endpoint never answered: {message}");
                 self.close(index, Ended::Refused, message);
             }
-            Effect::OutageGoesOn | Effect::Counts => {}
+            Effect::DoesNotCount | Effect::Counts => {}
         }
     }
 
