@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::model::outcome::Ended;
-use crate::model::span;
 use crate::model::target::Workspace;
 use crate::policy::retry::Retry;
 
@@ -288,15 +287,6 @@ impl Health {
     fn standing(&mut self, workspace: &Workspace) -> &mut Standing {
         self.workspaces.entry(workspace.clone()).or_default()
     }
-}
-
-/// Why a lane is given up whose wait is longer than the run's patience.
-pub fn impatient(wait: Duration, patience: Duration) -> String {
-    format!(
-        "the service asks to wait {}, patience is {}",
-        span::show(wait),
-        span::show(patience)
-    )
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use crate::policy::classify::{Trouble, Verdict, classify};
 use crate::policy::pace::{Pace, Permit};
 use crate::policy::retry::Retry;
 
-use super::health::{Effect, Gate, Health, impatient};
+use super::health::{Effect, Gate, Health};
 use super::ports::{Request, Rows, RowsError};
 use super::work::{Queue, Work, millis};
 
@@ -359,7 +359,6 @@ impl Schedule {
         let (pause, recovered) = lane
             .health
             .throttled(now, work.sent, asked, &rules.retry, dice);
-        let gives_up = lane.health.gives_up_at(rules.patience);
         if !work.doubt {
             work.failure = Some(failure);
         }
@@ -368,24 +367,35 @@ impl Schedule {
         if recovered {
             self.tell(Event::LaneResumed { lane: id });
         }
-        let Some(wait) = pause else { return };
-        self.tell(Event::LanePaused {
-            lane: id,
-            why: Pause::Throttled,
-            wait_ms: millis(wait),
-            message,
-        });
-        if asked.is_some() && gives_up.is_some_and(|at| now.saturating_add(wait) > at) {
-            self.close(index, Ended::Patience, impatient(wait, rules.patience));
-        } else if rules
-            .deadline
-            .is_some_and(|at| now.saturating_add(wait) > at)
-        {
-            let wait = span::show(wait);
-            self.stop(
-                Ended::Deadline,
-                &format!("the service asks to wait {wait}, which is beyond the deadline"),
-            );
+        if let Some(wait) = pause {
+            self.tell(Event::LanePaused {
+                lane: id,
+                why: Pause::Throttled,
+                wait_ms: millis(wait),
+                message,
+            });
+        }
+        if let Some(asked) = asked {
+            self.wait_as_asked(index, now, asked);
+        }
+    }
+
+    /// Gives the lane up at once if the service asks it to wait longer than it may.
+    fn wait_as_asked(&mut self, index: usize, now: Duration, asked: Duration) {
+        let Rules {
+            patience, deadline, ..
+        } = self.rules;
+        let until = now.saturating_add(asked);
+        let gives_up = self.lanes[index].health.gives_up_at(patience);
+        let wait = span::show(asked);
+        if gives_up.is_some_and(|at| at < until) {
+            let patience = span::show(patience);
+            let message =
+                format!("the service asks to wait {wait}, which is beyond patience ({patience})");
+            self.close(index, Ended::Patience, message);
+        } else if deadline.is_some_and(|at| at < until) {
+            let message = format!("the service asks to wait {wait}, which is beyond the deadline");
+            self.close(index, Ended::Deadline, message);
         }
     }
 
@@ -557,13 +567,11 @@ impl Schedule {
 
     /// How the run ended, once nothing is left to do.
     pub fn ended(&self) -> Ended {
-        let gave_up = |lane: &Lane| {
-            let closed = lane.health.closed();
-            closed.is_some_and(|closed| closed.ended == Ended::Patience)
-        };
-        match self.stop {
+        let closed = |lane: &Lane| lane.health.closed().map(|closed| closed.ended);
+        let gave_up = |ended: &Ended| matches!(ended, Ended::Patience | Ended::Deadline);
+        let gave_up = self.lanes.iter().filter_map(closed).find(gave_up);
+        match self.stop.or(gave_up) {
             Some(ended) => ended,
-            None if self.lanes.iter().any(gave_up) => Ended::Patience,
             None if self.lanes.iter().all(|lane| lane.health.refused()) => Ended::Refused,
             None => Ended::Completed,
         }
@@ -585,3 +593,6 @@ fn work_left(work: Work, now: Duration, why: &str) -> (u64, Outcome) {
     let row = work.row.number;
     (row, work.left_behind(now, why))
 }
+
+#[cfg(test)]
+mod tests;

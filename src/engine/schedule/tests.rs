@@ -1,0 +1,175 @@
+//! The schedule, asked and answered by hand.
+
+use std::collections::VecDeque;
+
+use super::*;
+use crate::model::guard::Guards;
+use crate::model::id::Id;
+use crate::model::reply::{Answer, Content, Envelope};
+use crate::model::row::Row;
+use crate::model::target::Workspace;
+use crate::model::update::Update;
+use crate::policy::budget::MaxErrors;
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+struct Given(VecDeque<Row>);
+
+impl Rows for Given {
+    fn next(&mut self, lane: LaneId) -> Result<Option<Row>, RowsError> {
+        let place = self.0.iter().position(|row| row.lane == lane);
+        Ok(place.and_then(|place| self.0.remove(place)))
+    }
+}
+
+/// Rows that leave by the lanes named.
+fn given(lanes: &[usize]) -> Given {
+    let id = |text: &str| Id::parse(text).unwrap();
+    let rows = lanes.iter().zip(1..).map(|(lane, number)| Row {
+        number,
+        line: number,
+        lane: LaneId(*lane),
+        workspace: Workspace {
+            project_id: id("p"),
+            workspace_id: id(&format!("ws-{lane}")),
+        },
+        workflow_id: id(&format!("w-{number}")),
+        update: Update {
+            name: Some("new".into()),
+            ..Update::default()
+        },
+        guards: Guards::default(),
+    });
+    Given(rows.collect())
+}
+
+fn schedule(lanes: usize, deadline: Option<Duration>) -> Schedule {
+    let rules = Rules {
+        concurrency: 4,
+        rate: "1000/s".parse().unwrap(),
+        burst: NonZeroU32::new(100).unwrap(),
+        retry: Retry {
+            max_attempts: 2,
+            initial_delay: Duration::from_millis(500),
+            max_delay: Duration::from_secs(60),
+        },
+        budget: Budget {
+            max_errors: MaxErrors::Count(100),
+            min_rows: 0,
+        },
+        patience: HOUR,
+        deadline,
+    };
+    Schedule::new(rules, lanes)
+}
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+fn answer(http_status: u16, retry_after: Option<Duration>) -> Reply {
+    Reply::Answer(Answer {
+        http_status,
+        request_id: Some("r".into()),
+        retry_after,
+        redirect_to: None,
+        content: Content::Envelope(Envelope {
+            success: Some(http_status == 200),
+            ..Envelope::default()
+        }),
+    })
+}
+
+/// The rows that leave at `now`, and what to do after that.
+fn leaving(schedule: &mut Schedule, rows: &mut Given, now: Duration) -> (Vec<u64>, Step) {
+    let mut left = Vec::new();
+    loop {
+        match schedule.next(now, rows).unwrap() {
+            Step::Send(request) => left.push(request.row().number),
+            step @ (Step::Wait(_) | Step::Done) => return (left, step),
+        }
+    }
+}
+
+#[test]
+fn one_request_proves_the_credential_and_the_others_follow() {
+    let (mut schedule, mut rows) = (schedule(1, None), given(&[0; 6]));
+    assert_eq!(leaving(&mut schedule, &mut rows, ms(0)).0, [1]);
+    schedule.answered(ms(9), 1, &answer(200, None), 0.5);
+    assert_eq!(leaving(&mut schedule, &mut rows, ms(9)).0, [2, 3, 4, 5]);
+}
+
+#[test]
+fn lanes_take_turns() {
+    let (mut schedule, mut rows) = (schedule(2, None), given(&[0, 0, 0, 1, 1, 1]));
+    assert_eq!(leaving(&mut schedule, &mut rows, ms(0)).0, [1, 4]);
+    schedule.answered(ms(9), 1, &answer(200, None), 0.5);
+    schedule.answered(ms(9), 4, &answer(200, None), 0.5);
+    assert_eq!(leaving(&mut schedule, &mut rows, ms(9)).0, [2, 5, 3, 6]);
+}
+
+#[test]
+fn a_row_that_was_throttled_goes_before_new_ones_and_has_used_up_nothing() {
+    let (mut schedule, mut rows) = (schedule(1, None), given(&[0; 3]));
+    schedule.rules.concurrency = 1;
+    let mut now = ms(0);
+    for _ in 0..5 {
+        assert_eq!(leaving(&mut schedule, &mut rows, now).0, [1]);
+        schedule.answered(now, 1, &answer(429, Some(ms(1_000))), 0.5);
+        assert!(leaving(&mut schedule, &mut rows, now).0.is_empty());
+        now += ms(1_000);
+    }
+    assert_eq!(leaving(&mut schedule, &mut rows, now).0[0], 1);
+    schedule.answered(now, 1, &answer(200, None), 0.5);
+    let Some(Event::RowEnded { row: 1, outcome }) = schedule.take_events().pop() else {
+        panic!("row 1 has not ended")
+    };
+    assert_eq!((outcome.status, outcome.attempts), (Status::Succeeded, 6));
+}
+
+#[test]
+fn a_wait_beyond_patience_ends_at_once_even_where_a_shorter_pause_goes_on() {
+    let (mut schedule, mut rows) = (schedule(1, None), given(&[0; 9]));
+    leaving(&mut schedule, &mut rows, ms(0));
+    schedule.answered(ms(1), 1, &answer(200, None), 0.5);
+    assert_eq!(leaving(&mut schedule, &mut rows, ms(1)).0, [2, 3, 4, 5]);
+    schedule.answered(ms(2), 2, &answer(429, Some(ms(1_000))), 0.5);
+    schedule.answered(ms(3), 3, &answer(429, Some(HOUR * 2)), 0.5);
+    schedule.answered(ms(4), 4, &answer(200, None), 0.5);
+    schedule.answered(ms(4), 5, &answer(200, None), 0.5);
+    let (left, step) = leaving(&mut schedule, &mut rows, ms(5));
+    assert!(left.is_empty() && matches!(step, Step::Done), "{step:?}");
+    assert_eq!(schedule.ended(), Ended::Patience);
+}
+
+#[test]
+fn a_wait_beyond_the_deadline_ends_its_lane_and_no_other() {
+    let (mut schedule, mut rows) = (schedule(2, Some(HOUR / 2)), given(&[0, 0, 1, 1]));
+    leaving(&mut schedule, &mut rows, ms(0));
+    schedule.answered(ms(1), 1, &answer(429, Some(HOUR / 2)), 0.5);
+    schedule.answered(ms(1), 3, &answer(200, None), 0.5);
+    assert_eq!(leaving(&mut schedule, &mut rows, ms(1)).0, [4]);
+    schedule.answered(ms(2), 4, &answer(200, None), 0.5);
+    assert!(matches!(
+        leaving(&mut schedule, &mut rows, ms(2)).1,
+        Step::Done
+    ));
+    assert_eq!(schedule.ended(), Ended::Deadline);
+}
+
+#[test]
+fn a_backoff_that_reaches_beyond_the_deadline_ends_nothing_before_it() {
+    let (mut schedule, mut rows) = (schedule(1, Some(ms(100))), given(&[0; 2]));
+    leaving(&mut schedule, &mut rows, ms(0));
+    schedule.answered(ms(1), 1, &answer(429, None), 0.5);
+    let (_, step) = leaving(&mut schedule, &mut rows, ms(1));
+    assert!(
+        matches!(step, Step::Wait(Some(at)) if at == ms(100)),
+        "{step:?}"
+    );
+    assert!(matches!(
+        leaving(&mut schedule, &mut rows, ms(100)).1,
+        Step::Done
+    ));
+    assert_eq!(schedule.ended(), Ended::Deadline);
+}
