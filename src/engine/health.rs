@@ -35,6 +35,8 @@ pub struct Health {
     starved: Option<Duration>,
     closed: Option<Closed>,
     workspaces: HashMap<Workspace, Standing>,
+    /// What last went wrong with the lane as a whole.
+    last_trouble: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -231,6 +233,16 @@ impl Health {
             next_probe: now + wait,
         });
         Effect::OutageBegins(wait)
+    }
+
+    /// Notes what went wrong, for whoever gives the lane up.
+    pub fn note(&mut self, trouble: &str) {
+        self.last_trouble = Some(trouble.to_owned());
+    }
+
+    /// What last went wrong.
+    pub fn last_trouble(&self) -> &str {
+        self.last_trouble.as_deref().unwrap_or("nothing was said")
     }
 
     /// Nothing leaves any more.

@@ -148,7 +148,7 @@ impl<S: Service, R: Record, C: Clock, D: Dice> Desk<'_, '_, S, R, C, D> {
                 biased;
                 stop = self.interrupts.next(), if interruptible => match stop {
                     Some(ended) if grace.is_none() => {
-                        self.schedule.stop(ended, "told to stop");
+                        self.schedule.stop(ended, &stopping(in_flight.len()));
                         grace = Some(self.clock.now() + GRACE);
                     }
                     Some(_) => {
@@ -178,6 +178,17 @@ impl<S: Service, R: Record, C: Clock, D: Dice> Desk<'_, '_, S, R, C, D> {
             self.chronicle.tell(self.clock.wall(), event)?;
         }
         Ok(())
+    }
+}
+
+/// What happens after the first signal.
+fn stopping(in_flight: usize) -> String {
+    match in_flight {
+        0 => "no request is in flight".to_owned(),
+        _ => format!(
+            "waiting {} at most for {in_flight} in flight; a second signal drops them",
+            crate::model::span::show(GRACE)
+        ),
     }
 }
 

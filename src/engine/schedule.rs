@@ -180,11 +180,9 @@ impl Schedule {
             let gives_up = lane.health.gives_up_at(rules.patience);
             if gives_up.is_some_and(|at| at <= now) {
                 let patience = span::show(rules.patience);
-                self.close(
-                    index,
-                    Ended::Patience,
-                    format!("nothing was admitted for {patience}"),
-                );
+                let last = lane.health.last_trouble();
+                let why = format!("nothing was admitted for {patience}, at last: {last}");
+                self.close(index, Ended::Patience, why);
                 continue;
             }
             if lane.in_flight >= lane.health.slots(rules.concurrency) {
@@ -352,6 +350,7 @@ impl Schedule {
     ) {
         let index = work.row.lane.0;
         let failure = Failure::new(ErrorClass::RateLimited, message.clone());
+        self.lanes[index].health.note(&message);
         self.answer(now, &work, Meaning::Throttled, Some(failure.clone()));
         let rules = self.rules;
         let lane = &mut self.lanes[index];
@@ -413,6 +412,7 @@ impl Schedule {
         if work.method == Method::Put {
             work.doubt |= trouble.leaves_doubt();
         }
+        self.lanes[index].health.note(&failure.message);
         let effect = match trouble {
             Trouble::Silent { .. } | Trouble::Failing { .. } => {
                 let silent = matches!(trouble, Trouble::Silent { .. });

@@ -102,10 +102,13 @@ impl Work {
         }
     }
 
-    /// The row's outcome if the run goes on without it: in doubt if an update may have arrived.
+    /// The row's outcome if the run goes on without it: in doubt if an update may have arrived,
+    /// failed if the service answered an attempt with an error, else not attempted.
     pub fn left_behind(mut self, now: Duration, why: &str) -> Outcome {
         let status = if self.doubt {
             Status::Unknown
+        } else if self.used > 0 && self.http_status.is_some() {
+            Status::Failed
         } else {
             Status::NotAttempted
         };

@@ -606,20 +606,28 @@ fn rows_of_two_regions() {
 
 #[test]
 fn what_is_no_csv_at_all() {
-    refused(b"PK\x03\x04\x14\0\x06\0", "", expect![[r#"
+    refused(
+        b"PK\x03\x04\x14\0\x06\0",
+        "",
+        expect![[r#"
         error: this is a workbook, not a CSV
         --> rows.csv
          = help: save it as CSV UTF-8 in the spreadsheet
 
         1 problem; nothing was sent
-    "#]]);
-    refused("<!DOCTYPE html><html></html>", "", expect![[r#"
+    "#]],
+    );
+    refused(
+        "<!DOCTYPE html><html></html>",
+        "",
+        expect![[r#"
         error: this is a web page, not a CSV
         --> rows.csv
          = help: download the file itself
 
         1 problem; nothing was sent
-    "#]]);
+    "#]],
+    );
     refused(
         "9b9f1b1e-5a52-4d1b-8a3b-6f6f2c9f4c11,Triage\nw2,x\n",
         "",
@@ -635,7 +643,10 @@ fn what_is_no_csv_at_all() {
             1 problem; nothing was sent
         "#]],
     );
-    refused("workflow_id|name\nw1|x\n", "", expect![[r#"
+    refused(
+        "workflow_id|name\nw1|x\n",
+        "",
+        expect![[r#"
         error: no such column
          --> rows.csv:1:header
           |
@@ -653,7 +664,8 @@ fn what_is_no_csv_at_all() {
           = help: the first line names the columns; map another name with --column 'NAME=workflow_id'
 
         2 problems; nothing was sent
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -749,5 +761,6 @@ fn a_target_that_is_missing_is_told_once() {
          = help: say --region or --endpoint, set region in [target], or try it with --simulate
 
         3 problems; nothing was sent
-    "#]].assert_eq(&said.stderr);
+    "#]]
+    .assert_eq(&said.stderr);
 }

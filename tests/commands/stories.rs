@@ -343,7 +343,8 @@ fn what_is_said_before_anything_leaves() {
         rows:       3: 1 to be enabled, 1 to be disabled, 3 to be renamed, 3 to be changed otherwise
         defaults:   labels=IP where a row leaves it out
         pace:       at most 50/s, 8 in flight: at least 40ms
-    "#]].assert_eq(&said.stderr);
+    "#]]
+    .assert_eq(&said.stderr);
 }
 
 #[test]
