@@ -92,9 +92,6 @@ where
         desk.chronicle.tell(desk.clock.wall(), event)?;
         desk.carry_out_leg(tools.rows).await?;
         ended = desk.schedule.ended();
-        if ended == Ended::Completed {
-            continue;
-        }
     }
     chronicle.tell(tools.clock.wall(), campaign.finish(ended))?;
     while !chronicle.is_shown() {
@@ -129,7 +126,8 @@ impl<S: Service, R: Record, C: Clock, D: Dice> Desk<'_, '_, S, R, C, D> {
         let mut grace = None;
         let mut interruptible = true;
         loop {
-            let step = if self.chronicle.is_behind() {
+            // A disk that is behind keeps requests from starting, not the run from ending.
+            let step = if self.chronicle.is_behind() && !self.schedule.is_stopping() {
                 Step::Wait(None)
             } else {
                 self.schedule.next(self.clock.now(), rows)?

@@ -539,6 +539,11 @@ impl Schedule {
         }
     }
 
+    /// Whether nothing new starts any more.
+    pub fn is_stopping(&self) -> bool {
+        self.stop.is_some()
+    }
+
     /// Drops what is in flight: those rows are in doubt.
     pub fn abandon(&mut self, now: Duration) {
         let mut works: Vec<_> = mem::take(&mut self.in_flight).into_values().collect();
