@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::*;
 use crate::model::guard::Guards;
 use crate::model::id::Id;
-use crate::model::reply::{Answer, Content, Envelope};
+use crate::model::reply::{Answer, Content, Envelope, Reply};
 use crate::model::row::Row;
 use crate::model::target::Workspace;
 use crate::model::update::Update;

@@ -1,0 +1,265 @@
+//! What a reply leads to: for its row, its workspace, its lane and the run.
+
+use std::time::Duration;
+
+use crate::model::event::{Event, Meaning, Method, Pause};
+use crate::model::guard::Finding;
+use crate::model::outcome::{Ended, ErrorClass, Failure, Status};
+use crate::model::reply::Reply;
+use crate::model::span;
+use crate::model::target::LaneId;
+use crate::model::workflow::Workflow;
+use crate::policy::classify::{Trouble, Verdict, classify};
+
+use super::super::health::Effect;
+use super::super::work::{Work, millis};
+use super::{Rules, Schedule};
+
+impl Schedule {
+    /// Takes the reply to the request in flight for `row`.
+    pub fn answered(&mut self, now: Duration, row: u64, reply: &Reply, dice: f64) {
+        let Some(mut work) = self.in_flight.remove(&row) else {
+            debug_assert!(false, "an answer for row {row}, which is not in flight");
+            return;
+        };
+        let index = work.row.lane.0;
+        self.lanes[index].in_flight -= 1;
+        match reply {
+            Reply::Answer(answer) => {
+                work.http_status = Some(answer.http_status);
+                work.request_id.clone_from(&answer.request_id);
+            }
+            Reply::Silence(_) => {
+                work.http_status = None;
+                work.request_id = None;
+            }
+        }
+        match classify(reply) {
+            Verdict::Done(live) => self.done(now, work, live),
+            Verdict::Throttled { wait, message } => self.throttled(now, work, wait, message, dice),
+            Verdict::Passing {
+                failure,
+                trouble,
+                at_most,
+            } => self.passing(now, work, failure, trouble, at_most, dice),
+            Verdict::Final(failure) => {
+                self.admitted(index);
+                self.fail(now, work, failure, false);
+            }
+            Verdict::CredentialRefused(failure) => {
+                let message = failure.message.clone();
+                self.lanes[index].health.credential_refused();
+                self.fail(now, work, failure, true);
+                self.close(
+                    index,
+                    Ended::Refused,
+                    format!("the credential is refused: {message}"),
+                );
+            }
+            Verdict::CertificateRefused(failure) => {
+                let message = failure.message.clone();
+                self.fail(now, work, failure, true);
+                self.close(index, Ended::Refused, message);
+            }
+            Verdict::PermissionRefused { failure, workspace } => {
+                self.forbidden(now, work, failure, workspace);
+            }
+        }
+    }
+
+    fn done(&mut self, now: Duration, mut work: Work, live: Option<Workflow>) {
+        let index = work.row.lane.0;
+        self.admitted(index);
+        self.lanes[index]
+            .health
+            .workspace_works(&work.row.workspace);
+        if let Some(live) = &live {
+            work.live_name = Some(live.name.clone()).filter(|name| !name.is_empty());
+        }
+        match (work.method, live) {
+            (Method::Put, _) => {
+                self.answer(now, &work, Meaning::Done, None);
+                self.end_with(now, work, Status::Succeeded, false);
+            }
+            (Method::Get, None) => {
+                let failure = Failure::new(ErrorClass::Protocol, "the answer holds no workflow");
+                self.fail(now, work, failure, false);
+            }
+            (Method::Get, Some(live)) => {
+                self.answer(now, &work, Meaning::Done, None);
+                match work.row.guards.check(&work.row.update, &live) {
+                    Finding::Differs => {
+                        work.method = Method::Put;
+                        self.lanes[index].queue.push(now, work);
+                    }
+                    Finding::AsWished => self.end_with(now, work, Status::Unchanged, false),
+                    Finding::Conflict(message) => {
+                        work.failure = Some(Failure::new(ErrorClass::Conflict, message));
+                        self.end_with(now, work, Status::Conflict, false);
+                    }
+                }
+            }
+        }
+    }
+
+    fn throttled(
+        &mut self,
+        now: Duration,
+        mut work: Work,
+        asked: Option<Duration>,
+        message: String,
+        dice: f64,
+    ) {
+        let index = work.row.lane.0;
+        let failure = Failure::new(ErrorClass::RateLimited, message.clone());
+        self.lanes[index].health.note(&message);
+        self.answer(now, &work, Meaning::Throttled, Some(failure.clone()));
+        let rules = self.rules;
+        let lane = &mut self.lanes[index];
+        let id = lane.id;
+        let (pause, recovered) = lane
+            .health
+            .throttled(now, work.sent, asked, &rules.retry, dice);
+        if !work.doubt {
+            work.failure = Some(failure);
+        }
+        // Those that wait go again in the order in which they first left.
+        lane.queue.push(work.first_sent.unwrap_or(now), work);
+        if recovered {
+            self.tell(Event::LaneResumed { lane: id });
+        }
+        if let Some(wait) = pause {
+            self.tell(Event::LanePaused {
+                lane: id,
+                why: Pause::Throttled,
+                wait_ms: millis(wait),
+                message,
+            });
+        }
+        if let Some(asked) = asked {
+            self.wait_as_asked(index, now, asked);
+        }
+    }
+
+    /// Gives the lane up at once if the service asks it to wait longer than it may.
+    fn wait_as_asked(&mut self, index: usize, now: Duration, asked: Duration) {
+        let Rules {
+            patience, deadline, ..
+        } = self.rules;
+        let until = now.saturating_add(asked);
+        let gives_up = self.lanes[index].health.gives_up_at(patience);
+        let wait = span::show(asked);
+        if gives_up.is_some_and(|at| at < until) {
+            let patience = span::show(patience);
+            let message =
+                format!("the service asks to wait {wait}, which is beyond patience ({patience})");
+            self.close(index, Ended::Patience, message);
+        } else if deadline.is_some_and(|at| at < until) {
+            let message = format!("the service asks to wait {wait}, which is beyond the deadline");
+            self.close(index, Ended::Deadline, message);
+        }
+    }
+
+    fn passing(
+        &mut self,
+        now: Duration,
+        mut work: Work,
+        failure: Failure,
+        trouble: Trouble,
+        at_most: Option<u32>,
+        dice: f64,
+    ) {
+        let index = work.row.lane.0;
+        let retry = self.rules.retry;
+        if work.method == Method::Put {
+            work.doubt |= trouble.leaves_doubt();
+        }
+        self.lanes[index].health.note(&failure.message);
+        let effect = match trouble {
+            Trouble::Silent { .. } | Trouble::Failing { .. } => {
+                let silent = matches!(trouble, Trouble::Silent { .. });
+                self.lanes[index]
+                    .health
+                    .troubled(now, work.sent, silent, &retry, dice)
+            }
+            Trouble::Other { .. } => {
+                self.admitted(index);
+                Effect::Counts
+            }
+        };
+        work.failure = Some(failure.clone());
+        if effect == Effect::Counts {
+            work.used += 1;
+            if work.used >= at_most.unwrap_or(u32::MAX).min(retry.max_attempts) {
+                let status = if work.doubt {
+                    Status::Unknown
+                } else {
+                    Status::Failed
+                };
+                self.answer(now, &work, Meaning::Final, Some(failure));
+                self.end_with(now, work, status, false);
+                return;
+            }
+            let due = now + retry.delay(work.used, dice);
+            self.answer(now, &work, Meaning::Again, Some(failure));
+            self.lanes[index].queue.push(due, work);
+            return;
+        }
+        let message = failure.message.clone();
+        self.answer(now, &work, Meaning::Again, Some(failure));
+        self.lanes[index].queue.push(now, work);
+        match effect {
+            Effect::OutageBegins(wait) => self.tell(Event::LanePaused {
+                lane: LaneId(index),
+                why: Pause::Outage,
+                wait_ms: millis(wait),
+                message,
+            }),
+            Effect::NeverAnswered => {
+                let message = format!("the endpoint never answered: {message}");
+                self.close(index, Ended::Refused, message);
+            }
+            Effect::DoesNotCount | Effect::Counts => {}
+        }
+    }
+
+    fn forbidden(&mut self, now: Duration, work: Work, failure: Failure, whole: bool) {
+        let index = work.row.lane.0;
+        let workspace = work.row.workspace.clone();
+        let message = failure.message.clone();
+        self.admitted(index);
+        let health = &mut self.lanes[index].health;
+        let closes = health.workspace_refuses(&workspace, whole, &message);
+        let refused = health.workspace_closed(&workspace).is_some();
+        self.fail(now, work, failure, refused);
+        if closes {
+            self.tell(Event::WorkspaceClosed { workspace, message });
+        }
+    }
+
+    fn admitted(&mut self, index: usize) {
+        let lane = &mut self.lanes[index];
+        if lane.health.admitted() {
+            let lane = lane.id;
+            self.tell(Event::LaneResumed { lane });
+        }
+    }
+
+    fn fail(&mut self, now: Duration, mut work: Work, failure: Failure, refused: bool) {
+        self.answer(now, &work, Meaning::Final, Some(failure.clone()));
+        work.failure = Some(failure);
+        self.end_with(now, work, Status::Failed, refused);
+    }
+
+    fn answer(&mut self, now: Duration, work: &Work, meaning: Meaning, failure: Option<Failure>) {
+        self.tell(Event::Answer {
+            row: work.row.number,
+            method: work.method,
+            request: work.requests,
+            latency_ms: millis(now.saturating_sub(work.sent)),
+            http_status: work.http_status,
+            meaning,
+            failure,
+        });
+    }
+}
