@@ -175,7 +175,7 @@ pub fn closing_text(digest: &Digest, closing: &Closing<'_>) -> String {
         let others = if others.is_empty() {
             String::new()
         } else {
-            format!(", then rows {}", others.join(", "))
+            format!(", then {}", others.join(", "))
         };
         let _ = writeln!(
             text,

@@ -8,5 +8,6 @@ mod jobs;
 mod language;
 mod problems_csv;
 mod problems_job;
+mod readme;
 mod service;
 mod stories;
