@@ -72,7 +72,8 @@ pub trait Record {
     /// Up to which event all survive the end of this machine.
     fn durable(&self) -> Seq;
 
-    /// Notified whenever [`Record::durable`] may have moved on its own.
+    /// Notified, with `notify_one`, whenever [`Record::durable`] may have moved on its own: the
+    /// loop may be busy just then, and must find out later.
     fn moved(&self) -> Arc<Notify>;
 }
 
