@@ -220,3 +220,89 @@ impl Ord for Due {
         (self.at, self.order).cmp(&(other.at, other.order))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::guard::Guards;
+    use crate::model::id::Id;
+    use crate::model::target::{LaneId, Workspace};
+    use crate::model::update::Update;
+
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    fn row(number: u64) -> Row {
+        let id = |text: &str| Id::parse(text).unwrap();
+        Row {
+            number,
+            line: number,
+            lane: LaneId(0),
+            workspace: Workspace {
+                project_id: id("p"),
+                workspace_id: id("ws"),
+            },
+            workflow_id: id("w"),
+            update: Update {
+                enabled: Some(false),
+                ..Update::default()
+            },
+            guards: Guards::default(),
+        }
+    }
+
+    /// A queue with a new row 1, and rows that are due when told.
+    fn queue(due: &[(u64, u64)]) -> Queue {
+        let mut queue = Queue::default();
+        queue.take_up(row(1));
+        for (number, at) in due {
+            queue.push(ms(*at), Work::new(row(*number)));
+        }
+        queue
+    }
+
+    fn number(work: Option<Work>) -> Option<u64> {
+        work.map(|work| work.row.number)
+    }
+
+    #[test]
+    fn rows_that_are_due_go_before_the_new_one_in_the_order_of_their_instants() {
+        let mut queue = queue(&[(4, 20), (2, 10), (3, 10), (5, 99)]);
+        let picked: Vec<_> = (0..5).map(|_| number(queue.pick(ms(20)))).collect();
+        assert_eq!(picked, [Some(2), Some(3), Some(4), Some(1), None]);
+        assert_eq!(queue.due(), Some(ms(99)));
+    }
+
+    #[test]
+    fn a_row_that_was_put_back_stays_the_next_one() {
+        let mut queue = queue(&[(2, 10)]);
+        let first = queue.pick(ms(0)).unwrap();
+        queue.put_back(first);
+        assert_eq!(number(queue.pick(ms(10))), Some(1));
+        assert_eq!(number(queue.pick(ms(10))), Some(2));
+    }
+
+    #[test]
+    fn probes_take_new_rows_and_old_ones_by_turns_due_or_not() {
+        let mut first = queue(&[(2, 99)]);
+        assert_eq!(number(first.pick_probe(1)), Some(1));
+        assert_eq!(number(first.pick_probe(1)), Some(2));
+        let mut second = queue(&[(2, 99)]);
+        assert_eq!(number(second.pick_probe(2)), Some(2));
+        assert_eq!(number(second.pick_probe(2)), Some(1));
+    }
+
+    #[test]
+    fn a_row_left_behind_is_in_doubt_only_if_its_update_may_have_arrived() {
+        for (doubt, status) in [(false, Status::NotAttempted), (true, Status::Unknown)] {
+            let mut work = Work::new(row(1));
+            work.leave(ms(5));
+            work.doubt = doubt;
+            let outcome = work.left_behind(ms(9), "the run ended first");
+            assert_eq!((outcome.status, outcome.attempts), (status, 1));
+            assert_eq!(outcome.duration_ms, Some(4));
+            assert!(outcome.refused, "it is no error of the job");
+        }
+    }
+}
