@@ -1,6 +1,7 @@
 //! The binary, run as a user runs it.
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
     reason = "a test that cannot go on says so by panicking"
 )]
 
