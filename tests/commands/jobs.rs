@@ -40,10 +40,9 @@ fn counts(job: &str, code: i32) -> Value {
 }
 
 #[test]
-fn the_demo_is_throttled_and_ends_all_green() {
+fn the_demo_ends_all_green_although_the_service_fails_now_and_then() {
     let counts = counts("demo", 0);
     assert_eq!(counts["succeeded"], 300);
-    assert!(counts["throttled"].as_u64() > Some(0), "{counts}");
     assert!(counts["attempts"].as_u64() > Some(300), "{counts}");
 }
 
