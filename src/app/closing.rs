@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Write};
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::PathBuf;
 
 use jiff::tz::TimeZone;
 
@@ -14,7 +14,7 @@ use crate::exit::Exit;
 use crate::model::outcome::Ended;
 use crate::sinks::digest::Digest;
 use crate::sinks::journal::find_ends;
-use crate::sinks::report::{self, ReportError, Written};
+use crate::sinks::report::{self, Written};
 use crate::sinks::summary::{
     Closing, Counts, FileFacts, InputFacts, JobFacts, Summary, TargetFacts, closing_text,
 };
@@ -35,189 +35,188 @@ pub(super) struct Closed<'a> {
 }
 
 /// Writes what is to be written of a run that is over, and tells how it went.
-pub(super) fn close(closed: Closed<'_>) -> Done {
-    let Closed {
-        args,
-        taken,
-        folder,
-        open,
-        mut digest,
-        ran,
-    } = closed;
+pub(super) fn close(mut closed: Closed<'_>) -> Done {
     let mut trouble = Vec::new();
-    let ended = ran.unwrap_or_else(|broken| {
-        trouble.push(Error::machine("the run was stopped")(broken).text());
-        Ended::RecordFailed
-    });
-    digest.ended = Some(ended);
-    let report_path = folder.file("report.csv");
-    let written = write_report(&report_path, &taken, &folder, &open, &digest);
-    let left = match &written {
-        Ok(written) => written.left.clone(),
-        Err(_) => None,
-    };
-    let rows = written.as_ref().map(|written| written.rows).ok();
-    trouble.extend(written.err().map(|error| error.text()));
-    if let Some(path) = &args.report {
-        let copied = copy_report(&report_path, path);
-        trouble.extend(copied.err().map(|error| error.text()));
-    }
-    let simulated = open.is_simulated();
-    let target_text = open.text();
-    let target = TargetFacts {
-        endpoint: open.lane.endpoint.to_string(),
-        region: open.region.clone(),
-        workspaces: taken.census.workspaces,
-    };
-    trouble.extend(open.close().err().map(|error| error.text()));
-    let exit = Exit::of_run(ended, &digest.tally, !trouble.is_empty());
-    let summary = summary(
-        args, &taken, &folder, &digest, ended, exit, simulated, target, rows,
-    );
+    let ended = closed.ended(&mut trouble);
+    closed.digest.ended = Some(ended);
+    let written = keep(closed.write_report(), &mut trouble);
+    keep(closed.copy_report(), &mut trouble);
+    keep(closed.open.close(), &mut trouble);
+    let exit = Exit::of_run(ended, &closed.digest.tally, !trouble.is_empty());
+    let summary = closed.summary(ended, exit, written.as_ref().map(|written| written.rows));
     let json = serde_json::to_string_pretty(&summary).map_err(Error::machine("no summary"))?;
-    let summed_up = folder.write("summary.json", format!("{json}\n").as_bytes());
-    trouble.extend(summed_up.err().map(|error| error.text()));
-    let exit = Exit::of_run(ended, &digest.tally, !trouble.is_empty());
+    let summed_up = closed
+        .folder
+        .write("summary.json", format!("{json}\n").as_bytes());
+    keep(summed_up, &mut trouble);
+    let exit = Exit::of_run(ended, &closed.digest.tally, !trouble.is_empty());
     for text in &trouble {
         terminal::complain(text);
     }
-    if args.quiet && exit == Exit::Done {
-        return Ok(exit);
-    }
-    match args.output {
-        OutputShape::Json => terminal::print(&json),
-        OutputShape::Text => {
-            let work_left = digest.tally.failed + digest.tally.unknown + digest.tally.left() > 0;
-            let known = work_left && rows.is_some();
-            let next = known.then(|| next_command(&folder, left.as_deref()));
-            let report_shown = args
-                .report
-                .as_deref()
-                .unwrap_or(&report_path)
-                .display()
-                .to_string();
-            let closing = Closing {
-                job: &taken.name,
-                run_id: &folder.id,
-                simulated,
-                folder: &folder.path.display().to_string(),
-                target: &target_text,
-                report: rows.map(|_| report_shown.as_str()),
-                trouble: trouble.first().map(String::as_str),
-                next: next.as_deref(),
-                zone: &TimeZone::system(),
-            };
-            terminal::print(closing_text(&digest, &closing).trim_end());
+    if !(closed.args.quiet && exit == Exit::Done) {
+        match closed.args.output {
+            OutputShape::Json => terminal::print(&json),
+            OutputShape::Text => terminal::print(&closed.text(written.as_ref(), &trouble)),
         }
     }
     Ok(exit)
 }
 
-fn write_report(
-    path: &Path,
-    taken: &Taken,
-    folder: &RunFolder,
-    open: &Open,
-    digest: &Digest,
-) -> Result<Written, Error> {
-    let journal = folder.file("journal.jsonl");
-    let read = || File::open(&journal).map(BufReader::new);
-    let doing = "the report could not be made";
-    let ends = find_ends(read().map_err(Error::file("cannot read", &journal))?)
-        .map_err(Error::machine(doing))?;
-    let stopped = digest.stopped.as_ref().map(|(_, why)| why.clone());
-    let because = stopped.or_else(|| digest.closed.first().cloned());
-    let source = report::Source {
-        journal: read().map_err(Error::file("cannot read", &journal))?,
-        ends: &ends,
-        left_because: because.unwrap_or_else(|| "the run ended first".to_owned()),
-        region: open.region.clone().unwrap_or_default(),
-    };
-    let rows = taken.rows().map_err(Error::machine(doing))?;
-    let mut written = Err(ReportError::from(std::io::Error::other(
-        "nothing was written",
-    )));
-    write_whole(path, |file| {
-        let mut out = BufWriter::new(file);
-        written = report::write(
-            rows.map(|row| row.map_err(|error| error.0)),
-            source,
-            &mut out,
-        );
-        out.flush()
-    })
-    .map_err(Error::file("cannot write", path))?;
-    written.map_err(Error::machine(doing))
+/// The value of `done`; an error becomes text for people.
+fn keep<T>(done: Result<T, Error>, trouble: &mut Vec<String>) -> Option<T> {
+    done.map_err(|error| trouble.push(error.text())).ok()
 }
 
-fn copy_report(from: &Path, to: &Path) -> Result<(), Error> {
-    write_whole(to, |file| {
-        std::io::copy(&mut File::open(from)?, file).map(|_| ())
-    })
-    .map_err(Error::file("cannot write the report to", to))
-}
-
-#[expect(
-    clippy::too_many_arguments,
-    reason = "it is the list of what a summary holds"
-)]
-fn summary(
-    args: &RunArgs,
-    taken: &Taken,
-    folder: &RunFolder,
-    digest: &Digest,
-    ended: Ended,
-    exit: Exit,
-    simulated: bool,
-    target: TargetFacts,
-    rows: Option<u64>,
-) -> Summary {
-    let start = digest.start.as_ref();
-    let file = |name: &str, rows: Option<u64>| {
-        let sha256 = sha256_of(&folder.file(name)).ok()?;
-        Some(FileFacts {
-            path: name.to_owned(),
-            sha256,
-            rows,
+impl Closed<'_> {
+    /// How the run ended. A record that failed is told with what can be done about it.
+    fn ended(&mut self, trouble: &mut Vec<String>) -> Ended {
+        let ran = std::mem::replace(&mut self.ran, Ok(Ended::RecordFailed));
+        ran.unwrap_or_else(|broken| {
+            let error = Error::machine("the run was stopped")(broken);
+            let folder = self.folder.path.display();
+            trouble.push(format!(
+                "{}\n  free space for {folder}: what is known stands in its journal.jsonl",
+                error.text()
+            ));
+            Ended::RecordFailed
         })
-    };
-    let files = [
-        file("job.json", None),
-        file("input.csv", None),
-        file("journal.jsonl", None),
-        file("report.csv", rows),
-    ];
-    Summary {
-        schema_version: 1,
-        run_id: folder.id.clone(),
-        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-        operator: operator(),
-        host: rustix::system::uname()
-            .nodename()
-            .to_string_lossy()
-            .into_owned(),
-        command: shell(std::env::args()),
-        ticket: args.ticket.clone(),
-        simulated,
-        snapshot: "off",
-        job: JobFacts {
-            name: taken.name.clone(),
-            sha256: start
-                .map(|start| start.job_sha256.clone())
-                .unwrap_or_default(),
-        },
-        input: taken.input.as_ref().map(|input| InputFacts {
-            path: input.path.clone(),
-            sha256: input.sha256.clone(),
-            rows: taken.census.rows,
-        }),
-        targets: vec![target],
-        counts: Counts::from(&digest.tally),
-        started_at: digest.started_at,
-        finished_at: digest.last_at,
-        ended,
-        exit_code: exit.code(),
-        files: files.into_iter().flatten().collect(),
+    }
+
+    fn report_path(&self) -> PathBuf {
+        self.folder.file("report.csv")
+    }
+
+    fn write_report(&self) -> Result<Written, Error> {
+        let journal = self.folder.file("journal.jsonl");
+        let read = || {
+            let file = File::open(&journal).map(BufReader::new);
+            file.map_err(Error::file("cannot read", &journal))
+        };
+        let doing = "the report could not be made";
+        let ends = find_ends(read()?).map_err(Error::machine(doing))?;
+        let digest = &self.digest;
+        let stopped = digest.stopped.as_ref().map(|(_, why)| why.clone());
+        let because = stopped.or_else(|| digest.closed.first().cloned());
+        let source = report::Source {
+            journal: read()?,
+            ends: &ends,
+            left_because: because.unwrap_or_else(|| "the run ended first".to_owned()),
+            region: self.open.region.clone().unwrap_or_default(),
+        };
+        let rows = self.taken.rows().map_err(Error::machine(doing))?;
+        let rows = rows.map(|row| row.map_err(|error| error.0));
+        let path = self.report_path();
+        let mut written = Ok(Written::default());
+        let whole = write_whole(&path, |file| {
+            let mut out = BufWriter::new(file);
+            written = report::write(rows, source, &mut out);
+            match &written {
+                Ok(_) => out.flush(),
+                // Half a report is none.
+                Err(_) => Err(std::io::Error::other("the report is incomplete")),
+            }
+        });
+        let written = written.map_err(Error::machine(doing))?;
+        whole.map_err(Error::file("cannot write", path))?;
+        Ok(written)
+    }
+
+    /// Writes the report where `--report` asks for it as well.
+    fn copy_report(&self) -> Result<(), Error> {
+        let Some(to) = &self.args.report else {
+            return Ok(());
+        };
+        write_whole(to, |file| {
+            std::io::copy(&mut File::open(self.report_path())?, file).map(|_| ())
+        })
+        .map_err(Error::file("cannot write the report to", to))
+    }
+
+    fn summary(&self, ended: Ended, exit: Exit, rows: Option<u64>) -> Summary {
+        let Self {
+            args,
+            taken,
+            folder,
+            open,
+            digest,
+            ..
+        } = self;
+        let start = digest.start.as_ref();
+        let file = |name: &str, rows: Option<u64>| {
+            let sha256 = sha256_of(&folder.file(name)).ok()?;
+            Some(FileFacts {
+                path: name.to_owned(),
+                sha256,
+                rows,
+            })
+        };
+        let files = [
+            file("job.json", None),
+            file("input.csv", None),
+            file("journal.jsonl", None),
+            file("report.csv", rows),
+        ];
+        Summary {
+            schema_version: 1,
+            run_id: folder.id.clone(),
+            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+            operator: operator(),
+            host: rustix::system::uname()
+                .nodename()
+                .to_string_lossy()
+                .into_owned(),
+            command: shell(std::env::args()),
+            ticket: args.ticket.clone(),
+            simulated: open.is_simulated(),
+            snapshot: "off",
+            job: JobFacts {
+                name: taken.name.clone(),
+                sha256: start
+                    .map(|start| start.job_sha256.clone())
+                    .unwrap_or_default(),
+            },
+            input: taken.input.as_ref().map(|input| InputFacts {
+                path: input.path.clone(),
+                sha256: input.sha256.clone(),
+                rows: taken.census.rows,
+            }),
+            targets: vec![TargetFacts {
+                endpoint: open.lane.endpoint.to_string(),
+                region: open.region.clone(),
+                workspaces: taken.census.workspaces,
+            }],
+            counts: Counts::from(&digest.tally),
+            started_at: digest.started_at,
+            finished_at: digest.last_at,
+            ended,
+            exit_code: exit.code(),
+            files: files.into_iter().flatten().collect(),
+        }
+    }
+
+    /// The closing text for people.
+    fn text(&self, written: Option<&Written>, trouble: &[String]) -> String {
+        let tally = &self.digest.tally;
+        let work_left = tally.failed + tally.unknown + tally.left() > 0;
+        let next = written.filter(|_| work_left);
+        let next = next.map(|written| next_command(&self.folder, written.left.as_deref()));
+        let report = self
+            .args
+            .report
+            .clone()
+            .unwrap_or_else(|| self.report_path());
+        let report = report.display().to_string();
+        let closing = Closing {
+            job: &self.taken.name,
+            simulated: self.open.is_simulated(),
+            target: &self.open.text(),
+            folder: &self.folder.path.display().to_string(),
+            report: written.map(|_| report.as_str()),
+            trouble: trouble.first().and_then(|text| text.lines().next()),
+            next: next.as_deref(),
+            zone: &TimeZone::system(),
+        };
+        closing_text(&self.digest, &closing).trim_end().to_owned()
     }
 }
 

@@ -141,7 +141,7 @@ impl Open {
     }
 
     /// Ends the simulator, if there is one, and keeps its world.
-    pub(super) fn close(mut self) -> Result<(), Error> {
+    pub(super) fn close(&mut self) -> Result<(), Error> {
         let Some(simulator) = &mut self.simulator else {
             return Ok(());
         };

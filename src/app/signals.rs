@@ -7,9 +7,16 @@ use tokio::sync::mpsc;
 use crate::error::Error;
 use crate::model::outcome::Ended;
 
+/// "File size limit exceeded": the same number on Linux and macOS.
+const SIGXFSZ: i32 = 25;
+
 /// SIGINT, SIGTERM and SIGHUP from now on. The third leaves at once: everything known is on
 /// record, because the record is written before anything else.
 pub(super) fn listen() -> Result<impl Stream<Item = Ended> + use<>, Error> {
+    // A file-size limit must be an error to be told, not the end of the process. Once listened to, the
+    // signal never kills again.
+    let size_limit = signal(SignalKind::from_raw(SIGXFSZ));
+    drop(size_limit.map_err(Error::machine("cannot listen to signals"))?);
     let (tell, told) = mpsc::unbounded_channel();
     for (kind, ended, code) in [
         (SignalKind::interrupt(), Ended::Interrupted, 130),

@@ -120,8 +120,6 @@ impl From<&Tally> for Counts {
 pub struct Closing<'a> {
     /// The job's name.
     pub job: &'a str,
-    /// The run id.
-    pub run_id: &'a str,
     /// Nothing left this machine.
     pub simulated: bool,
     /// Where requests went.

@@ -71,6 +71,21 @@ impl Desk {
         command
     }
 
+    /// A command of the shell, at this desk.
+    pub(crate) fn shell(&self, line: &str) -> Command {
+        let mut command = Command::new("bash");
+        command
+            .args(["-c", line])
+            .current_dir(self.folder.path())
+            .env_clear()
+            .env("HOME", self.folder.path())
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
     /// Runs `flowbatch ARGUMENTS`.
     pub(crate) fn flowbatch(&self, arguments: &str) -> Said {
         let output = self.command(arguments).output().unwrap();

@@ -414,3 +414,26 @@ fn a_variable_that_names_another_target_is_a_warning() {
          warning: HW_PROJECT_ID is p2, but the job's project is p1: the job's is used\n"
     );
 }
+
+#[test]
+fn a_file_size_limit_stops_the_run_and_leaves_no_half_report() {
+    let rows: String = (1..=400).map(|row| format!("w{row},x\n")).collect();
+    let desk = Desk::with("rows.csv", format!("workflow_id,name\n{rows}"));
+    let program = env!("CARGO_BIN_EXE_flowbatch");
+    // 40 KiB: enough for the input and the job, not for the journal of 400 rows.
+    let output = desk
+        .shell(&format!(
+            "ulimit -f 40; exec {program} run rows.csv --simulate --rate 2000/s -j 32"
+        ))
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(7), "{text}");
+    assert!(
+        text.contains("the journal could not be written: File too large"),
+        "{text}"
+    );
+    let run = desk.only_run();
+    assert!(run.join("journal.jsonl").exists());
+    assert!(!run.join("report.csv").exists(), "half a report is none");
+}
