@@ -21,7 +21,7 @@ def peak_kib(program, address, rows, folder):
     path = os.path.join(folder, f"{rows}.csv")
     with open(path, "w") as table:
         table.write("workflow_id,description\n")
-        table.writelines(f"{row:032x},reviewed {row}\n" for row in range(rows))
+        table.writelines(f"w{row:031x},reviewed {row}\n" for row in range(rows))
     command = [
         program, "run", path, "--endpoint", address, "--project-id", PROJECT,
         "--workspace-id", WORKSPACE, "--rate", "1000000/s", "--burst", "1000", "-j", "64",

@@ -119,7 +119,7 @@ impl Schedule {
     /// # Errors
     /// The rows can no longer be read.
     pub fn next(&mut self, now: Duration, rows: &mut dyn Rows) -> Result<Step, RowsError> {
-        if self.rules.deadline.is_some_and(|deadline| deadline <= now) {
+        if self.rules.deadline.is_some_and(|deadline| deadline <= now) && self.has_more(rows)? {
             self.stop(Ended::Deadline, "the deadline is reached");
         }
         if self.stop.is_some() {
@@ -153,7 +153,9 @@ impl Schedule {
         if idle {
             return Ok(Step::Done);
         }
-        let wakes = [wake, self.rules.deadline];
+        // A deadline that has passed without stopping anything wakes nobody any more.
+        let deadline = self.rules.deadline.filter(|deadline| *deadline > now);
+        let wakes = [wake, deadline];
         Ok(Step::Wait(wakes.into_iter().flatten().min()))
     }
 
@@ -222,6 +224,14 @@ impl Schedule {
             });
         }
         Ok(Turn::Wait(now))
+    }
+
+    /// Whether any row still waits to send a request.
+    fn has_more(&mut self, rows: &mut dyn Rows) -> Result<bool, RowsError> {
+        for index in 0..self.lanes.len() {
+            self.refill(index, rows)?;
+        }
+        Ok(self.lanes.iter().any(|lane| !lane.queue.is_empty()))
     }
 
     /// Takes up the lane's next new row, if there is room.

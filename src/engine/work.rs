@@ -139,7 +139,16 @@ pub struct Queue {
 const MOST_WAITING: usize = 4_096;
 
 impl Queue {
-    /// Lets `work` go again at `due`.
+    /// Lets `work` go again at `due`. With guards it is read again first: what was read before
+    /// the wait may not be true any more.
+    pub fn push_again(&mut self, due: Duration, mut work: Work) {
+        if !work.row.guards.is_empty() {
+            work.method = Method::Get;
+        }
+        self.push(due, work);
+    }
+
+    /// Lets `work` send its next request at `due`.
     pub fn push(&mut self, due: Duration, work: Work) {
         self.order += 1;
         self.again.push(Reverse(Due {
@@ -152,6 +161,11 @@ impl Queue {
     /// When the first row that goes again is due.
     pub fn due(&self) -> Option<Duration> {
         self.again.peek().map(|Reverse(due)| due.at)
+    }
+
+    /// Whether no row waits.
+    pub fn is_empty(&self) -> bool {
+        self.next.is_none() && self.fresh.is_none() && self.again.is_empty()
     }
 
     /// Whether a new row may be taken up.

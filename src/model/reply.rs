@@ -87,8 +87,8 @@ pub enum Cause {
     Dns,
     /// No connection.
     Connect,
-    /// The certificate was refused: the same for every request.
-    Certificate,
+    /// The certificate was refused, or the other side speaks no TLS: the same for every request.
+    Tls,
     /// The connection ended before the answer; the request may have arrived.
     Lost,
     /// No answer in time; the request may have arrived.
@@ -102,7 +102,7 @@ impl Cause {
     pub fn may_have_arrived(self) -> bool {
         match self {
             Self::Lost | Self::TimedOut => true,
-            Self::Dns | Self::Connect | Self::Certificate | Self::Unsendable => false,
+            Self::Dns | Self::Connect | Self::Tls | Self::Unsendable => false,
         }
     }
 }

@@ -40,8 +40,8 @@ pub enum Verdict {
         /// The whole workspace is named as the reason.
         workspace: bool,
     },
-    /// The certificate is refused: nothing else on the lane can succeed.
-    CertificateRefused(Failure),
+    /// The certificate is refused, or the other side speaks no TLS: nothing else on the lane can succeed.
+    TlsRefused(Failure),
     /// Refused, and always will be.
     Final(Failure),
 }
@@ -77,6 +77,8 @@ impl Trouble {
 
 /// Service codes that are worth two attempts: "unknown error" of the service's own.
 const TWICE: [&str; 2] = ["20039999", "20040000"];
+/// Gateway codes of a credential that is refused, whatever the status.
+const CREDENTIAL: [&str; 4] = ["0301", "0303", "0305", "0307"];
 /// The service is being upgraded.
 const UPGRADING: &str = "11181002";
 /// "Invalid workspace id", seen with a 403: closes the workspace, not the row.
@@ -100,7 +102,7 @@ fn classify_silence(silence: &Silence) -> Verdict {
     let (class, text) = match silence.cause {
         Cause::Dns => (ErrorClass::Network, "the host name could not be resolved"),
         Cause::Connect => (ErrorClass::Network, "no connection"),
-        Cause::Certificate => (ErrorClass::Tls, "the certificate was refused"),
+        Cause::Tls => (ErrorClass::Tls, "TLS failed"),
         Cause::Lost => (
             ErrorClass::Network,
             "the connection was lost before the answer",
@@ -114,7 +116,7 @@ fn classify_silence(silence: &Silence) -> Verdict {
     };
     let failure = Failure::new(class, message);
     match silence.cause {
-        Cause::Certificate => Verdict::CertificateRefused(failure),
+        Cause::Tls => Verdict::TlsRefused(failure),
         Cause::Unsendable => Verdict::Final(failure),
         Cause::Dns | Cause::Connect | Cause::Lost | Cause::TimedOut => Verdict::Passing {
             failure,
@@ -133,15 +135,18 @@ fn classify_answer(answer: &Answer) -> Verdict {
         429 => throttled(answer),
         503 if answer.retry_after.is_some() => throttled(answer),
         _ if digits == "0308" => throttled(answer),
-        200..=299 => classify_success(answer, digits),
+        200..=299 if !says_no(answer) => classify_success(answer),
         300..=399 => Verdict::Final(failure(answer, ErrorClass::Protocol)),
-        _ if is_from_the_way(answer) && matches!(status, 401 | 403 | 407) => {
+        400..=499 if is_from_the_way(answer) => {
             Verdict::Final(failure(answer, ErrorClass::Network))
         }
         _ if digits == WRONG_WORKSPACE => Verdict::PermissionRefused {
             failure: failure(answer, ErrorClass::Permission),
             workspace: true,
         },
+        _ if CREDENTIAL.contains(&digits) => {
+            Verdict::CredentialRefused(failure(answer, ErrorClass::Auth))
+        }
         401 => Verdict::CredentialRefused(failure(answer, ErrorClass::Auth)),
         403 => Verdict::PermissionRefused {
             failure: failure(answer, ErrorClass::Permission),
@@ -151,19 +156,26 @@ fn classify_answer(answer: &Answer) -> Verdict {
     }
 }
 
-/// A 2xx: a success only if the body says nothing else.
-fn classify_success(answer: &Answer, digits: &str) -> Verdict {
+/// Whether the body says no although the status may be 2xx: `success` is false, or it is missing
+/// and the code is one of the service's or the gateway's errors.
+fn says_no(answer: &Answer) -> bool {
+    let Content::Envelope(envelope) = &answer.content else {
+        return false;
+    };
+    let error = |code: &str| {
+        ["SecMaster.", "APIG.", "APIGW."]
+            .iter()
+            .any(|of| code.starts_with(of))
+    };
+    match envelope.success {
+        Some(success) => !success,
+        None => envelope.code.as_deref().is_some_and(error),
+    }
+}
+
+/// A 2xx that does not say no: a success if its body can be read.
+fn classify_success(answer: &Answer) -> Verdict {
     match &answer.content {
-        Content::Envelope(Envelope {
-            success: Some(false),
-            ..
-        }) => classify_error(answer, digits),
-        // A service code that names an error although the status is 2xx.
-        Content::Envelope(Envelope {
-            success: None,
-            code: Some(code),
-            ..
-        }) if code.starts_with("SecMaster.") => classify_error(answer, digits),
         Content::Envelope(envelope) => Verdict::Done(envelope.workflow.clone()),
         Content::Unreadable { how, .. } => Verdict::Passing {
             failure: failure(
@@ -214,9 +226,16 @@ fn classify_error(answer: &Answer, digits: &str) -> Verdict {
 }
 
 /// Whether something before the service answered: a proxy or a captive portal. The service and
-/// its gateway always name the request.
+/// its gateway always name the request; what does not, and is a web page or forbids, is not theirs.
 fn is_from_the_way(answer: &Answer) -> bool {
-    answer.request_id.is_none() && matches!(answer.content, Content::Unreadable { .. })
+    let page = matches!(
+        answer.content,
+        Content::Unreadable {
+            how: Unreadable::Html,
+            ..
+        }
+    );
+    answer.request_id.is_none() && (page || matches!(answer.http_status, 403 | 407))
 }
 
 fn throttled(answer: &Answer) -> Verdict {
@@ -262,7 +281,10 @@ fn failure(answer: &Answer, class: ErrorClass) -> Failure {
         Content::Envelope(Envelope {
             message: Some(message),
             ..
-        }) if !message.is_empty() => message.clone(),
+        }) if !message.is_empty() => match is_from_the_way(answer) {
+            true => format!("something on the way (a proxy?) answered HTTP {status}: {message}"),
+            false => message.clone(),
+        },
         Content::Envelope(_) => format!("HTTP {status} without a message"),
         Content::Unreadable { how, excerpt } => {
             let what = match how {
@@ -272,7 +294,7 @@ fn failure(answer: &Answer, class: ErrorClass) -> Failure {
                 Unreadable::TooLarge => "a body larger than 1 MiB",
                 Unreadable::Empty => "an empty body",
             };
-            let who = if is_from_the_way(answer) && matches!(how, Unreadable::Html) {
+            let who = if is_from_the_way(answer) {
                 "something on the way (a proxy?) answered "
             } else {
                 ""
@@ -343,7 +365,7 @@ mod tests {
             Verdict::PermissionRefused {
                 workspace: false, ..
             } => "permission".into(),
-            Verdict::CertificateRefused(_) => "certificate".into(),
+            Verdict::TlsRefused(_) => "tls".into(),
             Verdict::Final(failure) => format!("final {}", failure.class),
         }
     }
@@ -418,8 +440,21 @@ mod tests {
                 body(204, Unreadable::Empty),
                 format!("passing protocol {} None", other(true)),
             ),
+            (json(200, None, "APIG.0301", ""), "credential".into()),
+            (
+                json(200, Some(false), "SecMaster.20010001", ""),
+                "workspace".into(),
+            ),
             (body(403, Unreadable::Html), "final network".into()),
+            (body(404, Unreadable::Html), "final network".into()),
             (body(407, Unreadable::NotJson), "final network".into()),
+            (
+                Answer {
+                    request_id: None,
+                    ..json(403, None, "", "denied by policy")
+                },
+                "final network".into(),
+            ),
             (
                 body(503, Unreadable::Html),
                 "passing server Failing { doubt: false } None".into(),
@@ -485,10 +520,10 @@ mod tests {
             assert!(failure.message.ends_with(": why"), "{}", failure.message);
         }
         let refused = classify(&Reply::Silence(Silence {
-            cause: Cause::Certificate,
+            cause: Cause::Tls,
             detail: String::new(),
         }));
-        assert!(matches!(refused, Verdict::CertificateRefused(_)));
+        assert!(matches!(refused, Verdict::TlsRefused(_)));
     }
 
     #[test]

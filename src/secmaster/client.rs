@@ -19,6 +19,12 @@ use super::wire;
 
 /// The longest body that is read, decoded.
 const LONGEST_BODY: usize = 1 << 20;
+/// The longest message of the other side that is kept, in characters.
+const LONGEST_TEXT: usize = 500;
+/// The longest code or id that is kept.
+const LONGEST_CODE: usize = 100;
+/// As much as is kept of a body that is no JSON.
+const LONGEST_EXCERPT: usize = 120;
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// What an id may hold unencoded in a path (RFC 3986's unreserved characters, without the dot:
@@ -220,23 +226,29 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(wait.try_into().unwrap_or(Duration::ZERO))
 }
 
-/// The reply without the token, should the other side have echoed it.
+/// The reply without the token, should the other side have echoed it, and its texts cut to what
+/// a record needs.
 fn blot_out(token: &Token, reply: Reply) -> Reply {
-    let clean = |text: &mut String| *text = token.blot_out(std::mem::take(text));
+    let clean = |most: usize| {
+        move |text: &mut String| {
+            let clean = token.blot_out(std::mem::take(text));
+            *text = clean.chars().take(most).collect();
+        }
+    };
     match reply {
         Reply::Silence(mut silence) => {
-            clean(&mut silence.detail);
+            clean(LONGEST_TEXT)(&mut silence.detail);
             Reply::Silence(silence)
         }
         Reply::Answer(mut answer) => {
-            answer.request_id.iter_mut().for_each(clean);
-            answer.redirect_to.iter_mut().for_each(clean);
+            answer.request_id.iter_mut().for_each(clean(LONGEST_CODE));
+            answer.redirect_to.iter_mut().for_each(clean(LONGEST_TEXT));
             match &mut answer.content {
                 Content::Envelope(envelope) => {
-                    envelope.code.iter_mut().for_each(clean);
-                    envelope.message.iter_mut().for_each(clean);
+                    envelope.code.iter_mut().for_each(clean(LONGEST_CODE));
+                    envelope.message.iter_mut().for_each(clean(LONGEST_TEXT));
                 }
-                Content::Unreadable { excerpt, .. } => clean(excerpt),
+                Content::Unreadable { excerpt, .. } => clean(LONGEST_EXCERPT)(excerpt),
             }
             Reply::Answer(answer)
         }

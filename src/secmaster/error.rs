@@ -4,17 +4,14 @@ use std::error::Error;
 
 use crate::model::reply::{Cause, Silence};
 
-/// The longest text of the other side that is kept.
-const LONGEST: usize = 500;
-
-/// `text` on one line: no control, escape or direction-changing characters, at most 500 characters.
+/// `text` on one line: no control, escape or direction-changing characters.
 pub fn tidy(text: &str) -> String {
     let mut tidy = String::new();
     let mut blank = false;
     let plain = text
         .chars()
         .filter(|c| c.is_whitespace() || !is_unprintable(*c));
-    for c in plain.take(LONGEST) {
+    for c in plain {
         if c.is_whitespace() {
             blank = !tidy.is_empty();
             continue;
@@ -34,13 +31,22 @@ fn is_unprintable(c: char) -> bool {
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
+/// Texts of rustls for what every further attempt would meet again: a certificate, a version or a
+/// peer that is refused. A connection that merely breaks during the handshake is not among them.
+const TLS: [&str; 4] = [
+    "invalid peer certificate",
+    "received corrupt message",
+    "received fatal alert",
+    "peer is incompatible",
+];
+
 /// Why there was no answer.
 pub fn silence(error: reqwest::Error) -> Silence {
     // The URL is in the row already, and may be long.
     let error = error.without_url();
     let chain = chain(&error);
-    let cause = if chain.contains("invalid peer certificate") {
-        Cause::Certificate
+    let cause = if TLS.iter().any(|text| chain.contains(text)) {
+        Cause::Tls
     } else if error.is_builder() {
         Cause::Unsendable
     } else if error.is_dns() {
@@ -79,6 +85,5 @@ mod tests {
     #[test]
     fn what_the_other_side_says_cannot_play_with_a_terminal() {
         assert_eq!(tidy("a\x1b[31mb\r\n\tc\u{202e}d \u{7} e"), "a[31mb cd e");
-        assert_eq!(tidy(&"x".repeat(600)).len(), 500);
     }
 }

@@ -28,7 +28,7 @@ struct Body<'a> {
     #[serde(borrow)]
     request_id: Text<'a>,
     #[serde(borrow)]
-    error: Option<Nested<'a>>,
+    error: Option<&'a RawValue>,
     #[serde(borrow)]
     data: Option<&'a RawValue>,
 }
@@ -48,11 +48,15 @@ pub fn read(bytes: &[u8]) -> (Content, Option<String>) {
     let Ok(body) = serde_json::from_slice::<Body<'_>>(bytes) else {
         return (unreadable(bytes), None);
     };
-    let nested = body.error.unwrap_or_default();
+    // Some put a text there, or nothing.
+    let nested = body
+        .error
+        .and_then(|error| serde_json::from_str(error.get()).ok());
+    let nested: Nested<'_> = nested.unwrap_or_default();
     let text = |texts: [Text<'_>; 3]| texts.into_iter().find_map(Text::into_owned);
     let envelope = Envelope {
         success: body.success,
-        code: text([body.error_code, body.code, nested.code]),
+        code: text([body.error_code, body.code, nested.code]).map(|text| tidy(&text)),
         message: text([body.error_msg, body.message, nested.message]).map(|text| tidy(&text)),
         // `data` is a workflow in the calls made here; in others it may be anything.
         workflow: body
@@ -81,7 +85,7 @@ fn unreadable(bytes: &[u8]) -> Content {
     };
     Content::Unreadable {
         how,
-        excerpt: tidy(shown).chars().take(120).collect(),
+        excerpt: tidy(shown),
     }
 }
 
@@ -193,6 +197,12 @@ mod tests {
                 Some("r"),
             ),
             (r#"{"errorCode":"E","errorMsg":"m"}"#, "E", "m", None),
+            (
+                r#"{"code":"\u001b[31mE","error":"Bad Request","message":"m"}"#,
+                "[31mE",
+                "m",
+                None,
+            ),
             (r#"{"code":0,"message":"m","data":[]}"#, "0", "m", None),
             (
                 r#"{"error":{"code":401,"message":"m","title":"t"}}"#,

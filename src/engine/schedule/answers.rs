@@ -56,7 +56,7 @@ impl Schedule {
                     format!("the credential is refused: {message}"),
                 );
             }
-            Verdict::CertificateRefused(failure) => {
+            Verdict::TlsRefused(failure) => {
                 let message = failure.message.clone();
                 self.fail(now, work, failure, true);
                 self.close(index, Ended::Refused, message);
@@ -92,6 +92,10 @@ impl Schedule {
                         work.method = Method::Put;
                         self.lanes[index].queue.push(now, work);
                     }
+                    // What it wishes is there: by its own update, if one may have arrived.
+                    Finding::AsWished if work.doubt => {
+                        self.end_with(now, work, Status::Succeeded, false);
+                    }
                     Finding::AsWished => self.end_with(now, work, Status::Unchanged, false),
                     Finding::Conflict(message) => {
                         work.failure = Some(Failure::new(ErrorClass::Conflict, message));
@@ -124,7 +128,7 @@ impl Schedule {
             work.failure = Some(failure);
         }
         // Those that wait go again in the order in which they first left.
-        lane.queue.push(work.first_sent.unwrap_or(now), work);
+        lane.queue.push_again(work.first_sent.unwrap_or(now), work);
         if recovered {
             self.tell(Event::LaneResumed { lane: id });
         }
@@ -202,12 +206,12 @@ impl Schedule {
             }
             let due = now + retry.delay(work.used, dice);
             self.answer(now, &work, Meaning::Again, Some(failure));
-            self.lanes[index].queue.push(due, work);
+            self.lanes[index].queue.push_again(due, work);
             return;
         }
         let message = failure.message.clone();
         self.answer(now, &work, Meaning::Again, Some(failure));
-        self.lanes[index].queue.push(now, work);
+        self.lanes[index].queue.push_again(now, work);
         match effect {
             Effect::OutageBegins(wait) => self.tell(Event::LanePaused {
                 lane: LaneId(index),
@@ -247,8 +251,13 @@ impl Schedule {
 
     fn fail(&mut self, now: Duration, mut work: Work, failure: Failure, refused: bool) {
         self.answer(now, &work, Meaning::Final, Some(failure.clone()));
+        let status = if work.doubt && !refuses_the_wish(failure.class) {
+            Status::Unknown
+        } else {
+            Status::Failed
+        };
         work.failure = Some(failure);
-        self.end_with(now, work, Status::Failed, refused);
+        self.end_with(now, work, status, refused);
     }
 
     fn answer(&mut self, now: Duration, work: &Work, meaning: Meaning, failure: Option<Failure>) {
@@ -261,5 +270,23 @@ impl Schedule {
             meaning,
             failure,
         });
+    }
+}
+
+/// Whether an error says that what the row sends is wrong: then it was wrong the time before, too,
+/// when no usable answer came.
+fn refuses_the_wish(class: ErrorClass) -> bool {
+    match class {
+        ErrorClass::Validation | ErrorClass::NotFound => true,
+        ErrorClass::Auth
+        | ErrorClass::Permission
+        | ErrorClass::Conflict
+        | ErrorClass::RateLimited
+        | ErrorClass::Server
+        | ErrorClass::Timeout
+        | ErrorClass::Network
+        | ErrorClass::Tls
+        | ErrorClass::Protocol
+        | ErrorClass::Canceled => false,
     }
 }
