@@ -19,9 +19,9 @@ pub enum Error {
         /// What to do.
         hint: String,
     },
-    /// No credential.
+    /// No credential, or nothing to trust the service by.
     #[error("{what}")]
-    Credential {
+    Refused {
         /// What was looked for.
         what: String,
         /// What to do.
@@ -71,7 +71,7 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Problems(_) | Self::Usage { .. } => Exit::Usage,
-            Self::Credential { .. } => Exit::Refused,
+            Self::Refused { .. } => Exit::Refused,
             Self::File { .. } | Self::Machine { .. } => Exit::Unrecorded,
         }
     }
@@ -80,7 +80,7 @@ impl Error {
     pub fn text(&self) -> String {
         let hint = match self {
             Self::Problems(text) => return text.clone(),
-            Self::Usage { hint, .. } | Self::Credential { hint, .. } => Some(hint),
+            Self::Usage { hint, .. } | Self::Refused { hint, .. } => Some(hint),
             Self::File { .. } | Self::Machine { .. } => None,
         };
         let mut text = format!("error: {self}");

@@ -36,7 +36,8 @@ impl Announcement {
             .as_ref()
             .filter(|_| census.workspaces == 1);
         let rows = census.rows - census.skipped;
-        let gaps = u32::try_from(rows.saturating_sub(1)).unwrap_or(u32::MAX);
+        let gaps = rows.saturating_sub(settings.burst.get().into());
+        let gaps = u32::try_from(gaps).unwrap_or(u32::MAX);
         Self {
             warnings: taken.job.warnings.clone(),
             target: open.text(),

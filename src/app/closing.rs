@@ -20,7 +20,7 @@ use crate::sinks::summary::{
 };
 
 use super::destination::Open;
-use super::folder::{RunFolder, sha256_of, write_whole};
+use super::folder::{Readers, RunFolder, sha256_of, write_whole};
 use super::intake::Taken;
 use super::{Done, environment, terminal};
 
@@ -40,6 +40,8 @@ pub(super) fn close(mut closed: Closed<'_>) -> Done {
     let ended = closed.ended(&mut trouble);
     closed.digest.ended = Some(ended);
     let written = keep(closed.write_report(), &mut trouble);
+    // Only a record that failed leaves rows that were sent without an end.
+    closed.digest.tally.unknown += written.as_ref().map_or(0, |written| written.in_doubt);
     keep(closed.copy_report(), &mut trouble);
     keep(closed.open.close(), &mut trouble);
     let exit = Exit::of_run(ended, &closed.digest.tally, !trouble.is_empty());
@@ -107,7 +109,7 @@ impl Closed<'_> {
         let rows = rows.map(|row| row.map_err(|error| error.0));
         let path = self.report_path();
         let mut written = Ok(Written::default());
-        let whole = write_whole(&path, |file| {
+        let whole = write_whole(&path, Readers::Owner, |file| {
             let mut out = BufWriter::new(file);
             written = report::write(rows, source, &mut out);
             match &written {
@@ -126,7 +128,7 @@ impl Closed<'_> {
         let Some(to) = &self.args.report else {
             return Ok(());
         };
-        write_whole(to, |file| {
+        write_whole(to, Readers::Usual, |file| {
             std::io::copy(&mut File::open(self.report_path())?, file).map(|_| ())
         })
         .map_err(Error::file("cannot write the report to", to))
@@ -165,7 +167,7 @@ impl Closed<'_> {
                 .nodename()
                 .to_string_lossy()
                 .into_owned(),
-            command: shell(std::env::args()),
+            command: shell(typed()),
             ticket: args.ticket.clone(),
             simulated: open.is_simulated(),
             snapshot: "off",
@@ -225,14 +227,22 @@ fn operator() -> String {
     name.unwrap_or_else(|| format!("uid {}", rustix::process::geteuid().as_raw()))
 }
 
+/// The command line, as text.
+fn typed() -> impl Iterator<Item = String> {
+    std::env::args_os().map(|word| word.to_string_lossy().into_owned())
+}
+
 /// The command that goes on with the rows that are left: as typed, with those rows alone.
 fn next_command(folder: &RunFolder, left: Option<&[RangeInclusive<u64>]>) -> String {
     let mut words = Vec::new();
-    let mut typed = std::env::args();
+    let mut typed = typed();
+    // The copy of standard input is UTF-8, whatever the input was.
+    let from_input = std::env::args_os().any(|word| word == "-");
     while let Some(word) = typed.next() {
         let name = word.split('=').next().unwrap_or_default();
         match name {
-            "--only" | "--limit" => {
+            "--encoding" if !from_input => words.push(word),
+            "--only" | "--limit" | "--encoding" => {
                 if !word.contains('=') {
                     typed.next();
                 }

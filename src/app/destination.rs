@@ -17,7 +17,7 @@ use crate::simulator::access::Access;
 use crate::simulator::server;
 use crate::simulator::world::World;
 
-use super::folder::{make_folder, write_whole};
+use super::folder::{Readers, make_folder, write_whole};
 use super::intake::Taken;
 use super::{clock, environment};
 
@@ -43,7 +43,7 @@ pub(super) fn find_token(file: Option<&Path>) -> Result<(Token, String), Error> 
                 to try a job without an account, say --simulate";
     let (text, source) = match file {
         Some(path) => {
-            let text = fs::read_to_string(path).map_err(|error| Error::Credential {
+            let text = fs::read_to_string(path).map_err(|error| Error::Refused {
                 what: format!("the token file {} cannot be read: {error}", path.display()),
                 hint: hint.to_owned(),
             })?;
@@ -52,7 +52,7 @@ pub(super) fn find_token(file: Option<&Path>) -> Result<(Token, String), Error> 
         None => match environment("HW_AUTH_TOKEN") {
             Some(text) => (text, "token from HW_AUTH_TOKEN".to_owned()),
             None => {
-                return Err(Error::Credential {
+                return Err(Error::Refused {
                     what: "no credential".to_owned(),
                     hint: hint.to_owned(),
                 });
@@ -61,7 +61,7 @@ pub(super) fn find_token(file: Option<&Path>) -> Result<(Token, String), Error> 
     };
     match Token::parse(&text) {
         Ok(token) => Ok((token, source)),
-        Err(fault) => Err(Error::Credential {
+        Err(fault) => Err(Error::Refused {
             what: format!("{source}: {fault}"),
             hint: hint.to_owned(),
         }),
@@ -154,7 +154,7 @@ impl Open {
         if let Some(folder) = simulator.kept.parent() {
             make_folder(folder)?;
         }
-        write_whole(&simulator.kept, |file| {
+        write_whole(&simulator.kept, Readers::Owner, |file| {
             std::io::Write::write_all(file, json.as_bytes())
         })
         .map_err(Error::file("cannot write", &simulator.kept))

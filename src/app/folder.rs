@@ -1,8 +1,8 @@
 //! The state folder and the folders of runs in it.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, BufReader, Read, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{Context, SHA256};
@@ -92,33 +92,61 @@ impl RunFolder {
     /// Writes a file of the run, complete or not at all.
     pub(super) fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
         let path = self.file(name);
-        write_whole(&path, |file| file.write_all(bytes)).map_err(Error::file("cannot write", path))
+        write_whole(&path, Readers::Owner, |file| file.write_all(bytes))
+            .map_err(Error::file("cannot write", path))
     }
+}
+
+/// Who may read a file that is written.
+#[derive(Clone, Copy)]
+pub(super) enum Readers {
+    /// This user alone.
+    Owner,
+    /// Whoever could read the file that was there, else whoever the umask lets.
+    Usual,
 }
 
 /// Writes `path` so that it is there complete or as it was before. What exists and is no regular
 /// file is written directly; a link is followed first.
 pub(super) fn write_whole(
     path: &Path,
+    readers: Readers,
     write: impl FnOnce(&mut File) -> io::Result<()>,
 ) -> io::Result<()> {
-    let path = match fs::canonicalize(path) {
-        Ok(path) => path,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
-        Err(error) => return Err(error),
-    };
-    if fs::metadata(&path).is_ok_and(|found| !found.is_file()) {
+    let path = behind_links(path)?;
+    let found = fs::metadata(&path);
+    if found.as_ref().is_ok_and(|found| !found.is_file()) {
         return write(&mut File::options().write(true).open(&path)?);
     }
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         Some(_) | None => Path::new("."),
     };
-    let mut file = NamedTempFile::new_in(folder)?;
+    let mut file = match readers {
+        Readers::Owner => NamedTempFile::new_in(folder)?,
+        // As for any new file: the umask takes from this what it takes.
+        Readers::Usual => tempfile::Builder::new()
+            .permissions(Permissions::from_mode(0o666))
+            .tempfile_in(folder)?,
+    };
+    if let (Readers::Usual, Ok(found)) = (readers, found) {
+        file.as_file().set_permissions(found.permissions())?;
+    }
     write(file.as_file_mut())?;
     file.as_file().sync_all()?;
     file.persist(&path).map_err(|error| error.error)?;
     Ok(())
+}
+
+/// Where `path` leads, also if nothing is there yet.
+fn behind_links(path: &Path) -> io::Result<PathBuf> {
+    match fs::canonicalize(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => match fs::read_link(path) {
+            Ok(to) => Ok(path.parent().unwrap_or(Path::new("")).join(to)),
+            Err(_) => Ok(path.to_owned()),
+        },
+        found => found,
+    }
 }
 
 /// The SHA-256 of `bytes`, in hexadecimal.

@@ -19,7 +19,12 @@ pub(super) fn check(path: &Path, job: &str, input: Option<&Input>) -> Result<(),
         })
     };
     let Ok(real) = fs::canonicalize(path) else {
-        return Ok(());
+        return match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
+                refuse(format!("there is no folder {}", folder.display()))
+            }
+            Some(_) | None => Ok(()),
+        };
     };
     let is = |other: &str| fs::canonicalize(other).is_ok_and(|other| other == real);
     if is(job) || input.is_some_and(|input| is(&input.path)) {

@@ -61,8 +61,12 @@ async fn run_taken(
     token: Option<(Token, String)>,
 ) -> Done {
     let open = open(args, state, &taken, token).await?;
-    let client = Client::new(vec![open.lane.clone()], Http::Negotiated)
-        .map_err(Error::machine("cannot set up the client"))?;
+    let client =
+        Client::new(vec![open.lane.clone()], Http::Negotiated).map_err(|error| Error::Refused {
+            what: error.to_string(),
+            hint: "if it is the root certificates that are missing, install ca-certificates"
+                .to_owned(),
+        })?;
     let interrupts = std::pin::pin!(signals::listen()?);
     let seed = clock::seed();
     let folder = state.new_run(clock::wall(), seed)?;

@@ -1,5 +1,9 @@
 //! Signals as a stream: each asks the run to stop.
 
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use futures::stream::{self, Stream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -18,18 +22,22 @@ pub(super) fn listen() -> Result<impl Stream<Item = Ended> + use<>, Error> {
     let size_limit = signal(SignalKind::from_raw(SIGXFSZ));
     drop(size_limit.map_err(Error::machine("cannot listen to signals"))?);
     let (tell, told) = mpsc::unbounded_channel();
+    let count = Arc::new(AtomicU32::new(0));
     for (kind, ended, code) in [
         (SignalKind::interrupt(), Ended::Interrupted, 130),
         (SignalKind::terminate(), Ended::Terminated, 143),
         (SignalKind::hangup(), Ended::Hangup, 129),
     ] {
+        if is_ignored(kind) {
+            // As nohup leaves it.
+            continue;
+        }
         let mut signals = signal(kind).map_err(Error::machine("cannot listen to signals"))?;
-        let tell = tell.clone();
+        let (tell, count) = (tell.clone(), Arc::clone(&count));
         tokio::spawn(async move {
-            let mut count = 0;
             while signals.recv().await.is_some() {
-                count += 1;
-                if count >= 3 {
+                // Whatever kinds they are.
+                if count.fetch_add(1, Ordering::Relaxed) >= 2 {
                     leave(code);
                 }
                 let _ = tell.send(ended);
@@ -39,6 +47,16 @@ pub(super) fn listen() -> Result<impl Stream<Item = Ended> + use<>, Error> {
     Ok(stream::unfold(told, |mut told| async {
         told.recv().await.map(|ended| (ended, told))
     }))
+}
+
+/// Whether this process was started with the signal ignored. Known on Linux, from the kernel's own
+/// list; elsewhere no.
+fn is_ignored(kind: SignalKind) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    let bit = u32::try_from(kind.as_raw_value() - 1).unwrap_or(u32::MAX);
+    ignored.is_some_and(|mask| mask.checked_shr(bit).is_some_and(|mask| mask & 1 == 1))
 }
 
 #[expect(clippy::disallowed_methods, reason = "the third signal means now")]

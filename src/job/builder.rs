@@ -155,7 +155,7 @@ impl Builder {
                 desk.wrong(
                     column,
                     &format!("the row's {name} is not that of --{option}"),
-                    &format!("--{option} says {flag}; leave out the flag, or the rows of elsewhere with --only"),
+                    &format!("--{option} says {flag}; leave out the flag"),
                 );
                 return None;
             }

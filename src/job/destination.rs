@@ -43,7 +43,7 @@ impl Desk<'_> {
     pub(super) fn is_simulated(&mut self, file: &File) -> bool {
         let written = file.target.simulator.as_ref();
         let simulated = written.is_some_and(|simulator| simulator.value);
-        if let Some(simulator) = written.filter(|simulator| simulator.value) {
+        if simulated {
             for other in [&file.target.region, &file.target.endpoint]
                 .into_iter()
                 .flatten()
@@ -51,7 +51,6 @@ impl Desk<'_> {
                 let what = "the target is the simulator and a service";
                 let hint = "leave out one of simulator and region or endpoint";
                 self.wrong(other.place(), what, hint);
-                let _ = simulator;
             }
         }
         if simulated || self.flags.simulate {

@@ -20,7 +20,12 @@ pub(super) fn dialect(
             break;
         }
     }
-    let line = head.trim_ascii();
+    let start = head
+        .iter()
+        .position(|byte| !byte.is_ascii_whitespace())
+        .unwrap_or(0);
+    let end = head.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n'));
+    let line = &head[start..end.map_or(start, |end| end + 1).max(start)];
     if let Some(told) = line.strip_prefix(b"sep=")
         && let [delimiter] = told
     {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read};
 
-use encoding_rs::{CoderResult, Encoding, UTF_8};
+use encoding_rs::{CoderResult, Encoding, UTF_8, UTF_16BE, UTF_16LE};
 
 /// Encodings that a table from a spreadsheet may well have, for the problem's hint.
 const LIKELY: [&Encoding; 5] = [
@@ -64,6 +64,9 @@ impl<R: Read> Decoded<R> {
             Some((encoding, length)) => (Some(encoding), length),
             None => (None, 0),
         };
+        // "utf-16" says nothing about the order of bytes; the mark does.
+        let utf_16 = |encoding| encoding == UTF_16LE || encoding == UTF_16BE;
+        let told = told.filter(|told| !(utf_16(*told) && marked.is_some_and(utf_16)));
         let encoding = told.or(marked).unwrap_or(UTF_8);
         if marked == Some(encoding) {
             bytes.consume(mark);

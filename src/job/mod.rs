@@ -18,6 +18,7 @@ pub mod picture;
 pub mod problem;
 pub mod region;
 pub mod rows;
+pub mod secret;
 pub mod selection;
 pub mod settings;
 pub mod simulation;

@@ -3,7 +3,8 @@
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
-use super::problem::{Place, Problem, SECRET_KEYS, Source};
+use super::problem::{Place, Problem, Source};
+use super::secret::{without_secrets, without_user};
 
 /// The most of a cell that is shown.
 const LONGEST_CELL: usize = 80;
@@ -119,44 +120,4 @@ fn shown(cell: &str) -> String {
     } else {
         shown
     }
-}
-
-/// `text` with the user and password of each URL blotted out, byte for byte.
-fn without_user(text: &str) -> String {
-    let mut parts = text.split("://");
-    let mut clean = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let end = part
-            .find(['/', '"', '\'', ' ', '?', '#'])
-            .unwrap_or(part.len());
-        let user = part[..end].rfind('@').unwrap_or(0);
-        clean += &format!("://{}{}", "*".repeat(user), &part[user..]);
-    }
-    clean
-}
-
-/// `text` with the values of secret keys blotted out, byte for byte.
-fn without_secrets(text: &str) -> String {
-    let blot = |line: &str| {
-        let line = &*without_user(line);
-        let Some((key, value)) = line.split_once('=') else {
-            return line.to_owned();
-        };
-        let name = key.trim().trim_matches(['"', '\'']).to_ascii_lowercase();
-        let name = name
-            .rsplit('.')
-            .next()
-            .unwrap_or_default()
-            .replace('-', "_");
-        if SECRET_KEYS.iter().any(|(secret, _)| *secret == name.trim()) {
-            let value: String = value
-                .bytes()
-                .map(|byte| if byte == b'\r' { '\r' } else { '*' })
-                .collect();
-            format!("{key}={value}")
-        } else {
-            line.to_owned()
-        }
-    };
-    text.split('\n').map(blot).collect::<Vec<_>>().join("\n")
 }

@@ -172,19 +172,6 @@ impl Problems {
     }
 }
 
-/// Keys whose values are secrets, in whatever table they stand.
-pub const SECRET_KEYS: [(&str, &str); 9] = [
-    ("token", "HW_AUTH_TOKEN, or --token-file"),
-    ("auth_token", "HW_AUTH_TOKEN, or --token-file"),
-    ("x_auth_token", "HW_AUTH_TOKEN, or --token-file"),
-    ("sk", "HUAWEICLOUD_SDK_SK"),
-    ("secret_key", "HUAWEICLOUD_SDK_SK"),
-    ("secret_access_key", "HUAWEICLOUD_SDK_SK"),
-    ("security_token", "HUAWEICLOUD_SDK_SECURITY_TOKEN"),
-    ("password", "HW_USER_PASSWORD"),
-    ("secret", "the environment"),
-];
-
 /// `and on 12345 more lines: 4, 5, 6, ...`
 fn others(group: &Alike) -> String {
     let lines: Vec<_> = group.told[1..4.min(group.told.len())]

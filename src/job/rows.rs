@@ -173,13 +173,13 @@ impl<R: Read> Reader<R> {
 
     /// Tells the rows among `suspects` that are for one workflow, reading every row again.
     pub fn confirm_duplicates(&mut self, suspects: &Suspects, problems: &mut Problems) {
-        let mut first: HashMap<(Workspace, String), (u64, u64)> = HashMap::new();
+        let mut first: HashMap<[String; 3], (u64, u64)> = HashMap::new();
         let mut told = Problems::default();
         while let Some(row) = self.next(&mut told) {
             if !suspects.0.contains(&hash(&row)) {
                 continue;
             }
-            let key = (row.workspace, same_id(&row.workflow_id));
+            let key = identity(&row);
             match first.get(&key) {
                 Some((number, line)) => problems.push(Problem::new(
                     self.place(),
@@ -205,15 +205,27 @@ impl Suspects {
     }
 }
 
-/// The id without what may differ in two spellings of one UUID: case and dashes.
+/// The id; of a UUID, without what may differ in two spellings of it: case and dashes.
 fn same_id(id: &Id) -> String {
-    let plain = id.as_str().chars().filter(|c| *c != '-');
-    plain.flat_map(char::to_lowercase).collect()
+    let plain: String = id.as_str().chars().filter(|c| *c != '-').collect();
+    if plain.len() == 32 && plain.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        plain.to_ascii_lowercase()
+    } else {
+        id.to_string()
+    }
+}
+
+/// What two rows for one workflow have in common.
+fn identity(row: &Row) -> [String; 3] {
+    let Workspace {
+        project_id,
+        workspace_id,
+    } = &row.workspace;
+    [project_id, workspace_id, &row.workflow_id].map(same_id)
 }
 
 fn hash(row: &Row) -> u64 {
     let mut hasher = DefaultHasher::new();
-    row.workspace.hash(&mut hasher);
-    same_id(&row.workflow_id).hash(&mut hasher);
+    identity(row).hash(&mut hasher);
     hasher.finish()
 }

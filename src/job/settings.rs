@@ -77,6 +77,13 @@ impl Desk<'_> {
         let number = |located: &Option<Located<u64>>| located.as_ref().map(|number| number.value);
         let duration =
             |located: &Option<Located<Duration>>| located.as_ref().map(|span| span.value);
+        self.ceiling(
+            "concurrency",
+            flags.concurrency.as_deref(),
+            &limits.concurrency,
+            1_024,
+        );
+        self.ceiling("burst", flags.burst.as_deref(), &limits.burst, 1_000);
         let concurrency = self
             .flag_number("--concurrency", flags.concurrency.as_deref(), 1)
             .or(number(&limits.concurrency))
@@ -151,6 +158,32 @@ impl Desk<'_> {
                 max_errors: max_errors.unwrap_or(plain.stop.max_errors),
                 min_rows: number(&limits.min_rows).unwrap_or(plain.stop.min_rows),
             },
+        }
+    }
+
+    /// Refuses a number that no service would bear.
+    fn ceiling(
+        &mut self,
+        name: &str,
+        flag: Option<&str>,
+        written: &Option<Located<u64>>,
+        most: u64,
+    ) {
+        let (place, number) = match (flag, written) {
+            (Some(text), _) => (
+                Place::Flag(format!("--{name} {text}")),
+                text.trim().parse().ok(),
+            ),
+            (None, Some(located)) => (located.place(), Some(located.value)),
+            (None, None) => return,
+        };
+        if number.is_some_and(|number: u64| number > most) {
+            let what = format!("{name} is more than {most}");
+            self.wrong(
+                place,
+                what,
+                format!("write a whole number from 1 to {most}"),
+            );
         }
     }
 

@@ -184,11 +184,6 @@ impl<R: Read> Table<R> {
         })
     }
 
-    /// The names of the columns, in order.
-    pub fn headers(&self) -> &[String] {
-        &self.headers
-    }
-
     /// Where the header stands.
     pub fn header_place(&self) -> Place {
         Place::Line {

@@ -13,7 +13,8 @@ use toml::de::{DeTable, DeValue};
 
 use crate::model::span;
 
-use super::problem::{Place, Problem, Problems, SECRET_KEYS};
+use super::problem::{Place, Problem, Problems};
+use super::secret::belongs;
 use super::suggestion::suggestion;
 use super::template::{TemplateFault, expand};
 
@@ -79,9 +80,7 @@ impl Reader<'_> {
             if known.contains(&key) {
                 continue;
             }
-            let plain = key.to_ascii_lowercase().replace('-', "_");
-            let secret = SECRET_KEYS.iter().find(|(name, _)| *name == plain);
-            if let Some((_, instead)) = secret {
+            if let Some(instead) = belongs(key) {
                 let hint = format!("take it out and give it by {instead}");
                 self.wrong(span, "a secret in a job file", hint);
                 continue;
@@ -169,19 +168,18 @@ impl Reader<'_> {
         }
     }
 
-    /// The cell that `key` writes: strings as they are (`""` sets the empty string), booleans and
-    /// numbers as a CSV would have them.
+    /// The cell that `key` writes: strings as they are (`""` sets the empty string), booleans as a CSV
+    /// would have them.
     pub fn cell(&mut self, table: Table<'_>, key: &str) -> Option<Located<String>> {
         let value = table.get(key)?;
         let span = value.span();
         match value.get_ref() {
-            DeValue::String(text) if text.is_empty() => Some(Located {
-                value: super::cell::EMPTY.to_owned(),
-                span,
-            }),
             DeValue::String(text) => self.expanded(text, span).map(|located| Located {
-                // A cell of a CSV would lose an apostrophe that a string keeps.
-                value: crate::model::formula::guarded(&located.value).into_owned(),
+                value: match located.value.as_str() {
+                    "" => super::cell::EMPTY.to_owned(),
+                    // A cell of a CSV would lose an apostrophe that a string keeps.
+                    text => crate::model::formula::guarded(text).into_owned(),
+                },
                 span: located.span,
             }),
             DeValue::Boolean(on) => Some(Located {

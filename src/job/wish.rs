@@ -185,8 +185,8 @@ impl<D: Draft> Desk<'_, D> {
             ));
             return None;
         }
-        if update.is_empty() {
-            // Only a row that would change something needs to know when it was last changed.
+        if update.is_empty() && keeps {
+            // A row in which nothing was edited need not know when it was last changed.
             guards.update_time = None;
         }
         sound.then_some((update, guards))

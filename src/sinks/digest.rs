@@ -26,8 +26,6 @@ pub struct Digest {
     pub started_at: Option<Timestamp>,
     /// When it ended, or the last event.
     pub last_at: Option<Timestamp>,
-    /// When the first and the last request left.
-    pub sending: Option<(Timestamp, Timestamp)>,
     /// Rows by duration, the slowest first.
     pub slowest: Vec<(u64, Duration)>,
     /// Why nothing new started any more.
@@ -108,10 +106,6 @@ impl Watcher for Digest {
                 self.start = Some(start.clone());
                 self.started_at = Some(stamped.at);
             }
-            Event::Attempt { .. } => {
-                let first = self.sending.map_or(stamped.at, |(first, _)| first);
-                self.sending = Some((first, stamped.at));
-            }
             Event::RowEnded { row, outcome } => self.row_ended(*row, outcome),
             Event::LanePaused {
                 why: Pause::Throttled,
@@ -129,6 +123,7 @@ impl Watcher for Digest {
             Event::Stop { ended, message } => self.stopped = Some((*ended, message.clone())),
             Event::SessionEnded { ended } => self.ended = Some(*ended),
             Event::LegStarted { .. }
+            | Event::Attempt { .. }
             | Event::Answer { .. }
             | Event::LanePaused {
                 why: Pause::Outage, ..

@@ -13,7 +13,7 @@ use crate::model::outcome::{ErrorClass, Failure, Outcome, Status};
 use crate::model::report_column::REPORT_COLUMNS;
 use crate::model::row::Row;
 
-use super::journal::{Ends, Unreadable};
+use super::journal::{Ends, Trace, Unreadable};
 
 /// The most ranges of unfinished rows that are kept.
 const MOST_RANGES: usize = 1_000;
@@ -37,6 +37,8 @@ pub enum ReportError {
 pub struct Written {
     /// Lines without the header.
     pub rows: u64,
+    /// Rows that were sent without an end on record.
+    pub in_doubt: u64,
     /// Rows that want another run, as ranges; `None` if there are too many ranges to name.
     pub left: Option<Vec<RangeInclusive<u64>>>,
 }
@@ -54,10 +56,7 @@ pub struct Source<'a, J> {
 }
 
 impl<J: BufRead + Read + Seek> Source<'_, J> {
-    fn end(&mut self, row: u64) -> Result<Option<(Timestamp, Outcome)>, Unreadable> {
-        let Some(offset) = self.ends.offset(row) else {
-            return Ok(None);
-        };
+    fn end(&mut self, offset: u64) -> Result<(Timestamp, Outcome), Unreadable> {
         let here = self.journal.stream_position()?;
         // Rows mostly end in the order in which they began: a small step stays in the buffer.
         if offset != here {
@@ -66,9 +65,9 @@ impl<J: BufRead + Read + Seek> Source<'_, J> {
         let mut line = Vec::new();
         self.journal.read_until(b'\n', &mut line)?;
         let stamped: Stamped =
-            serde_json::from_slice(&line).map_err(|cause| Unreadable::Line { line: row, cause })?;
-        Ok(match stamped.event {
-            Event::RowEnded { outcome, .. } => Some((stamped.at, outcome)),
+            serde_json::from_slice(&line).map_err(|cause| Unreadable::End { offset, cause })?;
+        match stamped.event {
+            Event::RowEnded { outcome, .. } => Ok((stamped.at, outcome)),
             Event::RunStarted(_)
             | Event::LegStarted { .. }
             | Event::Attempt { .. }
@@ -78,8 +77,8 @@ impl<J: BufRead + Read + Seek> Source<'_, J> {
             | Event::LaneClosed { .. }
             | Event::WorkspaceClosed { .. }
             | Event::Stop { .. }
-            | Event::SessionEnded { .. } => None,
-        })
+            | Event::SessionEnded { .. } => Err(Unreadable::Moved { offset }),
+        }
     }
 }
 
@@ -100,14 +99,21 @@ where
     csv.write_record(REPORT_COLUMNS)
         .map_err(ReportError::Write)?;
     let mut written = Written {
-        rows: 0,
         left: Some(Vec::new()),
+        ..Written::default()
     };
     for row in rows {
         let (row, taken) = row.map_err(|error| ReportError::Rows(error.into()))?;
-        let (at, outcome) = match source.end(row.number)? {
-            Some((at, outcome)) => (Some(at), outcome),
-            None => (None, without_end(taken, &source.left_because)),
+        let (at, outcome) = match source.ends.of(row.number) {
+            Trace::Ended(offset) => {
+                let (at, outcome) = source.end(offset)?;
+                (Some(at), outcome)
+            }
+            Trace::Sent(attempts) => {
+                written.in_doubt += 1;
+                (None, in_doubt(attempts))
+            }
+            Trace::None => (None, without_end(taken, &source.left_because)),
         };
         let line = cells(&row, at, &outcome, &source.region);
         for cell in &line {
@@ -129,7 +135,18 @@ where
     Ok(written)
 }
 
-/// The outcome of a row without an end of its own.
+/// The outcome of a row that was sent and whose end could not be recorded.
+fn in_doubt(attempts: u32) -> Outcome {
+    let why = "sent, but how it ended could not be recorded";
+    Outcome {
+        status: Status::Unknown,
+        attempts,
+        failure: Some(Failure::new(ErrorClass::Canceled, why)),
+        ..without_end(true, why)
+    }
+}
+
+/// The outcome of a row that was never sent.
 fn without_end(taken: bool, left_because: &str) -> Outcome {
     let (status, failure) = if taken {
         let failure = Failure::new(ErrorClass::Canceled, left_because);

@@ -507,7 +507,7 @@ fn a_flag_against_the_rows_own_target() {
             3 | ws-2
               | ^^^^
               |
-              = help: --workspace-id says ws-1; leave out the flag, or the rows of elsewhere with --only
+              = help: --workspace-id says ws-1; leave out the flag
 
             1 problem; nothing was sent
         "#]],

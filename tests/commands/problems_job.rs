@@ -688,3 +688,22 @@ fn a_job_larger_than_its_cap() {
     "#]],
     );
 }
+
+#[test]
+fn more_at_once_than_any_service_bears() {
+    refused(
+        UPDATE,
+        "--simulate --burst 5000000000 -j 5000",
+        expect![[r#"
+            error: concurrency is more than 1024
+            --> --concurrency 5000
+             = help: write a whole number from 1 to 1024
+
+            error: burst is more than 1000
+            --> --burst 5000000000
+             = help: write a whole number from 1 to 1000
+
+            2 problems; nothing was sent
+        "#]],
+    );
+}

@@ -1,0 +1,104 @@
+//! Keys whose values are secrets, in whatever table they stand.
+
+/// Where the secret that `key` names belongs instead; `None` if it names none.
+pub fn belongs(key: &str) -> Option<&'static str> {
+    let plain = key.to_ascii_lowercase().replace('-', "_");
+    let is = |words: &[&str]| words.iter().any(|word| plain.contains(word));
+    if is(&["security_token"]) {
+        Some("HUAWEICLOUD_SDK_SECURITY_TOKEN")
+    } else if is(&["token"]) {
+        Some("HW_AUTH_TOKEN, or --token-file")
+    } else if is(&["passw"]) {
+        Some("HW_USER_PASSWORD")
+    } else if plain == "sk" || is(&["secret", "access_key", "private_key"]) {
+        Some("HUAWEICLOUD_SDK_SK")
+    } else if is(&["api_key", "apikey", "credential"]) {
+        Some("the environment")
+    } else {
+        None
+    }
+}
+
+/// `text` with the user and password of each URL blotted out, byte for byte.
+pub fn without_user(text: &str) -> String {
+    let mut parts = text.split("://");
+    let mut clean = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part
+            .find(['/', '"', '\'', ' ', '?', '#'])
+            .unwrap_or(part.len());
+        let user = part[..end].rfind('@').unwrap_or(0);
+        clean += &format!("://{}{}", "*".repeat(user), &part[user..]);
+    }
+    clean
+}
+
+/// The text of a job file with its secrets blotted out, byte for byte: whatever follows a key that
+/// names a secret, and whatever is assigned in `[auth]`, where a misspelt key may hold one.
+pub fn without_secrets(text: &str) -> String {
+    let mut in_auth = false;
+    let blot = |line: &str| {
+        let line = without_user(line);
+        let start = line.trim_start();
+        if start.starts_with('[') && !start.contains('=') {
+            in_auth = start
+                .trim_start_matches('[')
+                .trim_start()
+                .starts_with("auth");
+            return line;
+        }
+        let keeps = start.starts_with("method");
+        let from = match line.find('=') {
+            Some(first) if in_auth && !keeps => Some(first),
+            Some(first) if start.starts_with("auth") => Some(first),
+            Some(_) | None => after_secret(&line),
+        };
+        match from {
+            None => line,
+            Some(from) => {
+                let stars = line[from + 1..].bytes();
+                let stars: String = stars
+                    .map(|byte| if byte == b'\r' { '\r' } else { '*' })
+                    .collect();
+                format!("{}{stars}", &line[..=from])
+            }
+        }
+    };
+    text.split('\n').map(blot).collect::<Vec<_>>().join("\n")
+}
+
+/// Where the first `=` stands whose key names a secret.
+fn after_secret(line: &str) -> Option<usize> {
+    let equals = line.match_indices('=').map(|(at, _)| at);
+    equals.into_iter().find(|at| {
+        let key = line[..*at].trim_end().trim_end_matches(['"', '\'']);
+        let start = key.rfind(|c: char| !c.is_alphanumeric() && !"_-".contains(c));
+        belongs(&key[start.map_or(0, |start| start + 1)..]).is_some()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_spelling_of_a_secret_is_shown() {
+        for text in [
+            "token = \"canary\"",
+            "  \"X-Auth-Token\"='canary' # canary",
+            "auth = { token = \"canary\" }",
+            "auth.tokn = 'canary'",
+            "[auth]\ntokn = \"canary\"",
+            "[ auth ]\r\nmethod = \"auto\"\r\nkey = \"canary\"\r",
+            "run = { rate = \"5/s\", sk = \"canary\" }",
+            "endpoint = \"https://me:canary@host/x\"",
+            "access_token = \"\"\"canary",
+        ] {
+            let shown = without_secrets(text);
+            assert!(!shown.contains("canary"), "{text}: {shown}");
+            assert_eq!(shown.len(), text.len(), "{text}");
+        }
+        let plain = "[auth]\nmethod = \"auto\"\n[job]\nname = \"x\" # a = b";
+        assert_eq!(without_secrets(plain), plain);
+    }
+}
