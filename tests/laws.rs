@@ -609,6 +609,10 @@ fn the_deadline_ends_the_run_within_one_timeout() {
             prop_assert_eq!(ended, Ended::Deadline);
             let latest = deadline + scenario.course.timeout + GRAIN;
             prop_assert!(played.ended_at <= latest, "{:?}", played.ended_at);
+            let is_stop = |stamped: &&Stamped| matches!(stamped.event, Event::Stop { .. });
+            let stop = played.events.iter().find(is_stop).map(since_start);
+            let at_once = deadline..=deadline + GRAIN;
+            prop_assert!(stop.is_some_and(|stop| at_once.contains(&stop)), "{stop:?}");
         }
         let cut_short = played.tally.left() > 0;
         prop_assert!(!cut_short || ended == Ended::Deadline);
@@ -619,11 +623,14 @@ fn the_deadline_ends_the_run_within_one_timeout() {
 #[test]
 fn who_interrupts_waits_for_what_is_in_flight_and_who_does_it_twice_does_not() {
     let interrupted = (anything(), scenario::interrupts());
-    law(40, interrupted, |(scenario, interrupts)| {
-        let played = play(&Scenario {
-            interrupts: interrupts.clone(),
-            ..scenario
+    law(40, interrupted, |(mut scenario, interrupts)| {
+        scenario.interrupts.clone_from(&interrupts);
+        scenario.course.timeout = Duration::from_secs(60);
+        scenario.service.faults.push(Fault {
+            kind: FaultKind::Hang,
+            share: 0.2,
         });
+        let played = play(&scenario);
         let last = since_start(played.events.last().unwrap());
         let grace = Duration::from_secs(20);
         let latest = interrupts.first().map(|(at, _)| *at + grace + GRAIN);
@@ -639,7 +646,7 @@ fn who_interrupts_waits_for_what_is_in_flight_and_who_does_it_twice_does_not() {
 
 #[test]
 fn patience_ends_the_run_within_one_timeout() {
-    let endless = (50..=400_usize, rules(), scenario::symptom(), 1..=64_usize);
+    let endless = (250..=400_usize, rules(), scenario::symptom(), 1..=64_usize);
     law(
         40,
         endless,
@@ -671,7 +678,7 @@ fn patience_ends_the_run_within_one_timeout() {
 
 #[test]
 fn an_outage_is_met_with_few_requests() {
-    let endless = (50..=400_usize, rules(), scenario::symptom(), 1..=64_usize);
+    let endless = (250..=400_usize, rules(), scenario::symptom(), 1..=64_usize);
     law(
         40,
         endless,
@@ -705,7 +712,7 @@ fn rules() -> impl Strategy<Value = (Duration, Retry)> {
     (ms(20_000..=600_000), retry)
 }
 
-/// An outage without an end, after a good second.
+/// An outage without an end, after five seconds with little trouble.
 fn out_for_ever(
     rows: usize,
     patience: Duration,
@@ -720,10 +727,14 @@ fn out_for_ever(
     scenario.course.rules.retry = retry;
     scenario.course.timeout = Duration::from_secs(1);
     scenario.weather.outage = Some(Outage {
-        from: Duration::from_secs(1),
+        from: Duration::from_secs(5),
         lasts: None,
         shows,
     });
+    scenario.service.faults = vec![Fault {
+        kind: FaultKind::InternalError,
+        share: 0.05,
+    }];
     scenario
 }
 

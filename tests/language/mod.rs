@@ -120,7 +120,7 @@ pub(crate) fn law<T: std::fmt::Debug>(
     let config = Config {
         cases: cases * times.unwrap_or(1),
         failure_persistence: None,
-        max_shrink_iters: 400,
+        max_shrink_iters: 200,
         rng_seed: times.map_or(RngSeed::Fixed(1), |_| RngSeed::Random),
         ..Config::default()
     };
