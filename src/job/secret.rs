@@ -72,8 +72,8 @@ fn after_secret(line: &str) -> Option<usize> {
     let equals = line.match_indices('=').map(|(at, _)| at);
     equals.into_iter().find(|at| {
         let key = line[..*at].trim_end().trim_end_matches(['"', '\'']);
-        let start = key.rfind(|c: char| !c.is_alphanumeric() && !"_-".contains(c));
-        belongs(&key[start.map_or(0, |start| start + 1)..]).is_some()
+        let name = key.rsplit(|c: char| !c.is_alphanumeric() && !"_-".contains(c));
+        name.into_iter().next().and_then(belongs).is_some()
     })
 }
 
@@ -93,6 +93,7 @@ mod tests {
             "run = { rate = \"5/s\", sk = \"canary\" }",
             "endpoint = \"https://me:canary@host/x\"",
             "access_token = \"\"\"canary",
+            "\u{1f300}token=canary",
         ] {
             let shown = without_secrets(text);
             assert!(!shown.contains("canary"), "{text}: {shown}");
