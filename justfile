@@ -18,9 +18,9 @@ pictures:
     UPDATE_EXPECT=1 cargo test
     git diff --stat
 
-# The laws over many more random scenarios
+# The laws over many more random scenarios, tables and job files
 campaign factor="100":
-    FLOWBATCH_CAMPAIGN={{factor}} cargo test --release --test laws
+    FLOWBATCH_CAMPAIGN={{factor}} cargo test --release --test laws --test table --test jobfile
 
 # The first run of a newcomer
 demo:

@@ -5,6 +5,7 @@ use flowbatch::job::flags::Flags;
 use flowbatch::job::intent::Job;
 use flowbatch::job::problem::{Problems, Source};
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 const JOB: &str = r#"schema = 1
 [job]
@@ -58,7 +59,22 @@ fn neither_a_token_nor_a_password_in_a_url_is_shown() {
     assert!(!told.contains("canary"), "{told}");
 }
 
+/// The same cases every time; many others with FLOWBATCH_CAMPAIGN.
+fn config() -> ProptestConfig {
+    let campaign = std::env::var("FLOWBATCH_CAMPAIGN")
+        .ok()
+        .and_then(|times| times.parse().ok());
+    ProptestConfig {
+        cases: 256 * campaign.unwrap_or(1),
+        rng_seed: campaign.map_or(RngSeed::Fixed(1), |_| RngSeed::Random),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
 proptest! {
+    #![proptest_config(config())]
+
     #[test]
     fn a_job_file_with_something_torn_out_or_put_in_is_told(
         at in 0..JOB.len(),
