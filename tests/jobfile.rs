@@ -3,7 +3,8 @@
 use flowbatch::job::file::File;
 use flowbatch::job::flags::Flags;
 use flowbatch::job::intent::Job;
-use flowbatch::job::problem::{Problems, Source};
+use flowbatch::job::problem::Source;
+use flowbatch::job::problems::Problems;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 

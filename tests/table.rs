@@ -10,7 +10,7 @@ use std::sync::Arc;
 use flowbatch::job::column::Column;
 use flowbatch::job::draft::Draft;
 use flowbatch::job::encoding::Decoded;
-use flowbatch::job::problem::Problems;
+use flowbatch::job::problems::Problems;
 use flowbatch::job::table::{Options, Table};
 use flowbatch::model::field::Field;
 use proptest::prelude::*;

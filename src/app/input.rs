@@ -9,7 +9,8 @@ use tempfile::NamedTempFile;
 
 use crate::engine::ports::RowsError;
 use crate::error::Error;
-use crate::job::problem::{Place, Problem, Problems};
+use crate::job::problem::{Place, Problem};
+use crate::job::problems::Problems;
 use crate::job::source::TableSource;
 use crate::job::table::{Options, Table};
 use crate::job::toml::Located;

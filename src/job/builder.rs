@@ -7,7 +7,8 @@ use crate::model::update::Update;
 
 use super::column::Column;
 use super::draft::Draft;
-use super::problem::{Problem, Problems};
+use super::problem::Problem;
+use super::problems::Problems;
 use super::region::region_endpoint;
 use super::wish::Desk;
 

@@ -4,8 +4,8 @@ use crate::model::endpoint::{self, Endpoint};
 use crate::model::id::Id;
 
 use super::builder::{Defaults, Region, Target};
+use super::desk::Desk;
 use super::file::File;
-use super::intent::Desk;
 use super::problem::Place;
 use super::region::region_endpoint;
 use super::toml::Located;

@@ -11,7 +11,8 @@ use crate::policy::budget;
 
 use super::column::Column;
 use super::draft::Draft;
-use super::problem::{Place, Problems};
+use super::problem::Place;
+use super::problems::Problems;
 use super::toml::{Located, Reader, Table};
 
 /// The largest job file. Beyond it, rows belong in a CSV, which is streamed.

@@ -1,19 +1,18 @@
 //! The job as meant: file, flags and environment put together.
 
-use std::time::Duration;
-
 use crate::model::field::Field;
 use crate::model::simulation::Simulation;
-use crate::model::span;
 use crate::model::update::Update;
 
 use super::builder::{Defaults, Region, Target};
 use super::column::Column;
+use super::desk::{Desk, Env};
 use super::destination::Destination;
 use super::draft::Draft;
 use super::file::{File, Written};
 use super::flags::Flags;
-use super::problem::{Place, Problem, Problems};
+use super::problem::Place;
+use super::problems::Problems;
 use super::selection::{self, Only, Selection};
 use super::settings::Settings;
 use super::source::TableSource;
@@ -44,9 +43,6 @@ pub struct Job {
     /// What people should know although it is no problem.
     pub warnings: Vec<String>,
 }
-
-/// The environment, for reading.
-pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 impl Job {
     /// Puts together what file, flags and environment say. `table_alone`: the job is a CSV.
@@ -133,18 +129,7 @@ impl Job {
     }
 }
 
-pub(super) struct Desk<'a> {
-    pub(super) flags: &'a Flags,
-    pub(super) env: Env<'a>,
-    pub(super) problems: &'a mut Problems,
-    pub(super) warnings: Vec<String>,
-}
-
 impl Desk<'_> {
-    pub(super) fn wrong(&mut self, place: Place, what: impl Into<String>, hint: impl Into<String>) {
-        self.problems.push(Problem::new(place, what, hint));
-    }
-
     fn set_flags(&mut self) -> Update {
         let mut update = Update::default();
         for set in &self.flags.set {
@@ -187,6 +172,7 @@ impl Desk<'_> {
         }
         update
     }
+
     fn selection(&mut self) -> Selection {
         let mut only = Vec::new();
         for text in &self.flags.only {
@@ -200,41 +186,6 @@ impl Desk<'_> {
         }
         let limit = self.flag_number("--limit", self.flags.limit.as_deref(), 1);
         Selection { only, limit }
-    }
-    pub(super) fn flag<T>(
-        &mut self,
-        name: &str,
-        text: Option<&str>,
-        hint: &str,
-        parse: impl Fn(&str) -> Result<T, String>,
-    ) -> Option<T> {
-        let text = text?;
-        match parse(text) {
-            Ok(value) => Some(value),
-            Err(what) => {
-                self.wrong(Place::Flag(format!("{name} {text}")), what, hint);
-                None
-            }
-        }
-    }
-
-    pub(super) fn flag_number(
-        &mut self,
-        name: &str,
-        text: Option<&str>,
-        least: u64,
-    ) -> Option<u64> {
-        let hint = format!("write a whole number from {least}");
-        self.flag(name, text, &hint, |text| match text.trim().parse() {
-            Ok(number) if number >= least => Ok(number),
-            Ok(_) | Err(_) => Err("the number is out of range".to_owned()),
-        })
-    }
-
-    pub(super) fn flag_span(&mut self, name: &str, text: Option<&str>) -> Option<Duration> {
-        self.flag(name, text, span::HINT, |text| {
-            span::parse(text).map_err(|fault| fault.to_string())
-        })
     }
 }
 

@@ -5,6 +5,7 @@
 pub mod builder;
 pub mod cell;
 pub mod column;
+pub mod desk;
 pub mod destination;
 pub mod dialect;
 pub mod draft;
@@ -16,6 +17,7 @@ pub mod intent;
 pub mod line_ends;
 pub mod picture;
 pub mod problem;
+pub mod problems;
 pub mod region;
 pub mod rows;
 pub mod secret;

@@ -1,14 +1,7 @@
-//! What is wrong with a job: every problem at once, in the style of a compiler.
+//! Something that is wrong with a job: where, what, and what to do.
 
-use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::ops::Range;
 use std::sync::Arc;
-
-use super::picture::Painter;
-
-/// Lines on which the same problem is told one by one; beyond, it is told once with its count.
-const TOLD_ONE_BY_ONE: u64 = 10;
 
 /// Something that is wrong, where, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,7 +58,7 @@ impl Problem {
 
 impl Place {
     /// The file and column that make two problems with the same words the same one.
-    fn kind(&self) -> (&str, &str) {
+    pub(super) fn kind(&self) -> (&str, &str) {
         match self {
             Self::Job(_) => ("", ""),
             Self::Cell { file, column, .. } => (file, column),
@@ -74,26 +67,12 @@ impl Place {
         }
     }
 
-    fn line(&self) -> Option<u64> {
+    pub(super) fn line(&self) -> Option<u64> {
         match self {
             Self::Cell { line, .. } | Self::Line { line, .. } => Some(*line),
             Self::Job(_) | Self::File(_) | Self::Flag(_) => None,
         }
     }
-}
-
-/// All problems of a job, in the order in which they were found. Bounded: a problem on a million
-/// lines takes the room of ten.
-#[derive(Debug, Default)]
-pub struct Problems {
-    groups: Vec<Alike>,
-    index: HashMap<(String, String, String), usize>,
-}
-
-#[derive(Debug)]
-struct Alike {
-    told: Vec<Problem>,
-    count: u64,
 }
 
 /// The job file that [`Place::Job`] speaks of.
@@ -103,164 +82,4 @@ pub struct Source<'a> {
     pub path: &'a str,
     /// Its text.
     pub text: &'a str,
-}
-
-impl Problems {
-    /// Notes a problem.
-    pub fn push(&mut self, problem: Problem) {
-        let (file, column) = problem.place.kind();
-        let key = (problem.what.clone(), file.to_owned(), column.to_owned());
-        // Places in the job file differ by their span: each is a problem of its own.
-        let own = matches!(problem.place, Place::Job(_));
-        let group = self.index.get(&key).copied().filter(|_| !own);
-        let group = group.unwrap_or_else(|| {
-            self.groups.push(Alike {
-                told: Vec::new(),
-                count: 0,
-            });
-            self.index.insert(key, self.groups.len() - 1);
-            self.groups.len() - 1
-        });
-        let group = &mut self.groups[group];
-        group.count += 1;
-        if group.count <= TOLD_ONE_BY_ONE {
-            group.told.push(problem);
-        }
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.groups.is_empty()
-    }
-
-    /// How many there are.
-    pub fn count(&self) -> u64 {
-        self.groups.iter().map(|group| group.count).sum()
-    }
-
-    /// The groups: those of the job file from top to bottom, then the others as they were found.
-    fn in_order(&self) -> Vec<&Alike> {
-        let mut groups: Vec<_> = self.groups.iter().collect();
-        groups.sort_by_key(|group| match group.told.first().map(|first| &first.place) {
-            Some(Place::Job(span)) => span.start,
-            Some(Place::Cell { .. } | Place::Line { .. } | Place::File(_) | Place::Flag(_))
-            | None => usize::MAX,
-        });
-        groups
-    }
-
-    /// All of them as text for people. `color` for terminals.
-    pub fn render(&self, source: Option<Source<'_>>, color: bool) -> String {
-        let painter = Painter::new(color);
-        let mut text = String::new();
-        for alike in self.in_order() {
-            let once = alike.count > TOLD_ONE_BY_ONE;
-            let shown = if once { &alike.told[..1] } else { &alike.told };
-            for problem in shown {
-                let more = once.then(|| others(alike));
-                let _ = writeln!(
-                    text,
-                    "{}\n",
-                    painter.paint(problem, source, more.as_deref())
-                );
-            }
-        }
-        let count = self.count();
-        let plural = if count == 1 { "problem" } else { "problems" };
-        let _ = write!(text, "{count} {plural}; nothing was sent");
-        text
-    }
-}
-
-/// `and on 12345 more lines: 4, 5, 6, ...`
-fn others(group: &Alike) -> String {
-    let lines: Vec<_> = group.told[1..4.min(group.told.len())]
-        .iter()
-        .filter_map(|problem| problem.place.line())
-        .map(|line| line.to_string())
-        .collect();
-    format!(
-        "the same on {} more lines: {}, ...",
-        group.count - 1,
-        lines.join(", ")
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use expect_test::expect;
-
-    fn cell(line: u64, cell: &str) -> Problem {
-        let place = Place::Cell {
-            file: "triage.csv".into(),
-            line,
-            column: "enabled".into(),
-            cell: cell.into(),
-        };
-        Problem::new(place, "not a boolean", "write true or false")
-    }
-
-    #[test]
-    fn a_cell_is_shown_with_its_line_and_column() {
-        let mut problems = Problems::default();
-        problems.push(cell(14, "ye\ns"));
-        expect![[r#"
-            error: not a boolean
-              --> triage.csv:14:enabled
-               |
-            14 | ye⏎s
-               | ^^^^
-               |
-               = help: write true or false
-
-            1 problem; nothing was sent"#]]
-        .assert_eq(&problems.render(None, false));
-    }
-
-    #[test]
-    fn the_same_problem_on_many_lines_is_told_once() {
-        let mut problems = Problems::default();
-        for line in 2..=4_213 {
-            problems.push(cell(line, "maybe"));
-        }
-        expect![[r#"
-            error: not a boolean
-             --> triage.csv:2:enabled
-              |
-            2 | maybe
-              | ^^^^^
-              |
-              = note: the same on 4211 more lines: 3, 4, 5, ...
-              = help: write true or false
-
-            4212 problems; nothing was sent"#]]
-        .assert_eq(&problems.render(None, false));
-    }
-
-    #[test]
-    fn a_place_in_the_job_file_is_shown_without_secrets() {
-        let mut problems = Problems::default();
-        let text = "[auth]\ntoken = \"canary\"\n# https://me:canary@host/\n";
-        problems.push(Problem::new(
-            Place::Job(7..12),
-            "a secret in a job file",
-            "use the environment",
-        ));
-        let source = Source {
-            path: "job.toml",
-            text,
-        };
-        expect![[r#"
-            error: a secret in a job file
-             --> job.toml:2:1
-              |
-            2 | token =*********
-              | ^^^^^
-              |
-              = help: use the environment
-
-            1 problem; nothing was sent"#]]
-        .assert_eq(&problems.render(Some(source), false));
-    }
 }

@@ -13,7 +13,8 @@ use super::builder::{Builder, Defaults};
 use super::column::Column;
 use super::draft::Draft;
 use super::file::Written;
-use super::problem::{Place, Problem, Problems};
+use super::problem::{Place, Problem};
+use super::problems::Problems;
 use super::selection::Selection;
 use super::table::Table;
 

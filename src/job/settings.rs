@@ -10,8 +10,8 @@ use crate::model::span;
 use crate::policy::budget::{self, Budget, MaxErrors};
 use crate::policy::retry::Retry;
 
+use super::desk::Desk;
 use super::file::Limits;
-use super::intent::Desk;
 use super::problem::Place;
 use super::toml::Located;
 

@@ -4,8 +4,8 @@ use crate::model::rate::{self, Rate};
 use crate::model::simulation::Simulation;
 use crate::model::span;
 
+use super::desk::Desk;
 use super::file::Simulator;
-use super::intent::Desk;
 use super::problem::Place;
 use super::toml::Located;
 

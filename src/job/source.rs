@@ -3,9 +3,9 @@
 use encoding_rs::Encoding;
 
 use super::column::Column;
+use super::desk::Desk;
 use super::encoding;
 use super::file::RowsFile;
-use super::intent::Desk;
 use super::problem::Place;
 use super::suggestion::suggestion;
 use super::table::Options;

@@ -13,7 +13,8 @@ use super::dialect::dialect;
 use super::draft::Draft;
 use super::illegible::illegible;
 use super::line_ends::LineEnds;
-use super::problem::{Place, Problem, Problems};
+use super::problem::{Place, Problem};
+use super::problems::Problems;
 
 /// Stands after the input as a record of its own. If it does not come back alone, the last quote
 /// of the input is open, which the CSV reader itself does not tell.

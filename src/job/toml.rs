@@ -13,7 +13,8 @@ use toml::de::{DeTable, DeValue};
 
 use crate::model::span;
 
-use super::problem::{Place, Problem, Problems};
+use super::problem::{Place, Problem};
+use super::problems::Problems;
 use super::secret::belongs;
 use super::suggestion::suggestion;
 use super::template::{TemplateFault, expand};

@@ -9,7 +9,8 @@ use crate::model::update::{Label, Update};
 use super::cell::{BOOLEAN_HINT, EMPTY, boolean};
 use super::column::Column;
 use super::draft::Draft;
-use super::problem::{Problem, Problems};
+use super::problem::Problem;
+use super::problems::Problems;
 
 /// The longest name or description: the limit of the service's own answers. What the service
 /// takes is not confirmed.
