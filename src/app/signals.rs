@@ -28,8 +28,9 @@ pub(super) fn listen() -> Result<impl Stream<Item = Ended> + use<>, Error> {
         (SignalKind::terminate(), Ended::Terminated, 143),
         (SignalKind::hangup(), Ended::Hangup, 129),
     ] {
-        if is_ignored(kind) {
-            // As nohup leaves it.
+        // As nohup leaves it. An interrupt is heard all the same: a shell's script ignores it for
+        // whatever it starts in the background.
+        if ended == Ended::Hangup && is_ignored(kind) {
             continue;
         }
         let mut signals = signal(kind).map_err(Error::machine("cannot listen to signals"))?;
