@@ -3,12 +3,14 @@
 use std::collections::VecDeque;
 
 use super::*;
+use crate::model::field::Field;
 use crate::model::guard::Guards;
 use crate::model::id::Id;
-use crate::model::reply::{Answer, Content, Envelope, Reply};
+use crate::model::reply::{Answer, Cause, Content, Envelope, Reply, Silence};
 use crate::model::row::Row;
 use crate::model::target::Workspace;
 use crate::model::update::Update;
+use crate::model::workflow::Workflow;
 use crate::policy::budget::MaxErrors;
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -172,4 +174,95 @@ fn a_backoff_that_reaches_beyond_the_deadline_ends_nothing_before_it() {
         Step::Done
     ));
     assert_eq!(schedule.ended(), Ended::Deadline);
+}
+
+/// A row that expects the name `old`.
+fn guarded() -> Given {
+    let mut rows = given(&[0]);
+    rows.0[0].guards.fields = vec![(Field::Name, "old".into())];
+    rows
+}
+
+/// The service's answer to a read: the workflow with this name.
+fn read(name: &str) -> Reply {
+    let Reply::Answer(mut answer) = answer(200, None) else {
+        unreachable!("it is an answer")
+    };
+    answer.content = Content::Envelope(Envelope {
+        success: Some(true),
+        workflow: Some(Workflow {
+            name: name.into(),
+            ..Workflow::default()
+        }),
+        ..Envelope::default()
+    });
+    Reply::Answer(answer)
+}
+
+fn next_method(schedule: &mut Schedule, rows: &mut Given, now: Duration) -> Method {
+    match schedule.next(now, rows).unwrap() {
+        Step::Send(request) => request.method(),
+        step @ (Step::Wait(_) | Step::Done) => panic!("{step:?}"),
+    }
+}
+
+fn ended_as(schedule: &mut Schedule) -> Status {
+    match schedule.take_events().pop() {
+        Some(Event::RowEnded { outcome, .. }) => outcome.status,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_guarded_row_is_read_again_before_its_update_goes_again() {
+    let (mut schedule, mut rows) = (schedule(1, None), guarded());
+    assert_eq!(next_method(&mut schedule, &mut rows, ms(0)), Method::Get);
+    schedule.answered(ms(1), 1, &read("old"), 0.5);
+    assert_eq!(next_method(&mut schedule, &mut rows, ms(1)), Method::Put);
+    schedule.answered(ms(2), 1, &answer(429, Some(ms(60_000))), 0.5);
+    // A minute later somebody else has renamed it.
+    let later = ms(60_002);
+    assert_eq!(next_method(&mut schedule, &mut rows, later), Method::Get);
+    schedule.answered(later, 1, &read("theirs"), 0.5);
+    assert_eq!(ended_as(&mut schedule), Status::Conflict);
+}
+
+#[test]
+fn an_update_that_may_have_arrived_is_found_by_reading_again() {
+    let lost = Reply::Silence(Silence {
+        cause: Cause::Lost,
+        detail: String::new(),
+    });
+    for (found, status) in [("new", Status::Succeeded), ("theirs", Status::Conflict)] {
+        let (mut schedule, mut rows) = (schedule(1, None), guarded());
+        next_method(&mut schedule, &mut rows, ms(0));
+        schedule.answered(ms(1), 1, &read("old"), 0.5);
+        next_method(&mut schedule, &mut rows, ms(1));
+        schedule.answered(ms(2), 1, &lost, 0.0);
+        assert_eq!(next_method(&mut schedule, &mut rows, ms(3)), Method::Get);
+        schedule.answered(ms(4), 1, &read(found), 0.5);
+        assert_eq!(ended_as(&mut schedule), status, "{found}");
+    }
+}
+
+#[test]
+fn doubt_survives_a_refusal_that_says_nothing_about_the_wish() {
+    let lost = Reply::Silence(Silence {
+        cause: Cause::TimedOut,
+        detail: String::new(),
+    });
+    for (http_status, status) in [(401, Status::Unknown), (400, Status::Failed)] {
+        let (mut schedule, mut rows) = (schedule(1, None), given(&[0]));
+        next_method(&mut schedule, &mut rows, ms(0));
+        schedule.answered(ms(1), 1, &lost, 0.0);
+        next_method(&mut schedule, &mut rows, ms(2));
+        schedule.answered(ms(3), 1, &answer(http_status, None), 0.5);
+        let mut ended = None;
+        for event in schedule.take_events() {
+            if let Event::RowEnded { outcome, .. } = event {
+                ended = Some(outcome.status);
+            }
+        }
+        assert_eq!(ended, Some(status), "{http_status}");
+    }
 }
