@@ -89,8 +89,11 @@ impl Schedule {
                 self.answer(now, &work, Meaning::Done, None);
                 match work.row.guards.check(&work.row.update, &live) {
                     Finding::Differs => {
+                        // Before all that left later: with them first, a service that throttles
+                        // could be kept busy with reading alone.
                         work.method = Method::Put;
-                        self.lanes[index].queue.push(now, work);
+                        let first = work.first_sent.unwrap_or(now);
+                        self.lanes[index].queue.push(first, work);
                     }
                     // What it wishes is there: by its own update, if one may have arrived.
                     Finding::AsWished if work.doubt => {
