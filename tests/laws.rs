@@ -368,6 +368,26 @@ fn throttling_fails_no_row() {
     });
 }
 
+#[test]
+fn a_limit_of_one_request_at_a_time_keeps_no_guarded_row_for_ever() {
+    let tight = (
+        scenario::wishes(1..=30),
+        1..=3_u32,
+        1..=16_usize,
+        any::<bool>(),
+    );
+    law(20, tight, |(wishes, limit, concurrency, retry_after)| {
+        let mut scenario = Scenario::calm(0);
+        scenario.wishes = wishes;
+        scenario.wishes.push(Wish::Guarded);
+        scenario.course.rules.concurrency = concurrency;
+        scenario.service.rate_limits = vec![scenario::rate(limit, Per::Second)];
+        scenario.service.retry_after = retry_after;
+        prop_assert_eq!(all_done(&play(&scenario)), Ok(()));
+        Ok(())
+    });
+}
+
 /// The scenario, with nothing that could fail or end a row early, and all the patience it needs.
 fn undisturbed(mut scenario: Scenario) -> Scenario {
     scenario.wishes.retain(|wish| *wish != Wish::Lost);

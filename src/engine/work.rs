@@ -30,6 +30,8 @@ pub struct Work {
     pub sent: Duration,
     /// The service may have carried out an update without saying so.
     pub doubt: bool,
+    /// Its last update was throttled, and since then it has been read again.
+    pub read_again: bool,
     /// Of the last answer.
     pub http_status: Option<u16>,
     /// Of the last answer.
@@ -57,6 +59,7 @@ impl Work {
             first_sent: None,
             sent: Duration::ZERO,
             doubt: false,
+            read_again: false,
             http_status: None,
             request_id: None,
             live_name: None,
@@ -139,6 +142,21 @@ pub struct Queue {
 const MOST_WAITING: usize = 4_096;
 
 impl Queue {
+    /// Lets `work`, which was throttled, go again at `due`.
+    ///
+    /// With guards it is read again before its update. Only where that update is throttled as
+    /// well it goes again as it is: a limit that admits one request at a time would otherwise
+    /// admit the reading and never the update.
+    pub fn push_throttled(&mut self, due: Duration, mut work: Work) {
+        if work.method == Method::Put {
+            work.read_again = !work.read_again && !work.row.guards.is_empty();
+            if work.read_again {
+                work.method = Method::Get;
+            }
+        }
+        self.push(due, work);
+    }
+
     /// Lets `work` go again at `due`. With guards it is read again first: what was read before
     /// the wait may not be true any more.
     pub fn push_again(&mut self, due: Duration, mut work: Work) {
@@ -305,6 +323,28 @@ mod tests {
         let mut second = queue(&[(2, 99)]);
         assert_eq!(number(second.pick_probe(2)), Some(2));
         assert_eq!(number(second.pick_probe(2)), Some(1));
+    }
+
+    #[test]
+    fn an_update_that_is_throttled_is_read_again_but_not_for_ever() {
+        let mut guarded = row(2);
+        guarded.guards.update_time = Some("t0".into());
+        let mut queue = Queue::default();
+        let mut work = Work::new(guarded);
+        let mut sent = Vec::new();
+        for _ in 0..6 {
+            sent.push(work.method);
+            if work.method == Method::Get {
+                // It is read, and the guard holds.
+                work.method = Method::Put;
+                queue.push(ms(0), work);
+            } else {
+                queue.push_throttled(ms(0), work);
+            }
+            work = queue.pick(ms(0)).unwrap();
+        }
+        use Method::{Get, Put};
+        assert_eq!(sent, [Get, Put, Get, Put, Put, Get]);
     }
 
     #[test]

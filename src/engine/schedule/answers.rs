@@ -131,7 +131,8 @@ impl Schedule {
             work.failure = Some(failure);
         }
         // Those that wait go again in the order in which they first left.
-        lane.queue.push_again(work.first_sent.unwrap_or(now), work);
+        let first = work.first_sent.unwrap_or(now);
+        lane.queue.push_throttled(first, work);
         if recovered {
             self.tell(Event::LaneResumed { lane: id });
         }
