@@ -796,9 +796,12 @@ fn a_service_that_only_throttles_exhausts_patience_and_is_not_hammered() {
         share: 1.1,
         ..storm
     });
-    let endless = (1..=200_usize, storm, ms(20_000..=600_000), 1..=64_usize);
-    law(40, endless, |(rows, storm, patience, concurrency)| {
-        let mut scenario = Scenario::calm(rows);
+    let wish = prop_oneof![Just(Wish::Plain), Just(Wish::Guarded)];
+    let wishes = (wish, 1..=200_usize).prop_map(|(wish, rows)| vec![wish; rows]);
+    let endless = (wishes, storm, ms(20_000..=600_000), 1..=64_usize);
+    law(40, endless, |(wishes, storm, patience, concurrency)| {
+        let mut scenario = Scenario::calm(0);
+        scenario.wishes = wishes;
         scenario.course.rules.patience = patience;
         scenario.course.rules.concurrency = concurrency;
         scenario.weather.storm = Some(storm);
@@ -808,7 +811,8 @@ fn a_service_that_only_throttles_exhausts_patience_and_is_not_hammered() {
         prop_assert!(played.ended_at <= latest, "{:?}", played.ended_at);
         // A pause lasts half a second at least, and what leaves after it meets the next one soon.
         let storms = played.ended_at.as_millis() / 500 + 1;
-        prop_assert!(played.departures.len() as u128 <= storms * 3);
+        let most = storms * 3 + scenario.wishes.len() as u128;
+        prop_assert!(played.departures.len() as u128 <= most);
         let tried = |end: &&Outcome| end.status != Status::NotAttempted;
         prop_assert_eq!(played.outcomes().into_values().filter(tried).count(), 0);
         Ok(())
@@ -840,6 +844,7 @@ fn a_wait_beyond_patience_or_the_deadline_ends_the_run_at_once() {
             } else {
                 u64::MAX
             }))),
+            spares_reading: false,
         });
         let played = play(&scenario);
         prop_assert_eq!(*played.ended.as_ref().unwrap(), ended);
@@ -883,6 +888,7 @@ fn ten_thousand_rows_leave_as_fast_as_the_pace_allows_and_no_faster() {
     scenario.weather.storm = Some(Storm {
         share: 0.005,
         retry_after: None,
+        spares_reading: false,
     });
     let played = play(&scenario);
     assert_eq!(*played.ended.as_ref().unwrap(), Ended::Completed);

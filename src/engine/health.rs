@@ -131,14 +131,20 @@ impl Health {
         self.outage.take().is_some() && self.pause.is_none()
     }
 
-    /// The lane answered: nothing is wrong with it. Tells whether requests start again.
+    /// A row was admitted: nothing is wrong with the lane. Tells whether requests start again.
     pub fn admitted(&mut self) -> bool {
+        self.throttles = 0;
+        self.starved = None;
+        self.answers()
+    }
+
+    /// The lane answered, if only to a reading that an update is to follow: where updates alone
+    /// are throttled, nothing is admitted. Tells whether requests start again.
+    pub fn answers(&mut self) -> bool {
         self.proven = true;
         self.answered = true;
         self.well_once = true;
         self.troubles = 0;
-        self.throttles = 0;
-        self.starved = None;
         self.recover()
     }
 

@@ -74,6 +74,8 @@ pub(crate) struct Storm {
     pub share: f64,
     /// What they ask for.
     pub retry_after: Option<Duration>,
+    /// Whether only updates meet them.
+    pub spares_reading: bool,
 }
 
 /// A time in which nothing gets through.
@@ -333,7 +335,11 @@ pub(crate) fn storm(most: f64) -> impl Strategy<Value = Storm> {
         1 => Just(Some(Duration::ZERO)),
         2 => (1..=10_u64).prop_map(|seconds| Some(Duration::from_secs(seconds))),
     ];
-    (0.0..most, retry_after).prop_map(|(share, retry_after)| Storm { share, retry_after })
+    (0.0..most, retry_after, any::<bool>()).prop_map(|(share, retry_after, spares_reading)| Storm {
+        share,
+        retry_after,
+        spares_reading,
+    })
 }
 
 fn outage() -> impl Strategy<Value = Outage> {

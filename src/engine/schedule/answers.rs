@@ -69,14 +69,25 @@ impl Schedule {
 
     fn done(&mut self, now: Duration, mut work: Work, live: Option<Workflow>) {
         let index = work.row.lane.0;
-        self.admitted(index);
-        self.lanes[index]
-            .health
-            .workspace_works(&work.row.workspace);
-        if let Some(live) = &live {
-            work.live_name = Some(live.name.clone()).filter(|name| !name.is_empty());
+        let finding = live
+            .as_ref()
+            .filter(|_| work.method == Method::Get)
+            .map(|live| work.row.guards.check(&work.row.update, live));
+        let health = &mut self.lanes[index].health;
+        let resumes = match finding {
+            Some(Finding::Differs) => health.answers(),
+            Some(Finding::AsWished | Finding::Conflict(_)) | None => health.admitted(),
+        };
+        health.workspace_works(&work.row.workspace);
+        if resumes {
+            self.tell(Event::LaneResumed {
+                lane: LaneId(index),
+            });
         }
-        match (work.method, live) {
+        if let Some(live) = live {
+            work.live_name = Some(live.name).filter(|name| !name.is_empty());
+        }
+        match (work.method, finding) {
             (Method::Put, _) => {
                 self.answer(now, &work, Meaning::Done, None);
                 self.end_with(now, work, Status::Succeeded, false);
@@ -85,26 +96,31 @@ impl Schedule {
                 let failure = Failure::new(ErrorClass::Protocol, "the answer holds no workflow");
                 self.fail(now, work, failure, false);
             }
-            (Method::Get, Some(live)) => {
+            (Method::Get, Some(finding)) => {
                 self.answer(now, &work, Meaning::Done, None);
-                match work.row.guards.check(&work.row.update, &live) {
-                    Finding::Differs => {
-                        // Before all that left later: with them first, a service that throttles
-                        // could be kept busy with reading alone.
-                        work.method = Method::Put;
-                        let first = work.first_sent.unwrap_or(now);
-                        self.lanes[index].queue.push(first, work);
-                    }
-                    // What it wishes is there: by its own update, if one may have arrived.
-                    Finding::AsWished if work.doubt => {
-                        self.end_with(now, work, Status::Succeeded, false);
-                    }
-                    Finding::AsWished => self.end_with(now, work, Status::Unchanged, false),
-                    Finding::Conflict(message) => {
-                        work.failure = Some(Failure::new(ErrorClass::Conflict, message));
-                        self.end_with(now, work, Status::Conflict, false);
-                    }
-                }
+                self.found(now, work, finding);
+            }
+        }
+    }
+
+    /// What the live state says to the row.
+    fn found(&mut self, now: Duration, mut work: Work, finding: Finding) {
+        match finding {
+            Finding::Differs => {
+                // Before all that left later: with them first, a service that throttles
+                // could be kept busy with reading alone.
+                work.method = Method::Put;
+                let first = work.first_sent.unwrap_or(now);
+                self.lanes[work.row.lane.0].queue.push(first, work);
+            }
+            // What it wishes is there: by its own update, if one may have arrived.
+            Finding::AsWished if work.doubt => {
+                self.end_with(now, work, Status::Succeeded, false);
+            }
+            Finding::AsWished => self.end_with(now, work, Status::Unchanged, false),
+            Finding::Conflict(message) => {
+                work.failure = Some(Failure::new(ErrorClass::Conflict, message));
+                self.end_with(now, work, Status::Conflict, false);
             }
         }
     }
