@@ -1,12 +1,13 @@
 //! Job files that nobody wrote on purpose: whatever stands in them is told, never a panic.
 
+mod campaign;
+
 use flowbatch::job::file::File;
 use flowbatch::job::flags::Flags;
 use flowbatch::job::intent::Job;
 use flowbatch::job::problem::Source;
 use flowbatch::job::problems::Problems;
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
 
 const JOB: &str = r#"schema = 1
 [job]
@@ -60,21 +61,8 @@ fn neither_a_token_nor_a_password_in_a_url_is_shown() {
     assert!(!told.contains("canary"), "{told}");
 }
 
-/// The same cases every time; many others with FLOWBATCH_CAMPAIGN.
-fn config() -> ProptestConfig {
-    let campaign = std::env::var("FLOWBATCH_CAMPAIGN")
-        .ok()
-        .and_then(|times| times.parse().ok());
-    ProptestConfig {
-        cases: 256 * campaign.unwrap_or(1),
-        rng_seed: campaign.map_or(RngSeed::Fixed(1), |_| RngSeed::Random),
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    }
-}
-
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(campaign::config(256))]
 
     #[test]
     fn a_job_file_with_something_torn_out_or_put_in_is_told(

@@ -9,6 +9,7 @@
     reason = "a test ends where it is surprised"
 )]
 
+mod campaign;
 mod language;
 
 use std::collections::{HashMap, HashSet};

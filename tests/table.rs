@@ -4,6 +4,8 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
+mod campaign;
+
 use std::io::{self, Read};
 use std::sync::Arc;
 
@@ -14,7 +16,6 @@ use flowbatch::job::problems::Problems;
 use flowbatch::job::table::{Options, Table};
 use flowbatch::model::field::Field;
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
 
 /// A reader that gives at most `step` bytes at a time.
 struct Sips<'a> {
@@ -130,21 +131,8 @@ fn cell() -> impl Strategy<Value = String> {
     "[a-z0-9 ,;\"\t\r\n=\u{e9}\u{5a01}-]{0,12}"
 }
 
-/// The same cases every time; many others with FLOWBATCH_CAMPAIGN.
-fn config() -> ProptestConfig {
-    let campaign = std::env::var("FLOWBATCH_CAMPAIGN")
-        .ok()
-        .and_then(|times| times.parse().ok());
-    ProptestConfig {
-        cases: 256 * campaign.unwrap_or(1),
-        rng_seed: campaign.map_or(RngSeed::Fixed(1), |_| RngSeed::Random),
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    }
-}
-
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(campaign::config(256))]
 
     #[test]
     fn whatever_a_csv_writer_writes_is_read_back_with_its_lines(

@@ -36,7 +36,7 @@ pub(super) fn check(args: &CheckArgs) -> Done {
 }
 
 /// `1 row`, `2 rows`
-pub(super) fn count(number: u64, noun: &str) -> String {
+fn count(number: u64, noun: &str) -> String {
     match number {
         1 => format!("1 {noun}"),
         number => format!("{number} {noun}s"),

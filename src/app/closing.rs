@@ -11,6 +11,7 @@ use crate::cli::{OutputShape, RunArgs};
 use crate::engine::run::Broken;
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::job::selection;
 use crate::model::outcome::Ended;
 use crate::sinks::digest::Digest;
 use crate::sinks::journal::find_ends;
@@ -254,7 +255,7 @@ fn next_command(folder: &RunFolder, left: Option<&[RangeInclusive<u64>]>) -> Str
     }
     match left {
         Some(ranges) => {
-            let ranges: Vec<_> = ranges.iter().map(range).collect();
+            let ranges: Vec<_> = ranges.iter().map(selection::show).collect();
             words.push("--only".to_owned());
             words.push(format!("row={}", ranges.join(",")));
             format!(
@@ -267,13 +268,6 @@ fn next_command(folder: &RunFolder, left: Option<&[RangeInclusive<u64>]>) -> Str
             "to send every row again (those that are left are too scattered to name):\n  {}",
             shell(words)
         ),
-    }
-}
-
-fn range(range: &RangeInclusive<u64>) -> String {
-    match (range.start(), range.end()) {
-        (first, last) if first == last => first.to_string(),
-        (first, last) => format!("{first}-{last}"),
     }
 }
 

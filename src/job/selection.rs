@@ -54,13 +54,18 @@ impl Only {
             Self::Workspace(id) => vec![format!("workspace={id}")],
             Self::WorkflowId(id) => vec![format!("workflow_id={id}")],
             Self::Rows(ranges) => {
-                let part = |range: &RangeInclusive<u64>| match (range.start(), range.end()) {
-                    (first, last) if first == last => format!("row={first}"),
-                    (first, last) => format!("row={first}-{last}"),
-                };
+                let part = |range| format!("row={}", show(range));
                 ranges.iter().map(part).collect()
             }
         }
+    }
+}
+
+/// A range as `--only row=` takes it: `3`, `7-9`.
+pub fn show(range: &RangeInclusive<u64>) -> String {
+    match (range.start(), range.end()) {
+        (first, last) if first == last => first.to_string(),
+        (first, last) => format!("{first}-{last}"),
     }
 }
 

@@ -27,7 +27,7 @@ use flowbatch::simulator::world::World;
 use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, RngSeed, TestRunner};
+use proptest::test_runner::{Config, TestRunner};
 use tokio::time::Instant;
 
 use book::{Book, Reader};
@@ -115,14 +115,9 @@ pub(crate) fn law<T: std::fmt::Debug>(
     scenarios: impl Strategy<Value = T>,
     holds: impl Fn(T) -> Result<(), TestCaseError>,
 ) {
-    let campaign = std::env::var("FLOWBATCH_CAMPAIGN").ok();
-    let times: Option<u32> = campaign.map(|times| times.parse().unwrap());
     let config = Config {
-        cases: cases * times.unwrap_or(1),
-        failure_persistence: None,
         max_shrink_iters: 200,
-        rng_seed: times.map_or(RngSeed::Fixed(1), |_| RngSeed::Random),
-        ..Config::default()
+        ..crate::campaign::config(cases)
     };
     if let Err(broken) = TestRunner::new(config).run(&scenarios, holds) {
         panic!("{broken}");
