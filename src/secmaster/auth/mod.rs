@@ -1,3 +1,5 @@
 //! Credentials.
 
+pub mod keys;
+pub mod signature;
 pub mod token;
