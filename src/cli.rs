@@ -71,6 +71,9 @@ pub struct JobArgs {
     /// The workspace of rows that name none
     #[arg(long, value_name = "ID", help_heading = "Target")]
     pub workspace_id: Option<String>,
+    /// Whose account: a name of profiles.toml
+    #[arg(long, value_name = "NAME", help_heading = "Target")]
+    pub profile: Option<String>,
     /// Go to the built-in simulator instead of a service
     #[arg(long, help_heading = "Target")]
     pub simulate: bool,
@@ -120,6 +123,7 @@ impl JobArgs {
         Flags {
             endpoint: self.endpoint.clone(),
             region: self.region.clone(),
+            profile: self.profile.clone(),
             project_id: self.project_id.clone(),
             workspace_id: self.workspace_id.clone(),
             simulate: self.simulate,
@@ -145,9 +149,9 @@ pub struct RunArgs {
     /// The job.
     #[command(flatten)]
     pub job: JobArgs,
-    /// A file with the IAM token (default: the variable HW_AUTH_TOKEN)
-    #[arg(long, value_name = "FILE", help_heading = "Target")]
-    pub token_file: Option<PathBuf>,
+    /// The credential.
+    #[command(flatten)]
+    pub credential: CredentialArgs,
     /// Begin with a new simulated world
     #[arg(long, help_heading = "Target")]
     pub fresh: bool,
@@ -180,6 +184,17 @@ pub struct RunArgs {
     /// Log more: -v rows, -vv requests
     #[arg(short, long, action = ArgAction::Count, help_heading = "Output")]
     pub verbose: u8,
+}
+
+/// What the command line says about the credential and whom it is shown to.
+#[derive(Debug, Args)]
+pub struct CredentialArgs {
+    /// A file with an IAM token (default: what `flowbatch auth` finds)
+    #[arg(long, value_name = "FILE", help_heading = "Target")]
+    pub token_file: Option<PathBuf>,
+    /// Certificates (PEM) that are believed besides the system's
+    #[arg(long, value_name = "FILE", help_heading = "Target")]
+    pub ca_file: Option<PathBuf>,
 }
 
 /// `flowbatch check`

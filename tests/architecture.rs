@@ -39,15 +39,25 @@ const TABLE: [(&str, &[&str]); 12] = [
 ];
 
 /// Crates that only some places may name.
-const CRATES: [(&str, &[&str]); 9] = [
+const CRATES: [(&str, &[&str]); 10] = [
     ("reqwest", &["secmaster"]),
     ("indicatif", &["sinks/bar.rs"]),
     ("clap", &["cli"]),
     ("hyper", &["simulator"]),
+    ("configparser", &["app/credential.rs"]),
     ("governor", &["policy/pace.rs"]),
     ("backoff", &["policy/retry.rs"]),
     ("toml", &["job"]),
-    ("tokio", &["engine", "app", "simulator", "sinks/journal.rs"]),
+    (
+        "tokio",
+        &[
+            "engine",
+            "app",
+            "simulator",
+            "secmaster/transport.rs",
+            "sinks/journal.rs",
+        ],
+    ),
     ("tracing", &["sinks/log.rs", "app"]),
 ];
 

@@ -17,13 +17,17 @@ use flowbatch::model::row::Row;
 use flowbatch::model::simulation::Simulation;
 use flowbatch::model::target::{LaneId, Workspace};
 use flowbatch::model::update::Update;
+use flowbatch::secmaster::auth::credential::Credential;
+use flowbatch::secmaster::auth::keeper::Keeper;
 use flowbatch::secmaster::auth::token::Token;
-use flowbatch::secmaster::client::{Client, Http, Lane};
+use flowbatch::secmaster::client::{Client, Lane};
+use flowbatch::secmaster::transport::{Http, Transport, Trust};
 use flowbatch::simulator::access::Access;
 use flowbatch::simulator::{server, world::World};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
+const PATIENCE: Duration = Duration::from_secs(20);
 const TOKEN: &str = "canary-77";
 
 fn row(workflow_id: &str) -> Row {
@@ -45,11 +49,10 @@ fn row(workflow_id: &str) -> Row {
 }
 
 fn client(address: impl std::fmt::Display, http: Http) -> Client {
-    let lane = Lane {
-        endpoint: Endpoint::parse(&format!("http://{address}")).unwrap(),
-        token: Token::parse(TOKEN).unwrap(),
-    };
-    Client::new(vec![lane], http).unwrap()
+    let endpoint = Endpoint::parse(&format!("http://{address}")).unwrap();
+    let keeper = Keeper::fixed(Credential::Token(Token::parse(TOKEN).unwrap()));
+    let transport = Transport::new(&endpoint, &Trust::default(), http).unwrap();
+    Client::new(vec![Some(Lane::new(endpoint, keeper, transport))])
 }
 
 /// Serves one connection with `answer` as it stands, then closes it; gives back what was asked.
@@ -70,7 +73,7 @@ async fn exchange(answer: &[u8]) -> (Reply, String) {
         String::from_utf8(asked).unwrap()
     };
     let request = Request::Put(Arc::new(row("w1")));
-    tokio::join!(client.send(&request), serve)
+    tokio::join!(client.send(&request, PATIENCE), serve)
 }
 
 async fn answer(bytes: &[u8]) -> Answer {
@@ -168,7 +171,9 @@ async fn silence_is_told_by_its_cause() {
     let address = listener.local_addr().unwrap();
     drop(listener);
     let request = Request::Put(Arc::new(row("w1")));
-    let reply = client(address, Http::Negotiated).send(&request).await;
+    let reply = client(address, Http::Negotiated)
+        .send(&request, PATIENCE)
+        .await;
     assert_eq!(cause(reply), Cause::Connect);
 }
 
@@ -188,7 +193,7 @@ async fn http_2_is_spoken_as_well() {
     }));
     let row = Arc::new(row);
     for request in [Request::Put(Arc::clone(&row)), Request::Get(row)] {
-        let Reply::Answer(answer) = client.send(&request).await else {
+        let Reply::Answer(answer) = client.send(&request, PATIENCE).await else {
             panic!("no answer")
         };
         let Content::Envelope(envelope) = answer.content else {

@@ -2,6 +2,8 @@
 
 mod campaign;
 
+use std::rc::Rc;
+
 use flowbatch::job::file::File;
 use flowbatch::job::flags::Flags;
 use flowbatch::job::intent::Job;
@@ -43,7 +45,14 @@ fn told(text: &str) -> String {
     let env = |name: &str| (name == "TEAM").then(|| "soc".to_owned());
     let mut problems = Problems::default();
     let file = File::read(text, &env, &mut problems);
-    Job::new(file, &Flags::default(), false, &env, &mut problems);
+    Job::new(
+        file,
+        &Flags::default(),
+        false,
+        Rc::default(),
+        &env,
+        &mut problems,
+    );
     let path = "job.toml";
     let plain = problems.render(Some(Source { path, text }), false);
     problems.render(Some(Source { path, text }), true);

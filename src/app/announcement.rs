@@ -13,12 +13,7 @@ use super::intake::Taken;
 pub(super) struct Announcement {
     warnings: Vec<String>,
     target: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    project_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    workspace_id: Option<String>,
-    workspaces: u64,
-    credential: String,
+    lanes: Vec<LaneText>,
     rows: u64,
     left_out: u64,
     wishes: String,
@@ -28,24 +23,55 @@ pub(super) struct Announcement {
     at_least: String,
 }
 
+/// What is said of one lane.
+#[derive(Debug, Serialize)]
+struct LaneText {
+    target: String,
+    credential: String,
+    rows: u64,
+    workspaces: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    project_id: Option<String>,
+    /// Whether IAM named the project.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    looked_up: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workspace_id: Option<String>,
+}
+
 impl Announcement {
     pub(super) fn new(taken: &Taken, open: &Open) -> Self {
         let (census, settings) = (&taken.census, &taken.job.settings);
-        let only = census
-            .first_workspace
-            .as_ref()
-            .filter(|_| census.workspaces == 1);
-        let rows = census.rows - census.skipped;
-        let gaps = rows.saturating_sub(settings.burst.get().into());
+        let lanes = open.lanes.iter().zip(&census.lanes);
+        let used = lanes.filter(|(facts, _)| facts.credential.is_some());
+        let lanes: Vec<_> = used
+            .map(|(facts, census)| {
+                let first = census.first_workspace.as_ref();
+                let only = first.filter(|_| census.workspaces == 1);
+                LaneText {
+                    target: match open.is_simulated() {
+                        true => open.text(),
+                        false => facts.route.text(),
+                    },
+                    credential: facts.credential.clone().unwrap_or_default(),
+                    rows: census.rows,
+                    workspaces: census.workspaces,
+                    project_id: only.map(|workspace| workspace.project_id.to_string()),
+                    looked_up: taken.job.defaults.looked_up.contains_key(&facts.route),
+                    workspace_id: only.map(|workspace| workspace.workspace_id.to_string()),
+                }
+            })
+            .collect();
+        // Lanes go side by side: the longest decides.
+        let longest = lanes.iter().map(|lane| lane.rows).max().unwrap_or_default();
+        let gaps = longest.saturating_sub(settings.burst.get().into());
         let gaps = u32::try_from(gaps).unwrap_or(u32::MAX);
+        let warnings = taken.job.warnings.iter().chain(&open.warnings);
         Self {
-            warnings: taken.job.warnings.clone(),
+            warnings: warnings.cloned().collect(),
             target: open.text(),
-            project_id: only.map(|workspace| workspace.project_id.to_string()),
-            workspace_id: only.map(|workspace| workspace.workspace_id.to_string()),
-            workspaces: census.workspaces,
-            credential: open.credential.clone(),
-            rows,
+            lanes,
+            rows: census.rows - census.skipped,
             left_out: census.skipped,
             wishes: census.wishes.text(),
             defaults: taken.job.defaults.update.clone(),
@@ -62,15 +88,13 @@ impl Announcement {
             .iter()
             .map(|warning| format!("warning: {warning}"))
             .collect();
-        lines.push(format!("target:     {}", self.target));
-        match (&self.project_id, &self.workspace_id) {
-            (Some(project), Some(workspace)) => {
-                lines.push(format!("project:    {project}"));
-                lines.push(format!("workspace:  {workspace}"));
+        match self.lanes.as_slice() {
+            [lane] => lines.extend(lane.lines()),
+            lanes => {
+                lines.push(format!("targets:    {}", lanes.len()));
+                lines.extend(lanes.iter().map(LaneText::line));
             }
-            _ => lines.push(format!("workspaces: {}", self.workspaces)),
         }
-        lines.push(format!("credential: {}", self.credential));
         let left_out = match self.left_out {
             0 => String::new(),
             left_out => format!(" ({left_out} left out)"),
@@ -90,8 +114,13 @@ impl Announcement {
                 defaults.join(", ")
             ));
         }
+        let each = if self.lanes.len() > 1 {
+            " for each target"
+        } else {
+            ""
+        };
         lines.push(format!(
-            "pace:       at most {}, {} in flight: at least {}",
+            "pace:       at most {}, {} in flight{each}: at least {}",
             self.rate, self.concurrency, self.at_least
         ));
         lines.join("\n")
@@ -101,5 +130,41 @@ impl Announcement {
     pub(super) fn json(&self) -> String {
         // Texts, numbers and options always serialize.
         serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+impl LaneText {
+    /// The only lane.
+    fn lines(&self) -> Vec<String> {
+        let mut lines = vec![format!("target:     {}", self.target)];
+        match (&self.project_id, &self.workspace_id) {
+            (Some(project), Some(workspace)) => {
+                let looked_up = if self.looked_up {
+                    " (looked up in IAM)"
+                } else {
+                    ""
+                };
+                lines.push(format!("project:    {project}{looked_up}"));
+                lines.push(format!("workspace:  {workspace}"));
+            }
+            _ => lines.push(format!("workspaces: {}", self.workspaces)),
+        }
+        lines.push(format!("credential: {}", self.credential));
+        lines
+    }
+
+    /// One of several lanes.
+    fn line(&self) -> String {
+        let count = |count: u64, noun: &str| match count {
+            1 => format!("1 {noun}"),
+            count => format!("{count} {noun}s"),
+        };
+        format!(
+            "  {}: {} in {}, {}",
+            self.target,
+            count(self.rows, "row"),
+            count(self.workspaces, "workspace"),
+            self.credential
+        )
     }
 }

@@ -19,7 +19,7 @@ pub(super) fn check(args: &CheckArgs) -> Done {
         terminal::complain(&format!("warning: {warning}"));
     }
     if !args.quiet {
-        let (rows, workspaces) = (taken.census.rows, taken.census.workspaces);
+        let (rows, workspaces) = (taken.census.rows, taken.census.workspaces());
         let skipped = match taken.census.skipped {
             0 => String::new(),
             skipped => format!(", {skipped} of them left out"),

@@ -104,7 +104,7 @@ impl Closed<'_> {
             journal: read()?,
             ends: &ends,
             left_because: because.unwrap_or_else(|| "the run ended first".to_owned()),
-            region: self.open.region.clone().unwrap_or_default(),
+            lanes: &self.open.lanes,
         };
         let rows = self.taken.rows().map_err(Error::machine(doing))?;
         let rows = rows.map(|row| row.map_err(|error| error.0));
@@ -183,11 +183,7 @@ impl Closed<'_> {
                 sha256: input.sha256.clone(),
                 rows: taken.census.rows,
             }),
-            targets: vec![TargetFacts {
-                endpoint: open.lane.endpoint.to_string(),
-                region: open.region.clone(),
-                workspaces: taken.census.workspaces,
-            }],
+            targets: targets(open, taken),
             counts: Counts::from(&digest.tally),
             started_at: digest.started_at,
             finished_at: digest.last_at,
@@ -221,6 +217,17 @@ impl Closed<'_> {
         };
         closing_text(&self.digest, &closing).trim_end().to_owned()
     }
+}
+
+/// The lanes that rows left by.
+fn targets(open: &Open, taken: &Taken) -> Vec<TargetFacts> {
+    let lanes = open.lanes.iter().zip(&taken.census.lanes);
+    let used = lanes.filter(|(facts, _)| facts.credential.is_some());
+    used.map(|(facts, census)| TargetFacts {
+        lane: facts.clone(),
+        workspaces: census.workspaces,
+    })
+    .collect()
 }
 
 fn operator() -> String {

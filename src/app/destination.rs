@@ -1,7 +1,8 @@
-//! Where requests go and what they show there: a service with a token, or the simulator.
+//! Where requests go and what they show there: services with credentials, or the simulator.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
@@ -10,23 +11,31 @@ use crate::engine::ports::Rows;
 use crate::error::Error;
 use crate::job::destination::Destination;
 use crate::model::endpoint::Endpoint;
+use crate::model::route::{LaneFacts, Route};
 use crate::model::target::LaneId;
+use crate::secmaster::auth::credential::Credential;
+use crate::secmaster::auth::keeper::Keeper;
 use crate::secmaster::auth::token::Token;
-use crate::secmaster::client::Lane;
+use crate::secmaster::client::{Client, Lane};
+use crate::secmaster::transport::{Http, Transport, Trust};
 use crate::simulator::access::Access;
 use crate::simulator::server;
 use crate::simulator::world::World;
 
+use super::clock;
 use super::folder::{Readers, make_folder, write_whole};
 use super::intake::Taken;
-use super::{clock, environment};
+use super::lanes::{self, Asked};
 
 /// Where a run goes, and what keeps that place alive.
 pub(super) struct Open {
-    pub(super) lane: Lane,
-    pub(super) region: Option<String>,
-    /// Where the credential came from, for people.
-    pub(super) credential: String,
+    pub(super) client: Client,
+    /// In the order of their numbers.
+    pub(super) lanes: Vec<LaneFacts>,
+    /// What people should know although it is no problem.
+    pub(super) warnings: Vec<String>,
+    /// Those on the way, for people.
+    pub(super) proxies: Vec<String>,
     simulator: Option<Simulator>,
 }
 
@@ -37,51 +46,55 @@ struct Simulator {
     stop: Option<oneshot::Sender<()>>,
 }
 
-/// The credential for a service. Looked for before a run exists.
-pub(super) fn find_token(file: Option<&Path>) -> Result<(Token, String), Error> {
-    let hint = "give the IAM token by the variable HW_AUTH_TOKEN or by --token-file FILE; \
-                to try a job without an account, say --simulate";
-    let (text, source) = match file {
-        Some(path) => {
-            let text = fs::read_to_string(path).map_err(|error| Error::Refused {
-                what: format!("the token file {} cannot be read: {error}", path.display()),
-                hint: hint.to_owned(),
-            })?;
-            (text, format!("token from {}", path.display()))
-        }
-        None => match environment("HW_AUTH_TOKEN") {
-            Some(text) => (text, "token from HW_AUTH_TOKEN".to_owned()),
-            None => {
-                return Err(Error::Refused {
-                    what: "no credential".to_owned(),
-                    hint: hint.to_owned(),
-                });
-            }
-        },
-    };
-    match Token::parse(&text) {
-        Ok(token) => Ok((token, source)),
-        Err(fault) => Err(Error::Refused {
-            what: format!("{source}: {fault}"),
-            hint: hint.to_owned(),
-        }),
-    }
-}
-
 impl Open {
-    /// The service that `destination` names.
-    pub(super) fn service(
-        endpoint: Endpoint,
-        region: Option<String>,
-        token: (Token, String),
-    ) -> Self {
-        let (token, credential) = token;
-        Self {
-            lane: Lane { endpoint, token },
-            region,
-            credential,
-            simulator: None,
+    /// The services that the rows go to. Where a project is left open it is looked up, and the rows are
+    /// read again with it.
+    pub(super) async fn services(taken: &mut Taken, asked: Asked<'_>) -> Result<Self, Error> {
+        let defaults = &taken.job.defaults;
+        let mut opened = BTreeMap::new();
+        for (lane, census) in taken.census.lanes.iter().enumerate() {
+            if census.rows > 0 {
+                let (profiles, regions) = (&defaults.profiles, &defaults.regions);
+                opened.insert(lane, lanes::open(&census.route, asked, profiles, regions)?);
+            }
         }
+        let wanted = taken.census.without_project.iter().map(|lane| lane.0);
+        let projects = lanes::look_up_projects(&opened, wanted).await?;
+        if !projects.is_empty() {
+            taken.settle_projects(projects)?;
+        }
+        let mut open = Self {
+            client: Client::new(Vec::new()),
+            lanes: Vec::new(),
+            warnings: Vec::new(),
+            proxies: Vec::new(),
+            simulator: None,
+        };
+        let mut ways = Vec::new();
+        for (index, census) in taken.census.lanes.iter().enumerate() {
+            let Some(opened) = opened.remove(&index) else {
+                open.lanes.push(LaneFacts {
+                    route: census.route.clone(),
+                    credential: None,
+                });
+                ways.push(None);
+                continue;
+            };
+            if let Some(proxy) = opened.lane.transport().via() {
+                let endpoint = &census.route.endpoint;
+                open.proxies
+                    .push(format!("{proxy} on the way to {endpoint}"));
+            }
+            for warning in opened.warnings {
+                if !open.warnings.contains(&warning) {
+                    open.warnings.push(warning);
+                }
+            }
+            open.lanes.push(opened.facts);
+            ways.push(Some(opened.lane));
+        }
+        open.client = Client::new(ways);
+        Ok(open)
     }
 
     /// Starts the simulator, with the world kept at `kept` and everything that the job names.
@@ -115,10 +128,22 @@ impl Open {
         tokio::spawn(server.serve(async {
             let _ = stopped.await;
         }));
+        let set_up = Transport::new(&endpoint, &Trust::default(), Http::Negotiated);
+        let transport = set_up.map_err(Error::machine(doing))?;
+        let keeper = Keeper::fixed(Credential::Token(token));
+        let lane = Lane::new(endpoint.clone(), keeper, transport);
         Ok(Self {
-            lane: Lane { endpoint, token },
-            region: None,
-            credential: "its own token".to_owned(),
+            client: Client::new(vec![Some(lane)]),
+            lanes: vec![LaneFacts {
+                route: Route {
+                    endpoint,
+                    region: None,
+                    profile: None,
+                },
+                credential: Some("its own token".to_owned()),
+            }],
+            warnings: Vec::new(),
+            proxies: Vec::new(),
             simulator: Some(Simulator {
                 world,
                 kept,
@@ -127,12 +152,24 @@ impl Open {
         })
     }
 
+    /// The lanes that rows leave by.
+    pub(super) fn used(&self) -> impl Iterator<Item = &LaneFacts> {
+        self.lanes.iter().filter(|lane| lane.credential.is_some())
+    }
+
     /// Where requests go, for people.
     pub(super) fn text(&self) -> String {
-        match (&self.simulator, &self.region) {
-            (Some(_), _) => "simulator (nothing leaves this machine)".to_owned(),
-            (None, Some(region)) => format!("region {region} ({})", self.lane.endpoint),
-            (None, None) => self.lane.endpoint.to_string(),
+        if self.is_simulated() {
+            return "simulator (nothing leaves this machine)".to_owned();
+        }
+        let mut names: Vec<_> = self.used().map(|lane| lane.route.text()).collect();
+        names.dedup();
+        match names.as_slice() {
+            [one] => one.clone(),
+            _ => {
+                let names: Vec<_> = self.used().map(|lane| lane.route.name()).collect();
+                names.join(", ")
+            }
         }
     }
 
@@ -162,10 +199,10 @@ impl Open {
 }
 
 /// Whether `destination` is the simulator.
-pub(super) fn is_simulator(destination: &Destination) -> bool {
+pub(super) fn is_simulator(destination: Destination) -> bool {
     match destination {
         Destination::Simulator => true,
-        Destination::Service { .. } | Destination::Open { .. } | Destination::Wrong => false,
+        Destination::Services => false,
     }
 }
 

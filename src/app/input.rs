@@ -47,12 +47,17 @@ impl Input {
         }
     }
 
-    pub(super) fn reopen(&self) -> Result<Table<File>, RowsError> {
+    /// The copy, from its beginning.
+    pub(super) fn file(&self) -> Result<File, RowsError> {
         let path = match &self.copy {
             Copy::Temporary(copy) => copy.path(),
             Copy::Kept(path) => path,
         };
-        let file = File::open(path).map_err(|error| RowsError(error.into()))?;
+        File::open(path).map_err(|error| RowsError(error.into()))
+    }
+
+    pub(super) fn reopen(&self) -> Result<Table<File>, RowsError> {
+        let file = self.file()?;
         let mut problems = Problems::default();
         Table::open(file, &self.label, &self.options, &mut problems)
             .ok_or_else(|| changed(&problems))

@@ -1,7 +1,8 @@
 //! Takes a job in: reads the file, copies its CSV, finds every problem, counts the rows.
 
+use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufWriter, Read};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,23 +12,22 @@ use tempfile::NamedTempFile;
 use crate::cli::JobArgs;
 use crate::engine::ports::{self, RowsError};
 use crate::error::Error;
-use crate::job::destination::Destination;
 use crate::job::encoding::Decoded;
 use crate::job::file::{self, Written};
+use crate::job::index::{Index, TooMany};
 use crate::job::intent::Job;
 use crate::job::problem::{Place, Problem, Source};
 use crate::job::problems::Problems;
-use crate::job::region::region_endpoint;
 use crate::job::rows::{Census, Reader, Suspects};
 use crate::job::selection::Selector;
 use crate::job::table::Table;
+use crate::model::id::Id;
 use crate::model::row::Row;
 use crate::model::target::LaneId;
 
-use super::environment;
 use super::folder::Hashed;
 use super::input::{Copy, Input, Tee, changed, open_table};
-use super::terminal;
+use super::{environment, profiles, terminal};
 
 /// A job without problems, and the copy of its input.
 pub(super) struct Taken {
@@ -49,6 +49,7 @@ pub(super) fn take_in(
     args: &JobArgs,
     temporary: impl Fn() -> Result<NamedTempFile, Error>,
 ) -> Result<Taken, Error> {
+    let profiles = profiles::load()?;
     let mut problems = Problems::default();
     let (text, table_alone) = match read_job(&args.job) {
         Ok(read) => read,
@@ -65,6 +66,7 @@ pub(super) fn take_in(
         written,
         &args.flags(),
         table_alone,
+        profiles,
         &environment,
         &mut problems,
     );
@@ -274,44 +276,80 @@ impl Taken {
         }
     }
 
-    /// Where the job goes, now that the rows have said what they say.
+    /// Whether every row goes somewhere, now that the rows have said what they say.
     fn settle_destination(&mut self, job: &str, problems: &mut Problems) {
-        let Destination::Open { region } = &self.job.destination else {
-            return;
-        };
-        let named = self.census.region.clone();
-        if named.is_some() && self.census.region_left_out && region.is_some() && *region != named {
+        if self.census.region_left_out {
             problems.push(Problem::new(
                 Place::File(job.into()),
                 "some rows name a region, the others would take another one from HW_REGION_NAME",
                 "name the region in every row, or by --region",
             ));
-            return;
         }
-        let Some(region) = named.or_else(|| region.clone()) else {
-            // Rows that could not be read may name one.
-            if self.census.rows > 0 {
-                problems.push(Problem::new(
-                    Place::File(job.into()),
-                    "the job has no target",
-                    "say --region or --endpoint, set region in [target], or try it with --simulate",
-                ));
-            }
+        let Some(astray) = self.census.astray.take() else {
             return;
         };
-        match region_endpoint(&region) {
-            Ok(endpoint) => {
-                self.job.destination = Destination::Service {
-                    endpoint,
-                    region: Some(region),
-                };
-            }
-            Err(hint) => problems.push(Problem::new(
-                Place::Flag("environment variable HW_REGION_NAME".to_owned()),
-                format!("no such region: {region:?}"),
+        if let Some(problem) = self.job.wrong_region.take() {
+            problems.push(problem);
+            return;
+        }
+        let hint = "say --region or --endpoint, set region in [target], or try it with --simulate";
+        problems.push(match self.census.lanes.is_empty() {
+            true => Problem::new(Place::File(job.into()), "the job has no target", hint),
+            false => Problem::new(
+                astray,
+                "the row has no region, and neither has the job",
                 hint,
+            ),
+        });
+    }
+
+    /// Completes the rows with the projects that were looked up, by lane, and reads them once more: now
+    /// two rows may turn out to be for one workflow.
+    pub(super) fn settle_projects(&mut self, projects: BTreeMap<usize, Id>) -> Result<(), Error> {
+        for (lane, project) in projects {
+            let route = self.census.lanes[lane].route.clone();
+            self.job.defaults.looked_up.insert(route, project);
+        }
+        let doing = "cannot read the input again";
+        let mut problems = Problems::default();
+        let table = self.input.as_ref().map(Input::reopen).transpose();
+        let table = table.map_err(Error::machine(doing))?;
+        let suspects = self.count(table, &mut problems);
+        self.confirm(&suspects, &mut problems);
+        match problems.is_empty() {
+            true => Ok(()),
+            false => Err(Error::Problems(
+                problems.render(None, terminal::wants_color()),
             )),
         }
+    }
+
+    /// The rows by lane: in input order where there is one lane, else each lane's in its own.
+    pub(super) fn rows_by_lane(&self) -> Result<Box<dyn ports::Rows>, RowsError> {
+        if self.census.lanes.len() <= 1 {
+            return Ok(Box::new(self.rows()?));
+        }
+        let mut rows = self.rows()?;
+        let standing = std::iter::from_fn(|| {
+            loop {
+                match rows.next_row() {
+                    Err(error) => return Some(Err(error)),
+                    Ok(None) => return None,
+                    Ok(Some((row, true))) => return Some(Ok((row, rows.reader.offset()))),
+                    Ok(Some((_, false))) => {}
+                }
+            }
+        });
+        let index = Index::of(standing)?;
+        let file = match &self.input {
+            None => None,
+            Some(input) => Some(input.file()?),
+        };
+        Ok(Box::new(LaneRows {
+            reader: self.rows()?.reader,
+            file,
+            index,
+        }))
     }
 
     /// The rows once more, from the copy.
@@ -371,5 +409,41 @@ impl ports::Rows for TakenRows {
             }
         }
         Ok(None)
+    }
+}
+
+impl From<TooMany> for RowsError {
+    fn from(error: TooMany) -> Self {
+        Self(error.into())
+    }
+}
+
+/// The rows of a taken job, each lane's in input order.
+struct LaneRows {
+    reader: Reader<File>,
+    /// The table once more, for reading anywhere.
+    file: Option<File>,
+    index: Index,
+}
+
+impl ports::Rows for LaneRows {
+    fn next(&mut self, lane: LaneId) -> Result<Option<Row>, RowsError> {
+        let Some(entry) = self.index.next(lane) else {
+            return Ok(None);
+        };
+        let mut problems = Problems::default();
+        let row = match &mut self.file {
+            Some(file) => {
+                let there = file.seek(SeekFrom::Start(entry.offset));
+                there.map_err(|error| RowsError(error.into()))?;
+                self.reader.row_at(entry, file, &mut problems)
+            }
+            None => self.reader.row_at(entry, io::empty(), &mut problems),
+        };
+        match row {
+            // Lanes are numbered as rows come; here they come in another order.
+            Some(row) => Ok(Some(Row { lane, ..row })),
+            None => Err(changed(&problems)),
+        }
     }
 }

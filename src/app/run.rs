@@ -16,10 +16,9 @@ use crate::job::destination::Destination;
 use crate::job::selection::Selection;
 use crate::job::settings::Settings;
 use crate::model::event::{FORMAT, RunStarted};
+use crate::model::route::LaneFacts;
 use crate::model::simulation::Simulation;
 use crate::model::update::Update;
-use crate::secmaster::auth::token::Token;
-use crate::secmaster::client::{Client, Http};
 use crate::sinks::bar::{Above, Bar};
 use crate::sinks::digest::Digest;
 use crate::sinks::journal::Journal;
@@ -29,9 +28,10 @@ use crate::sinks::log::Log;
 use super::announcement::Announcement;
 use super::clock::{self, Seeded, System};
 use super::closing::{Closed, close};
-use super::destination::{Open, find_token, is_simulator};
+use super::destination::{Open, is_simulator};
 use super::folder::{RunFolder, State, sha256};
 use super::intake::{self, Taken};
+use super::lanes::Asked;
 use super::{Done, report_target, runtime, signals, terminal};
 
 /// Carries a job out.
@@ -41,32 +41,17 @@ pub(super) fn run(args: &RunArgs) -> Done {
     if let Some(path) = &args.report {
         report_target::check(path, &args.job.job, taken.input.as_ref())?;
     }
-    if args.fresh && !is_simulator(&taken.job.destination) {
+    if args.fresh && !is_simulator(taken.job.destination) {
         return Err(Error::Usage {
             what: "--fresh is for the simulator, and the target is a service".to_owned(),
             hint: "leave it out, or say --simulate".to_owned(),
         });
     }
-    let token = match is_simulator(&taken.job.destination) {
-        true => None,
-        false => Some(find_token(args.token_file.as_deref())?),
-    };
-    runtime()?.block_on(run_taken(args, &state, taken, token))
+    runtime()?.block_on(run_taken(args, &state, taken))
 }
 
-async fn run_taken(
-    args: &RunArgs,
-    state: &State,
-    mut taken: Taken,
-    token: Option<(Token, String)>,
-) -> Done {
-    let open = open(args, state, &taken, token).await?;
-    let client =
-        Client::new(vec![open.lane.clone()], Http::Negotiated).map_err(|error| Error::Refused {
-            what: error.to_string(),
-            hint: "if it is the root certificates that are missing, install ca-certificates"
-                .to_owned(),
-        })?;
+async fn run_taken(args: &RunArgs, state: &State, mut taken: Taken) -> Done {
+    let open = open(args, state, &mut taken).await?;
     let interrupts = std::pin::pin!(signals::listen()?);
     let seed = clock::seed();
     let folder = state.new_run(clock::wall(), seed)?;
@@ -79,7 +64,7 @@ async fn run_taken(
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         job_sha256: sha256(job_json.as_bytes()),
         input_sha256: taken.input.as_ref().map(|input| input.sha256.clone()),
-        endpoints: vec![open.lane.endpoint.to_string()],
+        lanes: open.lanes.clone(),
         seed,
         rows: taken.census.rows,
         skipped: taken.census.skipped,
@@ -87,7 +72,7 @@ async fn run_taken(
     let mut journal = Journal::new(new_journal(&folder)?);
     let mut digest = Digest::default();
     let mut rows = taken
-        .rows()
+        .rows_by_lane()
         .map_err(Error::machine("cannot read the input again"))?;
     let mut progress = progress(args);
     terminal::log(
@@ -104,6 +89,9 @@ async fn run_taken(
             terminal::complain(&announcement.text());
         }
     }
+    for proxy in &open.proxies {
+        tracing::info!("proxy {proxy}");
+    }
     let mut log = Log::default();
     let mut watchers: Vec<&mut dyn Watcher> = vec![&mut digest, &mut log];
     if let Some(watcher) = &mut progress.watcher {
@@ -111,12 +99,12 @@ async fn run_taken(
     }
     let ran = carry_out(
         start,
-        course(&taken.job.settings),
+        course(&taken.job.settings, open.lanes.len()),
         Tools {
-            service: &client,
+            service: &open.client,
             record: &mut journal,
             watchers,
-            rows: &mut rows,
+            rows: &mut *rows,
             clock: &System::start(),
             dice: &mut Seeded::new(seed),
             interrupts,
@@ -134,21 +122,21 @@ async fn run_taken(
     })
 }
 
-async fn open(
-    args: &RunArgs,
-    state: &State,
-    taken: &Taken,
-    token: Option<(Token, String)>,
-) -> Result<Open, Error> {
-    match (&taken.job.destination, token) {
-        (Destination::Service { endpoint, region }, Some(token)) => {
-            Ok(Open::service(endpoint.clone(), region.clone(), token))
+async fn open(args: &RunArgs, state: &State, taken: &mut Taken) -> Result<Open, Error> {
+    match taken.job.destination {
+        Destination::Simulator => Open::simulator(taken, state.world(), args.fresh).await,
+        Destination::Services => {
+            let asked = Asked {
+                token_file: args.credential.token_file.as_deref(),
+                ca_file: args.credential.ca_file.as_deref(),
+                method: taken.job.method,
+            };
+            Open::services(taken, asked).await
         }
-        _ => Open::simulator(taken, state.world(), args.fresh).await,
     }
 }
 
-fn course(settings: &Settings) -> Course {
+fn course(settings: &Settings, lanes: usize) -> Course {
     Course {
         rules: Rules {
             concurrency: settings.concurrency,
@@ -159,7 +147,7 @@ fn course(settings: &Settings) -> Course {
             patience: settings.patience,
             deadline: settings.deadline,
         },
-        lanes: 1,
+        lanes,
         timeout: settings.timeout,
     }
 }
@@ -181,8 +169,7 @@ fn job_json(taken: &Taken, open: &Open) -> Result<String, Error> {
         name: &'a str,
         description: Option<&'a str>,
         simulated: bool,
-        endpoint: &'a str,
-        region: Option<&'a str>,
+        lanes: &'a [LaneFacts],
         input: Option<&'a str>,
         settings: &'a Settings,
         defaults: &'a Update,
@@ -196,8 +183,7 @@ fn job_json(taken: &Taken, open: &Open) -> Result<String, Error> {
         name: &taken.name,
         description: taken.job.description.as_deref(),
         simulated,
-        endpoint: open.lane.endpoint.as_str(),
-        region: open.region.as_deref(),
+        lanes: &open.lanes,
         input: taken.input.as_ref().map(|input| input.path.as_str()),
         settings: &taken.job.settings,
         defaults: &taken.job.defaults.update,

@@ -294,12 +294,17 @@ impl Health {
         self.standing(workspace);
     }
 
+    /// Whether the run has rows here at all.
+    pub fn is_used(&self) -> bool {
+        !self.workspaces.is_empty()
+    }
+
     /// Whether nothing works here: the lane is refused, or every workspace met is.
     pub fn refused(&self) -> bool {
         let lane = self.closed.as_ref().map(|closed| closed.ended);
         let mut standings = self.workspaces.values();
         lane == Some(Ended::Refused)
-            || (!self.workspaces.is_empty() && standings.all(|standing| standing.closed.is_some()))
+            || (self.is_used() && standings.all(|standing| standing.closed.is_some()))
     }
 
     fn standing(&mut self, workspace: &Workspace) -> &mut Standing {

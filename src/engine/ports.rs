@@ -40,8 +40,9 @@ impl Request {
 
 /// Carries requests to the service and brings back what came of them.
 pub trait Service {
-    /// Sends `request` once. Never fails: whatever happens is a reply.
-    fn send(&self, request: &Request) -> impl Future<Output = Reply>;
+    /// Sends `request` once and waits `timeout` for its answer. Never fails: whatever happens is a
+    /// reply.
+    fn send(&self, request: &Request, timeout: Duration) -> impl Future<Output = Reply>;
 }
 
 /// The rows of a run, handed out lazily.

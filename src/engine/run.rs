@@ -7,7 +7,7 @@ use futures::stream::{FuturesUnordered, Stream, StreamExt};
 
 use crate::model::event::RunStarted;
 use crate::model::outcome::Ended;
-use crate::model::reply::{Cause, Reply, Silence};
+use crate::model::reply::Reply;
 
 use super::campaign::Campaign;
 use super::chronicle::Chronicle;
@@ -195,15 +195,8 @@ async fn wait(span: Duration) {
     tokio::time::sleep(span).await;
 }
 
-/// Sends one request; a reply comes in any case.
+/// Sends one request; the reply is for its row.
 async fn send<S: Service>(service: &S, timeout: Duration, request: Request) -> (u64, Reply) {
     let row = request.row().number;
-    let reply = tokio::time::timeout(timeout, service.send(&request)).await;
-    let reply = reply.unwrap_or_else(|_elapsed| {
-        Reply::Silence(Silence {
-            cause: Cause::TimedOut,
-            detail: format!("after {}", crate::model::span::show(timeout)),
-        })
-    });
-    (row, reply)
+    (row, service.send(&request, timeout).await)
 }

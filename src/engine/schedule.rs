@@ -77,6 +77,8 @@ struct Lane {
     queue: Queue,
     in_flight: usize,
     exhausted: bool,
+    /// The last renewal of its credential.
+    renewal: u32,
 }
 
 /// What a lane can do now.
@@ -97,6 +99,7 @@ impl Schedule {
             queue: Queue::default(),
             in_flight: 0,
             exhausted: false,
+            renewal: 0,
         };
         Self {
             rules,
@@ -336,9 +339,16 @@ impl Schedule {
         let closed = |lane: &Lane| lane.health.closed().map(|closed| closed.ended);
         let gave_up = |ended: &Ended| matches!(ended, Ended::Patience | Ended::Deadline);
         let gave_up = self.lanes.iter().filter_map(closed).find(gave_up);
+        let mut used = self
+            .lanes
+            .iter()
+            .filter(|lane| lane.health.is_used())
+            .peekable();
         match self.stop.or(gave_up) {
             Some(ended) => ended,
-            None if self.lanes.iter().all(|lane| lane.health.refused()) => Ended::Refused,
+            None if used.peek().is_some() && used.all(|lane| lane.health.refused()) => {
+                Ended::Refused
+            }
             None => Ended::Completed,
         }
     }

@@ -32,6 +32,8 @@ pub struct Work {
     pub doubt: bool,
     /// Its last update was throttled, and since then it has been read again.
     pub read_again: bool,
+    /// Its last request was refused with its credential, and goes again with another one.
+    pub replayed: bool,
     /// Of the last answer.
     pub http_status: Option<u16>,
     /// Of the last answer.
@@ -60,6 +62,7 @@ impl Work {
             sent: Duration::ZERO,
             doubt: false,
             read_again: false,
+            replayed: false,
             http_status: None,
             request_id: None,
             live_name: None,

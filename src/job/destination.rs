@@ -1,42 +1,35 @@
 //! Where a job goes, as file, flags and environment say.
 
+use std::rc::Rc;
+
 use crate::model::endpoint::{self, Endpoint};
 use crate::model::id::Id;
+use crate::model::region::REGIONS;
 
-use super::builder::{Defaults, Region, Target};
+use super::builder::{Defaults, Level, Told};
 use super::desk::Desk;
 use super::file::File;
-use super::problem::Place;
-use super::region::region_endpoint;
+use super::problem::{Place, Problem};
+use super::profiles::{Profile, Profiles};
 use super::toml::Located;
+use super::way::{Regions, Target, Way};
 
 /// The project that the simulator has where none is named.
 pub const SIMULATED_PROJECT: &str = "0f9183e1c2d34b6c8a7e5d4c3b2a1908";
 /// The workspace that the simulator has where none is named.
 pub const SIMULATED_WORKSPACE: &str = "909494e3-558e-46b6-a9eb-07a8e18ca621";
 
+const REGION_VARIABLES: [&str; 1] = ["HW_REGION_NAME"];
 const PROJECT_VARIABLES: [&str; 2] = ["HUAWEICLOUD_SDK_PROJECT_ID", "HW_PROJECT_ID"];
 const WORKSPACE_VARIABLES: [&str; 1] = ["FLOWBATCH_WORKSPACE_ID"];
 
 /// Where a job goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Destination {
     /// The simulator.
     Simulator,
-    /// A service.
-    Service {
-        /// Its endpoint.
-        endpoint: Endpoint,
-        /// The region that named it.
-        region: Option<String>,
-    },
-    /// The rows, or else the environment, name the region.
-    Open {
-        /// Of the environment.
-        region: Option<String>,
-    },
-    /// What is written is no target; the problem has been told.
-    Wrong,
+    /// Services, as each row says.
+    Services,
 }
 
 impl Desk<'_> {
@@ -68,65 +61,119 @@ impl Desk<'_> {
         simulated || self.flags.simulate
     }
 
-    pub(super) fn destination(&mut self, file: &File, simulated: bool) -> Destination {
-        if simulated {
-            return Destination::Simulator;
+    /// What the command line says about the target.
+    pub(super) fn flag_level(&mut self, regions: &Regions, profiles: &Profiles) -> Level {
+        let flags = self.flags;
+        let place = |name: &str, value: &str| Place::Flag(format!("{name} {value}"));
+        if let (Some(endpoint), Some(_)) = (&flags.endpoint, &flags.region) {
+            let what = "the target is --endpoint and --region";
+            self.wrong(place("--endpoint", endpoint), what, "leave out one of them");
         }
-        if let (Some(region), Some(_)) = (&file.target.region, &file.target.endpoint) {
-            let hint = "leave out one of them";
-            self.wrong(
-                region.place(),
-                "the target is a region and an endpoint",
-                hint,
-            );
+        let way = match (&flags.endpoint, &flags.region) {
+            (Some(endpoint), _) => self.endpoint_way(place("--endpoint", endpoint), endpoint),
+            (None, Some(region)) => self.region_way(place("--region", region), region, regions),
+            (None, None) => None,
+        };
+        let profile = flags
+            .profile
+            .as_ref()
+            .and_then(|name| self.profile(place("--profile", name), name, profiles));
+        Level {
+            target: Target {
+                way,
+                project_id: self.flag_id("--project-id", flags.project_id.as_deref()),
+                workspace_id: self.flag_id("--workspace-id", flags.workspace_id.as_deref()),
+            },
+            profile,
         }
-        let flagged = |name: &str, value: &Option<String>| {
-            let value = value.clone()?;
-            Some((Place::Flag(format!("{name} {value}")), value))
-        };
-        let written = |located: &Option<Located<String>>| {
-            let located = located.as_ref()?;
-            Some((located.place(), located.value.clone()))
-        };
-        let flag_endpoint = flagged("--endpoint", &self.flags.endpoint);
-        let flag_region = flagged("--region", &self.flags.region);
-        if let (Some((place, _)), Some(_)) = (&flag_endpoint, &flag_region) {
-            let (what, hint) = ("--endpoint and --region", "leave out one of them");
-            self.wrong(place.clone(), format!("the target is {what}"), hint);
+    }
+
+    /// What the job file says about the target.
+    pub(super) fn job_level(
+        &mut self,
+        file: &File,
+        regions: &Regions,
+        profiles: &Profiles,
+    ) -> Level {
+        let target = &file.target;
+        if let (Some(region), Some(_)) = (&target.region, &target.endpoint) {
+            let what = "the target is a region and an endpoint";
+            self.wrong(region.place(), what, "leave out one of them");
         }
-        let by_flag = flag_endpoint.is_some() || flag_region.is_some();
-        let (endpoint, region) = if by_flag {
-            (flag_endpoint, flag_region)
-        } else {
-            (written(&file.target.endpoint), written(&file.target.region))
+        let way = match (&target.endpoint, &target.region) {
+            (Some(endpoint), _) => self.endpoint_way(endpoint.place(), &endpoint.value),
+            (None, Some(region)) => self.region_way(region.place(), &region.value, regions),
+            (None, None) => None,
         };
-        if let Some((place, text)) = endpoint {
-            return match Endpoint::parse(&text) {
-                Ok(endpoint) => Destination::Service {
-                    endpoint,
-                    region: None,
-                },
+        let profile = target
+            .profile
+            .as_ref()
+            .and_then(|name| self.profile(name.place(), &name.value, profiles));
+        Level {
+            target: Target {
+                way,
+                project_id: self.located_id(target.project_id.as_ref()),
+                workspace_id: self.located_id(target.workspace_id.as_ref()),
+            },
+            profile,
+        }
+    }
+
+    fn endpoint_way(&mut self, place: Place, text: &str) -> Option<Way> {
+        match Endpoint::parse(text) {
+            Ok(endpoint) => Some(Way {
+                endpoint,
+                region: None,
+            }),
+            Err(fault) => {
+                self.wrong(place, fault.to_string(), endpoint::HINT);
+                None
+            }
+        }
+    }
+
+    fn region_way(&mut self, place: Place, region: &str, regions: &Regions) -> Option<Way> {
+        match regions.way(region) {
+            Ok(way) => Some(way),
+            Err(hint) => {
+                self.wrong(place, format!("no such region: {region:?}"), hint);
+                None
+            }
+        }
+    }
+
+    fn profile(&mut self, place: Place, name: &str, profiles: &Profiles) -> Option<Rc<Profile>> {
+        match profiles.get(name) {
+            Ok(profile) => Some(Rc::clone(profile)),
+            Err(_) if self.flags.simulate => None,
+            Err(hint) => {
+                self.wrong(place, format!("no such profile: {name:?}"), hint);
+                None
+            }
+        }
+    }
+
+    /// The endpoints that the environment gives regions, in place of the vendor's table.
+    pub(super) fn regions(&mut self) -> Regions {
+        let mut regions = Regions::default();
+        for region in REGIONS {
+            let name = region_variable(region);
+            let Some(value) = (self.env)(&name).filter(|value| !value.trim().is_empty()) else {
+                continue;
+            };
+            // The vendor's SDK takes several; the first is as good as any.
+            let first = value.split(',').next().unwrap_or_default().trim();
+            match Endpoint::parse(first) {
+                Ok(endpoint) => {
+                    regions.overrides.insert(region.to_owned(), endpoint);
+                }
                 Err(fault) => {
+                    let place = Place::Flag(format!("environment variable {name}"));
                     self.wrong(place, fault.to_string(), endpoint::HINT);
-                    Destination::Wrong
                 }
-            };
+            }
         }
-        if let Some((place, region)) = region {
-            return match region_endpoint(&region) {
-                Ok(endpoint) => Destination::Service {
-                    endpoint,
-                    region: Some(region),
-                },
-                Err(hint) => {
-                    self.wrong(place, format!("no such region: {region:?}"), hint);
-                    Destination::Wrong
-                }
-            };
-        }
-        Destination::Open {
-            region: (self.env)("HW_REGION_NAME").filter(|region| !region.is_empty()),
-        }
+        regions
     }
 
     pub(super) fn located_id(&mut self, located: Option<&Located<String>>) -> Option<Id> {
@@ -149,18 +196,37 @@ impl Desk<'_> {
         }
     }
 
-    /// Project and workspace of the environment; the simulator has its own.
-    pub(super) fn environment_target(&mut self, simulated: bool) -> Target {
+    /// What the environment says about the target; the simulator has a target of its own. The second
+    /// value is what is wrong with its region, should a row need it.
+    pub(super) fn environment_target(
+        &mut self,
+        simulated: bool,
+        regions: &Regions,
+    ) -> (Target, Option<Problem>) {
         if simulated {
-            return Target {
+            let target = Target {
+                way: None,
                 project_id: Id::parse(SIMULATED_PROJECT).ok(),
                 workspace_id: Id::parse(SIMULATED_WORKSPACE).ok(),
             };
+            return (target, None);
         }
-        Target {
+        let region = self.set_variable(&REGION_VARIABLES);
+        let (way, wrong) = match region.map(|(name, region)| (name, regions.way(&region), region)) {
+            None => (None, None),
+            Some((_, Ok(way), _)) => (Some(way), None),
+            Some((name, Err(hint), region)) => {
+                let place = Place::Flag(format!("environment variable {name}"));
+                let what = format!("no such region: {region:?}");
+                (None, Some(Problem::new(place, what, hint)))
+            }
+        };
+        let target = Target {
+            way,
             project_id: self.variable(&PROJECT_VARIABLES),
             workspace_id: self.variable(&WORKSPACE_VARIABLES),
-        }
+        };
+        (target, wrong)
     }
 
     pub(super) fn variable(&mut self, names: &[&str]) -> Option<Id> {
@@ -174,51 +240,77 @@ impl Desk<'_> {
             .find_map(|name| Some((*name, (self.env)(name).filter(|value| !value.is_empty())?)))
     }
 
-    /// Whether a project is written outside the rows, right or wrong.
-    pub(super) fn names_project(&self, file: &File) -> bool {
-        self.flags.project_id.is_some()
-            || file.target.project_id.is_some()
-            || self.set_variable(&PROJECT_VARIABLES).is_some()
+    /// What is written about the target outside the rows, and is wrong.
+    pub(super) fn told(&self, file: &File, defaults: &Defaults) -> Vec<Told> {
+        let levels = [
+            &defaults.flags.target,
+            &defaults.job.target,
+            &defaults.environment,
+        ];
+        let has = |pick: fn(&Target) -> bool| levels.iter().any(|target| pick(target));
+        let (flags, target) = (self.flags, &file.target);
+        let is_set = |names: &[&str]| self.set_variable(names).is_some();
+        let way = flags.region.is_some()
+            || flags.endpoint.is_some()
+            || flags.profile.is_some()
+            || target.region.is_some()
+            || target.endpoint.is_some()
+            || target.profile.is_some();
+        let project =
+            flags.project_id.is_some() || target.project_id.is_some() || is_set(&PROJECT_VARIABLES);
+        let workspace = flags.workspace_id.is_some()
+            || target.workspace_id.is_some()
+            || is_set(&WORKSPACE_VARIABLES);
+        let named = defaults.flags.profile.is_some() || defaults.job.profile.is_some();
+        let mut told = Vec::new();
+        if way && !named && !has(|target| target.way.is_some()) {
+            told.push(Told::Way);
+        }
+        if project && !has(|target| target.project_id.is_some()) {
+            told.push(Told::Project);
+        }
+        if workspace && !has(|target| target.workspace_id.is_some()) {
+            told.push(Told::Workspace);
+        }
+        told
     }
 
-    /// Whether a workspace is written outside the rows, right or wrong.
-    pub(super) fn names_workspace(&self, file: &File) -> bool {
-        self.flags.workspace_id.is_some()
-            || file.target.workspace_id.is_some()
-            || self.set_variable(&WORKSPACE_VARIABLES).is_some()
-    }
-
-    /// Warns of variables that name another target than the one in use.
+    /// Warns of variables that name another target than the one in use, or another way to it.
     pub(super) fn compare_target(&mut self, defaults: &Defaults) {
-        let region = match &defaults.region {
-            Region::Named(region, _) => Some(region.clone()),
-            Region::Open | Region::Endpoint | Region::Anywhere => None,
-        };
-        if matches!(defaults.region, Region::Anywhere) {
+        if defaults.simulator.is_some() {
             return;
         }
-        if let (Region::Endpoint, Some((name, value))) =
-            (&defaults.region, self.set_variable(&["HW_REGION_NAME"]))
+        let levels = [&defaults.flags, &defaults.job];
+        let targets: Vec<&Target> = levels
+            .iter()
+            .flat_map(|level| {
+                let profile = level.profile.as_ref().map(|profile| &profile.target);
+                [Some(&level.target), profile]
+            })
+            .flatten()
+            .collect();
+        let way = targets.iter().find_map(|target| target.way.as_ref());
+        if let (Some(Way { region: None, .. }), Some((name, value))) =
+            (way, self.set_variable(&REGION_VARIABLES))
         {
             self.warnings.push(format!(
                 "{name} is {value}, but the job names an endpoint: the endpoint is used"
             ));
         }
-        let used = |pick: fn(&Target) -> &Option<Id>| {
-            let used = pick(&defaults.flags)
-                .as_ref()
-                .or(pick(&defaults.job).as_ref());
-            used.map(Id::to_string)
+        let id = |pick: fn(&Target) -> &Option<Id>| {
+            let id = targets.iter().find_map(|target| pick(target).as_ref());
+            id.map(Id::to_string)
         };
-        let project = used(|target| &target.project_id);
-        let workspace = used(|target| &target.workspace_id);
+        let region = way.and_then(|way| way.region.clone());
+        let project = id(|target| &target.project_id);
+        let workspace = id(|target| &target.workspace_id);
         for (what, used, names) in [
-            ("region", region, &["HW_REGION_NAME"][..]),
-            ("project", project, &PROJECT_VARIABLES),
-            ("workspace", workspace, &WORKSPACE_VARIABLES),
+            ("region", region.as_ref(), &REGION_VARIABLES[..]),
+            ("project", project.as_ref(), &PROJECT_VARIABLES),
+            ("workspace", workspace.as_ref(), &WORKSPACE_VARIABLES),
         ] {
             if let (Some(used), Some((name, value))) = (used, self.set_variable(names))
-                && used != value
+                && *used != value
             {
                 self.warnings.push(format!(
                     "{name} is {value}, but the job's {what} is {used}: the job's is used"
@@ -226,4 +318,10 @@ impl Desk<'_> {
             }
         }
     }
+}
+
+/// The variable by which the vendor's SDKs take an endpoint for `region`.
+pub fn region_variable(region: &str) -> String {
+    let name = region.to_ascii_uppercase().replace('-', "_");
+    format!("HUAWEICLOUD_SDK_REGION_SECMASTER_{name}")
 }

@@ -4,12 +4,16 @@ use std::io::{self, BufRead, Read};
 
 use super::line_ends::LONGEST_RECORD;
 
+/// What stands before the header and has been read over: a line `sep=`.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Before {
+    pub(super) bytes: u64,
+    pub(super) lines: u64,
+}
+
 /// The lines up to the header's first, and the delimiter: told by a line `sep=`, else the one of
 /// `,` `;` tab that the header has most of outside quotes.
-pub(super) fn dialect(
-    bytes: &mut impl BufRead,
-    lines_before: &mut u64,
-) -> io::Result<(Vec<u8>, u8)> {
+pub(super) fn dialect(bytes: &mut impl BufRead, before: &mut Before) -> io::Result<(Vec<u8>, u8)> {
     let mut head = Vec::new();
     loop {
         let start = head.len();
@@ -29,7 +33,8 @@ pub(super) fn dialect(
     if let Some(told) = line.strip_prefix(b"sep=")
         && let [delimiter] = told
     {
-        *lines_before = head.iter().filter(|byte| **byte == b'\n').count() as u64;
+        before.lines = head.iter().filter(|byte| **byte == b'\n').count() as u64;
+        before.bytes = head.len() as u64;
         return Ok((Vec::new(), *delimiter));
     }
     // A header of blanks and tabs alone was trimmed to nothing and has no delimiter to find.

@@ -27,6 +27,8 @@ pub struct File {
     pub description: Option<Located<String>>,
     /// `[target]`
     pub target: Target,
+    /// `[auth] method`
+    pub method: Method,
     /// `[run]`, `[retry]`, `[stop]`
     pub limits: Limits,
     /// `[defaults]`
@@ -39,6 +41,20 @@ pub struct File {
     pub simulator: Simulator,
 }
 
+/// Which kinds of credential are looked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Method {
+    /// Whatever there is.
+    #[default]
+    Auto,
+    /// A token.
+    Token,
+    /// An access key.
+    Keys,
+    /// The password of an IAM user.
+    Password,
+}
+
 /// `[target]` as written.
 #[derive(Debug, Default)]
 pub struct Target {
@@ -48,6 +64,8 @@ pub struct Target {
     pub endpoint: Option<Located<String>>,
     /// `simulator`
     pub simulator: Option<Located<bool>>,
+    /// `profile`
+    pub profile: Option<Located<String>>,
     /// `project_id`
     pub project_id: Option<Located<String>>,
     /// `workspace_id`
@@ -154,12 +172,12 @@ impl File {
             let what = format!("schema {} is not known", schema.value);
             reader.wrong(schema.span, what, "this version reads schema = 1");
         }
-        reader.read_auth(root);
         let (name, description) = reader.read_job(root);
         Self {
             name,
             description,
             target: reader.read_target(root),
+            method: reader.read_auth(root),
             limits: reader.read_limits(root),
             defaults: reader.read_defaults(root, text),
             rows: reader.read_rows(root),
@@ -178,17 +196,28 @@ impl Reader<'_> {
         (self.string(job, "name"), self.string(job, "description"))
     }
 
-    fn read_auth(&mut self, root: Table<'_>) {
+    fn read_auth(&mut self, root: Table<'_>) -> Method {
         let Some(auth) = self.table(root, "auth") else {
-            return;
+            return Method::Auto;
         };
         self.only(auth, &["method"]);
         let Some(method) = self.string(auth, "method") else {
-            return;
+            return Method::Auto;
         };
-        if !matches!(method.value.as_str(), "auto" | "token") {
-            let what = format!("no such method: {:?}", method.value);
-            self.wrong(method.span, what, "this version knows auto and token");
+        match method.value.as_str() {
+            "auto" => Method::Auto,
+            "token" => Method::Token,
+            "aksk" => Method::Keys,
+            "password" => Method::Password,
+            other => {
+                let what = format!("no such method: {other:?}");
+                self.wrong(
+                    method.span,
+                    what,
+                    "there are auto, token, aksk and password",
+                );
+                Method::Auto
+            }
         }
     }
 
@@ -202,6 +231,7 @@ impl Reader<'_> {
                 "region",
                 "endpoint",
                 "simulator",
+                "profile",
                 "project_id",
                 "workspace_id",
             ],
@@ -210,6 +240,7 @@ impl Reader<'_> {
             region: self.string(target, "region"),
             endpoint: self.string(target, "endpoint"),
             simulator: self.boolean(target, "simulator"),
+            profile: self.string(target, "profile"),
             project_id: self.string(target, "project_id"),
             workspace_id: self.string(target, "workspace_id"),
         }

@@ -7,6 +7,8 @@ pub struct Flags {
     pub endpoint: Option<String>,
     /// `--region`
     pub region: Option<String>,
+    /// `--profile`
+    pub profile: Option<String>,
     /// `--project-id`
     pub project_id: Option<String>,
     /// `--workspace-id`

@@ -1,23 +1,37 @@
 //! The job as meant: file, flags and environment put together.
 
+use std::rc::Rc;
+
+use crate::model::endpoint::Endpoint;
 use crate::model::field::Field;
 use crate::model::simulation::Simulation;
 use crate::model::update::Update;
 
-use super::builder::{Defaults, Region, Target};
+use super::builder::Defaults;
 use super::column::Column;
 use super::desk::{Desk, Env};
 use super::destination::Destination;
 use super::draft::Draft;
-use super::file::{File, Written};
+use super::file::{File, Method, Written};
 use super::flags::Flags;
-use super::problem::Place;
+use super::problem::{Place, Problem};
 use super::problems::Problems;
+use super::profiles::Profiles;
 use super::selection::{self, Only, Selection};
 use super::settings::Settings;
 use super::source::TableSource;
 use super::suggestion::suggestion;
+use super::way::Way;
 use super::wish::read_update;
+
+/// Where rows go that go to the simulator, before it has a port.
+fn simulator_way() -> Option<Way> {
+    let endpoint = Endpoint::parse("http://127.0.0.1").ok()?;
+    Some(Way {
+        endpoint,
+        region: None,
+    })
+}
 
 /// A job as meant.
 #[derive(Debug)]
@@ -28,6 +42,10 @@ pub struct Job {
     pub description: Option<String>,
     /// Where it goes, as far as it is known before the rows are read.
     pub destination: Destination,
+    /// `[auth] method`
+    pub method: Method,
+    /// What is wrong with the environment's region, should a row need it.
+    pub wrong_region: Option<Problem>,
     /// How it goes.
     pub settings: Settings,
     /// What completes rows.
@@ -50,6 +68,7 @@ impl Job {
         mut file: File,
         flags: &Flags,
         table_alone: bool,
+        profiles: Rc<Profiles>,
         env: Env<'_>,
         problems: &mut Problems,
     ) -> Self {
@@ -60,57 +79,23 @@ impl Job {
             warnings: Vec::new(),
         };
         let simulated = desk.is_simulated(&file);
-        let destination = desk.destination(&file, simulated);
+        let regions = desk.regions();
         let mut update = desk.set_flags();
         if let Some(defaults) = &file.defaults {
             update = update.or(&read_update(defaults, desk.problems));
         }
+        let (environment, wrong_region) = desk.environment_target(simulated, &regions);
         let mut defaults = Defaults {
-            flags: Target {
-                project_id: desk.flag_id("--project-id", flags.project_id.as_deref()),
-                workspace_id: desk.flag_id("--workspace-id", flags.workspace_id.as_deref()),
-            },
-            job: Target {
-                project_id: desk.located_id(file.target.project_id.as_ref()),
-                workspace_id: desk.located_id(file.target.workspace_id.as_ref()),
-            },
-            environment: desk.environment_target(simulated),
-            region: match &destination {
-                Destination::Simulator => Region::Anywhere,
-                Destination::Service { region: None, .. } => Region::Endpoint,
-                Destination::Service {
-                    region: Some(region),
-                    ..
-                } => {
-                    let who = if flags.region.is_some() {
-                        "--region"
-                    } else {
-                        "the job"
-                    };
-                    Region::Named(region.clone(), who)
-                }
-                Destination::Open { .. } => Region::Open,
-                Destination::Wrong => Region::Anywhere,
-            },
-            told: Vec::new(),
+            flags: desk.flag_level(&regions, &profiles),
+            job: desk.job_level(&file, &regions, &profiles),
+            environment,
+            simulator: simulated.then(simulator_way).flatten(),
+            profiles,
+            regions: Rc::new(regions),
             update,
+            ..Defaults::default()
         };
-        for (column, given, read) in [
-            (
-                Column::ProjectId,
-                desk.names_project(&file),
-                defaults.has_project(),
-            ),
-            (
-                Column::WorkspaceId,
-                desk.names_workspace(&file),
-                defaults.has_workspace(),
-            ),
-        ] {
-            if given && !read {
-                defaults.told.push(column);
-            }
-        }
+        defaults.told = desk.told(&file, &defaults);
         desk.compare_target(&defaults);
         let table = desk.table(file.rows.take(), table_alone);
         let updates = std::mem::take(&mut file.updates);
@@ -121,7 +106,12 @@ impl Job {
             selection: desk.selection(),
             simulation: desk.simulation(&file.simulator, simulated),
             warnings: desk.warnings,
-            destination,
+            destination: match simulated {
+                true => Destination::Simulator,
+                false => Destination::Services,
+            },
+            method: file.method,
+            wrong_region,
             defaults,
             table,
             updates,

@@ -6,13 +6,15 @@ use std::io::Read;
 use std::rc::Rc;
 
 use crate::model::id::Id;
+use crate::model::route::Route;
 use crate::model::row::Row;
-use crate::model::target::Workspace;
+use crate::model::target::{LaneId, Workspace};
 
 use super::builder::{Builder, Defaults};
 use super::column::Column;
 use super::draft::Draft;
 use super::file::Written;
+use super::index::Entry;
 use super::problem::{Place, Problem};
 use super::problems::Problems;
 use super::selection::Selection;
@@ -33,18 +35,39 @@ pub struct Census {
     pub rows: u64,
     /// Rows that the user took out.
     pub skipped: u64,
-    /// The region that the rows name.
-    pub region: Option<String>,
-    /// Whether a row names none.
+    /// Where they go, in the order of the lanes' numbers.
+    pub lanes: Vec<LaneCensus>,
+    /// A row that has no region and no endpoint.
+    pub astray: Option<Place>,
+    /// Whether some rows go where something names, and others to the environment's region for want
+    /// of that.
     pub region_left_out: bool,
-    /// Workspaces that the rows go to.
-    pub workspaces: u64,
-    /// That of the first row.
-    pub first_workspace: Option<Workspace>,
+    /// Lanes with a project that is to be looked up.
+    pub without_project: Vec<LaneId>,
     /// What the rows that are taken up wish.
     pub wishes: Wishes,
     /// The parts of `--only` that no row matched.
     pub idle: Vec<String>,
+}
+
+/// The rows that go one way, on behalf of one account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LaneCensus {
+    /// Which.
+    pub route: Route,
+    /// Rows that are taken up.
+    pub rows: u64,
+    /// Workspaces that those rows go to.
+    pub workspaces: u64,
+    /// That of the first of them.
+    pub first_workspace: Option<Workspace>,
+}
+
+impl Census {
+    /// Workspaces that the rows go to.
+    pub fn workspaces(&self) -> u64 {
+        self.lanes.iter().map(|lane| lane.workspaces).sum()
+    }
 }
 
 /// How many rows wish what. A row that enables and renames counts for both.
@@ -126,6 +149,35 @@ impl<R: Read> Reader<R> {
         None
     }
 
+    /// Where in the table the row that was read last begins, in bytes; 0 for rows of the job file.
+    pub fn offset(&self) -> u64 {
+        match &self.table {
+            Some(table) if self.next_update == self.updates.len() => table.offset(),
+            Some(_) | None => 0,
+        }
+    }
+
+    /// The row at `entry`, which has been read before; `bytes` are those of the table from there on.
+    pub fn row_at(
+        &mut self,
+        entry: Entry,
+        bytes: impl Read,
+        problems: &mut Problems,
+    ) -> Option<Row> {
+        let number = u64::from(entry.number);
+        let update = (entry.number as usize)
+            .checked_sub(1)
+            .and_then(|index| self.updates.get(index));
+        if let Some(update) = update {
+            return self.builder.build_as(number, update, problems);
+        }
+        let table = self.table.as_mut()?;
+        if !table.seat(bytes, entry.line.into()) {
+            return None;
+        }
+        self.builder.build_as(number, table, problems)
+    }
+
     /// Where the row that was read last stands, for problems with it as a whole.
     fn place(&self) -> Place {
         match &self.table {
@@ -147,40 +199,76 @@ impl<R: Read> Reader<R> {
         let mut selector = selection.selector();
         let mut census = Census::default();
         let mut hashes: Vec<u64> = Vec::new();
-        let mut workspaces: HashSet<Workspace> = HashSet::new();
+        let mut workspaces: Vec<HashSet<Workspace>> = Vec::new();
         while let Some(row) = self.next(problems) {
-            if selector.takes(&row) {
-                census.wishes.count(&row);
-            } else {
-                census.skipped += 1;
+            let lane = row.lane.0;
+            for route in self.builder.routes().iter().skip(census.lanes.len()) {
+                census.lanes.push(LaneCensus {
+                    route: route.clone(),
+                    rows: 0,
+                    workspaces: 0,
+                    first_workspace: None,
+                });
+                workspaces.push(HashSet::new());
             }
-            hashes.push(hash(&row));
-            if !workspaces.contains(&row.workspace) {
-                census
+            hashes.push(self.hash(&row));
+            if !selector.takes(&row) {
+                census.skipped += 1;
+                continue;
+            }
+            census.wishes.count(&row);
+            let lane_census = &mut census.lanes[lane];
+            lane_census.rows += 1;
+            if !workspaces[lane].contains(&row.workspace) {
+                lane_census.workspaces += 1;
+                lane_census
                     .first_workspace
                     .get_or_insert_with(|| row.workspace.clone());
-                workspaces.insert(row.workspace);
+                workspaces[lane].insert(row.workspace);
             }
         }
         census.rows = self.builder.count();
         census.idle = selector.idle();
-        census.workspaces = workspaces.len() as u64;
-        census.region.clone_from(&self.builder.region);
-        census.region_left_out = self.builder.region_left_out;
+        census.astray = self.builder.astray.take();
+        census.region_left_out = self.builder.by_environment && self.builder.by_name;
+        census.without_project = std::mem::take(&mut self.builder.without_project);
         hashes.sort_unstable();
         let twice = hashes.windows(2).filter(|pair| pair[0] == pair[1]);
         (census, Suspects(twice.map(|pair| pair[0]).collect()))
     }
 
+    /// What two rows for one workflow have in common.
+    fn identity(&self, row: &Row) -> [String; 4] {
+        let Workspace {
+            project_id,
+            workspace_id,
+        } = &row.workspace;
+        let endpoint = &self.builder.routes()[row.lane.0].endpoint;
+        let [project, workspace, workflow] =
+            [project_id, workspace_id, &row.workflow_id].map(same_id);
+        [endpoint.to_string(), project, workspace, workflow]
+    }
+
+    fn hash(&self, row: &Row) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.identity(row).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// Where the lanes lead that rows have taken so far, in the order of their numbers.
+    pub fn routes(&self) -> &[Route] {
+        self.builder.routes()
+    }
+
     /// Tells the rows among `suspects` that are for one workflow, reading every row again.
     pub fn confirm_duplicates(&mut self, suspects: &Suspects, problems: &mut Problems) {
-        let mut first: HashMap<[String; 3], (u64, u64)> = HashMap::new();
+        let mut first: HashMap<[String; 4], (u64, u64)> = HashMap::new();
         let mut told = Problems::default();
         while let Some(row) = self.next(&mut told) {
-            if !suspects.0.contains(&hash(&row)) {
+            if !suspects.0.contains(&self.hash(&row)) {
                 continue;
             }
-            let key = identity(&row);
+            let key = self.identity(&row);
             match first.get(&key) {
                 Some((number, line)) => problems.push(Problem::new(
                     self.place(),
@@ -214,19 +302,4 @@ fn same_id(id: &Id) -> String {
     } else {
         id.to_string()
     }
-}
-
-/// What two rows for one workflow have in common.
-fn identity(row: &Row) -> [String; 3] {
-    let Workspace {
-        project_id,
-        workspace_id,
-    } = &row.workspace;
-    [project_id, workspace_id, &row.workflow_id].map(same_id)
-}
-
-fn hash(row: &Row) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    identity(row).hash(&mut hasher);
-    hasher.finish()
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::id::trim;
 
 use super::column::{Column, Meaning, meaning};
-use super::dialect::dialect;
+use super::dialect::{Before, dialect};
 use super::draft::Draft;
 use super::illegible::illegible;
 use super::line_ends::LineEnds;
@@ -19,6 +19,9 @@ use super::problems::Problems;
 /// Stands after the input as a record of its own. If it does not come back alone, the last quote
 /// of the input is open, which the CSV reader itself does not tell.
 const SENTINEL: &str = "\0";
+
+/// As much as is read at once of a row that is read alone.
+const ROW_BUFFER: usize = 1_024;
 
 /// What is said about a table outside of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +41,7 @@ pub struct Table<R> {
     record: StringRecord,
     line: u64,
     header_line: u64,
+    bytes_before: u64,
     delimiter: u8,
     ended: bool,
 }
@@ -63,8 +67,8 @@ impl<R: Read> Table<R> {
         problems: &mut Problems,
     ) -> Option<Self> {
         let mut bytes = BufReader::new(bytes);
-        let mut lines_before = 0;
-        let (head, delimiter) = match dialect(&mut bytes, &mut lines_before) {
+        let mut before = Before::default();
+        let (head, delimiter) = match dialect(&mut bytes, &mut before) {
             Ok(found) => found,
             Err(error) => {
                 problems.push(illegible(file, &error, b','));
@@ -83,7 +87,7 @@ impl<R: Read> Table<R> {
             .delimiter(delimiter)
             .has_headers(false)
             .flexible(true)
-            .from_reader(LineEnds::new(input, lines_before));
+            .from_reader(LineEnds::new(input, before.lines));
         let mut table = Self {
             reader,
             file: Arc::clone(file),
@@ -92,6 +96,7 @@ impl<R: Read> Table<R> {
             record: StringRecord::new(),
             line: 0,
             header_line: 0,
+            bytes_before: before.bytes,
             delimiter,
             ended: false,
         };
@@ -207,6 +212,25 @@ impl<R: Read> Table<R> {
             }
         }
         false
+    }
+
+    /// Where in the input the row that was read last begins, in bytes.
+    pub fn offset(&self) -> u64 {
+        let position = self.record.position();
+        self.bytes_before + position.map_or(0, csv::Position::byte)
+    }
+
+    /// Goes to a row that has been read before: `bytes` begin where it began, on `line`. False if it
+    /// is not there any more.
+    pub fn seat(&mut self, bytes: impl Read, line: u64) -> bool {
+        let mut reader = csv::ReaderBuilder::new()
+            .delimiter(self.delimiter)
+            .has_headers(false)
+            .flexible(true)
+            .buffer_capacity(ROW_BUFFER)
+            .from_reader(bytes);
+        self.line = line;
+        matches!(reader.read_record(&mut self.record), Ok(true))
     }
 
     /// Whether the record has the header's shape.

@@ -110,6 +110,23 @@ impl Reader<'_> {
         }
     }
 
+    /// The table called `key` in `table`, whatever it is called; `name` stands for it in problems.
+    pub fn subtable<'a>(
+        &mut self,
+        table: Table<'a>,
+        key: &str,
+        name: &'static str,
+    ) -> Option<Table<'a>> {
+        let value = table.get(key)?;
+        match value.get_ref() {
+            DeValue::Table(table) => Some(Table { name, table }),
+            other => {
+                self.wrong_type(value.span(), other, &format!("a table: [{name}.{key}]"));
+                None
+            }
+        }
+    }
+
     /// The tables of the array called `key`, each with the span of its header.
     pub fn tables<'a>(
         &mut self,

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::outcome::{Ended, Failure, Outcome};
+use super::route::LaneFacts;
 use super::target::{LaneId, Workspace};
 
 /// The format of the journal. 0 until the journal's own format is fixed.
@@ -91,8 +92,17 @@ pub enum Event {
         /// Why.
         message: String,
     },
+    /// A lane's credential had ended and was renewed; what it had refused goes again.
+    CredentialRenewed {
+        /// Which.
+        lane: LaneId,
+        /// The how-manieth renewal.
+        renewal: u32,
+    },
     /// A workspace refuses this credential; its remaining rows are not attempted.
     WorkspaceClosed {
+        /// Whose credential.
+        lane: LaneId,
         /// Which.
         workspace: Workspace,
         /// What the service said.
@@ -125,14 +135,24 @@ pub struct RunStarted {
     pub job_sha256: String,
     /// SHA-256 of the input's original bytes, if the rows came from a CSV.
     pub input_sha256: Option<String>,
-    /// Where the lanes lead, in their order.
-    pub endpoints: Vec<String>,
+    /// Where the lanes lead, and on whose behalf, in their order.
+    pub lanes: Vec<LaneFacts>,
     /// Of the dice.
     pub seed: u64,
     /// All rows of the input.
     pub rows: u64,
     /// Those of them that the user took out.
     pub skipped: u64,
+}
+
+impl RunStarted {
+    /// `lane` in a few words with a colon after it; nothing where there is but one.
+    pub fn prefix(&self, lane: LaneId) -> String {
+        match self.lanes.get(lane.0) {
+            Some(facts) if self.lanes.len() > 1 => format!("{}: ", facts.route.name()),
+            Some(_) | None => String::new(),
+        }
+    }
 }
 
 /// A leg of a run: one call of the loop over one source of requests.

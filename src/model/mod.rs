@@ -11,6 +11,7 @@ pub mod rate;
 pub mod region;
 pub mod reply;
 pub mod report_column;
+pub mod route;
 pub mod row;
 pub mod simulation;
 pub mod span;

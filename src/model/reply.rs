@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
+use super::span;
 use super::workflow::Workflow;
 
 /// What came back.
@@ -15,7 +18,7 @@ pub enum Reply {
 }
 
 /// An HTTP answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
     /// The status code.
     pub http_status: u16,
@@ -25,8 +28,41 @@ pub struct Answer {
     pub retry_after: Option<Duration>,
     /// The host of a redirect's `Location`.
     pub redirect_to: Option<String>,
+    /// The proxy that it came through: host and port.
+    pub via: Option<String>,
+    /// For a 401: the renewal that has brought another credential since the request left, so that the
+    /// same request may go again.
+    pub renewal: Option<u32>,
+    /// For a 401: this machine's clock and the service's, where they are too far apart for
+    /// signatures.
+    pub skew: Option<Skew>,
     /// The body.
     pub content: Content,
+}
+
+/// Two clocks that are too far apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Skew {
+    /// What this machine's clock said.
+    pub here: Timestamp,
+    /// What the service's clock said.
+    pub there: Timestamp,
+}
+
+impl Skew {
+    /// How far apart clocks may be before the gateway refuses signatures.
+    pub const MOST: Duration = Duration::from_secs(15 * 60);
+
+    /// The two clocks, if they are further apart than that.
+    pub fn beyond(here: Timestamp, there: Timestamp) -> Option<Self> {
+        let skew = Self { here, there };
+        (skew.gap() > Self::MOST).then_some(skew)
+    }
+
+    /// How far apart they are.
+    pub fn gap(self) -> Duration {
+        self.here.duration_since(self.there).unsigned_abs()
+    }
 }
 
 /// The body of an answer.
@@ -71,6 +107,12 @@ pub enum Unreadable {
     Empty,
 }
 
+impl Default for Content {
+    fn default() -> Self {
+        Self::Envelope(Envelope::default())
+    }
+}
+
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Silence {
@@ -78,6 +120,16 @@ pub struct Silence {
     pub cause: Cause,
     /// The errors, outermost first, without secrets and without the URL.
     pub detail: String,
+}
+
+impl Silence {
+    /// No answer within `timeout`.
+    pub fn timed_out(timeout: Duration) -> Self {
+        Self {
+            cause: Cause::TimedOut,
+            detail: format!("after {}", span::show(timeout)),
+        }
+    }
 }
 
 /// What went wrong before an answer.
@@ -95,6 +147,10 @@ pub enum Cause {
     TimedOut,
     /// The request could not be built: nothing left this machine.
     Unsendable,
+    /// There is no credential to be had: nothing left this machine.
+    NoCredential,
+    /// The credential could not be had just now: the request was not carried out.
+    CredentialLate,
 }
 
 impl Cause {
@@ -102,7 +158,12 @@ impl Cause {
     pub fn may_have_arrived(self) -> bool {
         match self {
             Self::Lost | Self::TimedOut => true,
-            Self::Dns | Self::Connect | Self::Tls | Self::Unsendable => false,
+            Self::Dns
+            | Self::Connect
+            | Self::Tls
+            | Self::Unsendable
+            | Self::NoCredential
+            | Self::CredentialLate => false,
         }
     }
 }

@@ -73,6 +73,7 @@ impl Tally {
             | Event::LanePaused { .. }
             | Event::LaneResumed { .. }
             | Event::LaneClosed { .. }
+            | Event::CredentialRenewed { .. }
             | Event::WorkspaceClosed { .. }
             | Event::Stop { .. }
             | Event::SessionEnded { .. } => {}

@@ -7,7 +7,8 @@
 use std::time::Duration;
 
 use crate::model::outcome::{ErrorClass, Failure};
-use crate::model::reply::{Answer, Cause, Content, Envelope, Reply, Silence, Unreadable};
+use crate::model::reply::{Answer, Cause, Content, Envelope, Reply, Silence, Skew, Unreadable};
+use crate::model::span;
 use crate::model::workflow::Workflow;
 
 /// What a reply means for its row and its lane.
@@ -31,8 +32,14 @@ pub enum Verdict {
         /// Attempts after which it is final, if fewer than the job's.
         at_most: Option<u32>,
     },
-    /// The credential is refused: nothing else on the lane can succeed.
-    CredentialRefused(Failure),
+    /// The credential is refused: unless there is another one by now, nothing else on the lane can
+    /// succeed.
+    CredentialRefused {
+        /// What the service said.
+        failure: Failure,
+        /// The renewal that brought another one.
+        renewal: Option<u32>,
+    },
     /// The credential may not do this in this workspace, or not for this workflow.
     PermissionRefused {
         /// What the service said.
@@ -109,6 +116,8 @@ fn classify_silence(silence: &Silence) -> Verdict {
         ),
         Cause::TimedOut => (ErrorClass::Timeout, "no answer in time"),
         Cause::Unsendable => (ErrorClass::Protocol, "the request could not be built"),
+        Cause::NoCredential => (ErrorClass::Auth, "no credential can be had"),
+        Cause::CredentialLate => (ErrorClass::Auth, "the credential cannot be had just now"),
     };
     let message = match silence.detail.as_str() {
         "" => text.to_owned(),
@@ -118,13 +127,19 @@ fn classify_silence(silence: &Silence) -> Verdict {
     match silence.cause {
         Cause::Tls => Verdict::TlsRefused(failure),
         Cause::Unsendable => Verdict::Final(failure),
-        Cause::Dns | Cause::Connect | Cause::Lost | Cause::TimedOut => Verdict::Passing {
+        Cause::NoCredential => Verdict::CredentialRefused {
             failure,
-            trouble: Trouble::Silent {
-                doubt: silence.cause.may_have_arrived(),
-            },
-            at_most: None,
+            renewal: None,
         },
+        Cause::Dns | Cause::Connect | Cause::Lost | Cause::TimedOut | Cause::CredentialLate => {
+            Verdict::Passing {
+                failure,
+                trouble: Trouble::Silent {
+                    doubt: silence.cause.may_have_arrived(),
+                },
+                at_most: None,
+            }
+        }
     }
 }
 
@@ -144,10 +159,10 @@ fn classify_answer(answer: &Answer) -> Verdict {
             failure: failure(answer, ErrorClass::Permission),
             workspace: true,
         },
-        _ if CREDENTIAL.contains(&digits) => {
-            Verdict::CredentialRefused(failure(answer, ErrorClass::Auth))
-        }
-        401 => Verdict::CredentialRefused(failure(answer, ErrorClass::Auth)),
+        _ if status == 401 || CREDENTIAL.contains(&digits) => Verdict::CredentialRefused {
+            failure: failure(answer, ErrorClass::Auth),
+            renewal: answer.renewal,
+        },
         403 => Verdict::PermissionRefused {
             failure: failure(answer, ErrorClass::Permission),
             workspace: false,
@@ -263,6 +278,26 @@ fn gateway_window(message: &str) -> Option<Duration> {
     Some(Duration::from_secs(count.checked_mul(unit)?))
 }
 
+/// Both clocks, for whoever has to set one of them.
+fn skew_text(skew: Skew) -> String {
+    format!(
+        "this machine's clock says {:.0}, the service's {:.0}: they are {} apart, and signatures hold for \
+         {}; set the clock",
+        skew.here,
+        skew.there,
+        span::show(Duration::from_secs(skew.gap().as_secs())),
+        span::show(Skew::MOST)
+    )
+}
+
+/// Who answered on the way, if something did.
+fn someone(answer: &Answer) -> String {
+    match &answer.via {
+        Some(proxy) => format!("something on the way (the proxy {proxy}?) answered"),
+        None => "something on the way (a proxy?) answered".to_owned(),
+    }
+}
+
 fn code(answer: &Answer) -> Option<&str> {
     match &answer.content {
         Content::Envelope(envelope) => envelope.code.as_deref(),
@@ -282,7 +317,7 @@ fn failure(answer: &Answer, class: ErrorClass) -> Failure {
             message: Some(message),
             ..
         }) if !message.is_empty() => match is_from_the_way(answer) {
-            true => format!("something on the way (a proxy?) answered HTTP {status}: {message}"),
+            true => format!("{} HTTP {status}: {message}", someone(answer)),
             false => message.clone(),
         },
         Content::Envelope(_) => format!("HTTP {status} without a message"),
@@ -294,10 +329,9 @@ fn failure(answer: &Answer, class: ErrorClass) -> Failure {
                 Unreadable::TooLarge => "a body larger than 1 MiB",
                 Unreadable::Empty => "an empty body",
             };
-            let who = if is_from_the_way(answer) {
-                "something on the way (a proxy?) answered "
-            } else {
-                ""
+            let who = match is_from_the_way(answer) {
+                true => format!("{} ", someone(answer)),
+                false => String::new(),
             };
             match excerpt.as_str() {
                 "" => format!("{who}HTTP {status} with {what}"),
@@ -305,9 +339,10 @@ fn failure(answer: &Answer, class: ErrorClass) -> Failure {
             }
         }
     };
-    let message = match &answer.redirect_to {
-        Some(host) => format!("HTTP {status} redirects to {host}; redirects are not followed"),
-        None => message,
+    let message = match (&answer.redirect_to, answer.skew) {
+        (Some(host), _) => format!("HTTP {status} redirects to {host}; redirects are not followed"),
+        (None, Some(skew)) => format!("{message}; {}", skew_text(skew)),
+        (None, None) => message,
     };
     Failure {
         class,
@@ -324,14 +359,13 @@ mod tests {
         Answer {
             http_status: status,
             request_id: Some("r".into()),
-            retry_after: None,
-            redirect_to: None,
             content: Content::Envelope(Envelope {
                 success,
                 code: Some(code.into()).filter(|c: &String| !c.is_empty()),
                 message: Some(message.into()),
                 workflow: None,
             }),
+            ..Answer::default()
         }
     }
 
@@ -358,7 +392,10 @@ mod tests {
             } => {
                 format!("passing {} {trouble:?} {at_most:?}", failure.class)
             }
-            Verdict::CredentialRefused(_) => "credential".into(),
+            Verdict::CredentialRefused { renewal, .. } => match renewal {
+                Some(renewal) => format!("credential, renewed {renewal}"),
+                None => "credential".into(),
+            },
             Verdict::PermissionRefused {
                 workspace: true, ..
             } => "workspace".into(),

@@ -2,31 +2,30 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
-use reqwest::{Response, Url};
+use url::Url;
 
 use crate::engine::ports::{Request, Service};
 use crate::model::endpoint::Endpoint;
-use crate::model::reply::{Answer, Cause, Content, Reply, Silence, Unreadable};
+use crate::model::reply::{Answer, Cause, Content, Reply, Silence, Skew};
 use crate::model::row::Row;
 
-use super::auth::token::{self, Token};
-use super::error::{silence, tidy};
+use super::auth::credential::Credential;
+use super::auth::keeper::{Keeper, Renewal, Shown};
+use super::auth::supply::SupplyError;
+use super::error::tidy;
+use super::transport::{Parcel, Received, Transport, wall};
 use super::wire;
 
-/// The longest body that is read, decoded.
-const LONGEST_BODY: usize = 1 << 20;
 /// The longest message of the other side that is kept, in characters.
 const LONGEST_TEXT: usize = 500;
 /// The longest code or id that is kept.
 const LONGEST_CODE: usize = 100;
 /// As much as is kept of a body that is no JSON.
 const LONGEST_EXCERPT: usize = 120;
-/// How long a connection may take to come about.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// What an id may hold unencoded in a path (RFC 3986's unreserved characters, without the dot:
 /// `..` must not survive in any form).
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~');
@@ -34,98 +33,134 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'
 /// The client of the service.
 #[derive(Debug)]
 pub struct Client {
-    http: reqwest::Client,
-    lanes: Vec<Lane>,
+    lanes: Vec<Option<Lane>>,
 }
 
-/// An endpoint with its credential.
-#[derive(Clone, Debug)]
+/// An endpoint with its credential, and the way there.
+#[derive(Debug)]
 pub struct Lane {
-    /// Where it leads.
-    pub endpoint: Endpoint,
-    /// What it shows there.
-    pub token: Token,
+    endpoint: Endpoint,
+    keeper: Keeper,
+    transport: Transport,
 }
 
-/// Which HTTP is spoken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Http {
-    /// HTTP/2 where TLS negotiates it, else HTTP/1.1.
-    Negotiated,
-    /// HTTP/2 from the first byte, as a server without TLS needs it.
-    Two,
-}
-
-/// The HTTP client could not be set up.
-#[derive(Debug, thiserror::Error)]
-#[error("the HTTP client could not be set up: {0}")]
-pub struct SetUp(String);
-
-impl Client {
-    /// A client for `lanes`.
-    ///
-    /// # Errors
-    /// TLS could not be set up, for example for want of root certificates.
-    pub fn new(lanes: Vec<Lane>, http: Http) -> Result<Self, SetUp> {
-        let loopback = lanes.iter().all(|lane| lane.endpoint.is_loopback());
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("flowbatch/", env!("CARGO_PKG_VERSION")))
-            // A redirect would carry X-Auth-Token to another host.
-            .redirect(reqwest::redirect::Policy::none())
-            // The schedule alone sends again: its record would miss a resend in here.
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .https_only(!loopback)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .tcp_nodelay(true);
-        if loopback {
-            // What stays on this machine needs neither a proxy nor the system's root certificates.
-            builder = builder.no_proxy().tls_certs_only([]);
+impl Lane {
+    /// The lane to `endpoint` by `transport`, which shows what `keeper` keeps.
+    pub fn new(endpoint: Endpoint, keeper: Keeper, transport: Transport) -> Self {
+        Self {
+            endpoint,
+            keeper,
+            transport,
         }
-        if http == Http::Two {
-            builder = builder.http2_prior_knowledge();
-        }
-        let http = builder
-            .build()
-            .map_err(|error| SetUp(super::error::chain(&error)))?;
-        Ok(Self { http, lanes })
     }
 
-    async fn ask(&self, lane: &Lane, request: &Request) -> Reply {
-        let Some(url) = workflow_url(&lane.endpoint, request.row()) else {
-            return Reply::Silence(Silence {
-                cause: Cause::Unsendable,
-                detail: "its ids would change the URL".to_owned(),
-            });
+    /// Where it leads.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// What keeps its credential.
+    pub fn keeper(&self) -> &Keeper {
+        &self.keeper
+    }
+
+    /// The way there.
+    pub fn transport(&self) -> &Transport {
+        &self.transport
+    }
+
+    /// Sends `request` and waits for its answer; the credential is had, and renewed, beyond that time.
+    async fn ask(&self, request: &Request, timeout: Duration) -> Reply {
+        let project_id = &request.row().workspace.project_id;
+        let shown = match self.keeper.show(project_id, wall()).await {
+            Ok(shown) => shown,
+            Err(error) => return Reply::Silence(without_credential(error)),
         };
-        let builder = match request {
-            Request::Get(_) => self.http.get(url),
-            Request::Put(row) => match serde_json::to_vec(&row.update) {
-                Ok(body) => self.http.put(url).body(body),
-                Err(error) => {
-                    return Reply::Silence(Silence {
-                        cause: Cause::Unsendable,
-                        detail: error.to_string(),
-                    });
-                }
-            },
+        let mut parcel = match self.parcel(request) {
+            Ok(parcel) => parcel,
+            Err(silence) => return Reply::Silence(silence),
         };
-        let sent = builder
-            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
-            .header(token::HEADER, lane.token.header())
-            .send()
-            .await;
-        match sent {
-            Ok(response) => Reply::Answer(answer(response).await),
-            Err(error) => Reply::Silence(silence(error)),
+        let sent_at = wall();
+        let project = Some(project_id.as_str());
+        shown.credential.put_on(&mut parcel, project, sent_at);
+        let reply = match self.transport.send(parcel, timeout).await {
+            Ok(received) => self.judge(request, &shown, received).await,
+            Err(silence) => Reply::Silence(silence),
+        };
+        blot_out(&shown.credential, reply)
+    }
+
+    fn parcel(&self, request: &Request) -> Result<Parcel, Silence> {
+        let unsendable = |detail: String| Silence {
+            cause: Cause::Unsendable,
+            detail,
+        };
+        let url = workflow_url(&self.endpoint, request.row())
+            .ok_or_else(|| unsendable("its ids would change the URL".to_owned()))?;
+        let (method, body) = match request {
+            Request::Get(_) => (Method::GET, Vec::new()),
+            Request::Put(row) => {
+                let body = serde_json::to_vec(&row.update);
+                let body = body.map_err(|error| unsendable(error.to_string()))?;
+                (Method::PUT, body)
+            }
+        };
+        let json = HeaderValue::from_static("application/json");
+        Ok(Parcel {
+            method,
+            url,
+            headers: vec![(CONTENT_TYPE, json)],
+            body,
+        })
+    }
+
+    /// Tells the keeper how its credential fared; a refused one is renewed.
+    async fn judge(&self, request: &Request, shown: &Shown, received: Received) -> Reply {
+        let project_id = &request.row().workspace.project_id;
+        let there = received.served_at();
+        let mut answer = answer(received, self.transport.via());
+        if answer.http_status != 401 {
+            self.keeper.accepted(project_id, shown).await;
+            return Reply::Answer(answer);
         }
+        let now = wall();
+        answer.skew = there.and_then(|there| Skew::beyond(now, there));
+        match self.keeper.refused(project_id, shown, now).await {
+            Ok(Renewal::Renewed(renewal)) => answer.renewal = Some(renewal),
+            Ok(Renewal::Same) => {}
+            Err(error) => return Reply::Silence(without_credential(error)),
+        }
+        Reply::Answer(answer)
+    }
+}
+
+fn without_credential(error: SupplyError) -> Silence {
+    let (cause, detail) = match error {
+        SupplyError::Refused(detail) => (Cause::NoCredential, detail),
+        SupplyError::Unavailable(detail) => (Cause::CredentialLate, detail),
+    };
+    Silence {
+        cause,
+        detail: tidy(&detail),
+    }
+}
+
+impl Client {
+    /// A client for `lanes`; a lane that no row leaves by need not exist.
+    pub fn new(lanes: Vec<Option<Lane>>) -> Self {
+        Self { lanes }
     }
 }
 
 impl Service for Client {
-    async fn send(&self, request: &Request) -> Reply {
-        let lane = &self.lanes[request.row().lane.0];
-        blot_out(&lane.token, self.ask(lane, request).await)
+    async fn send(&self, request: &Request, timeout: Duration) -> Reply {
+        match self.lanes.get(request.row().lane.0) {
+            Some(Some(lane)) => lane.ask(request, timeout).await,
+            Some(None) | None => Reply::Silence(Silence {
+                cause: Cause::Unsendable,
+                detail: "nothing leads there".to_owned(),
+            }),
+        }
     }
 }
 
@@ -164,51 +199,37 @@ fn workflow_url(endpoint: &Endpoint, row: &Row) -> Option<Url> {
     kept.then_some(url)
 }
 
-async fn answer(mut response: Response) -> Answer {
-    let http_status = response.status().as_u16();
-    let headers = response.headers();
-    let header_id = text(headers, "x-request-id");
-    let retry_after = retry_after(headers);
+fn answer(received: Received, via: Option<&str>) -> Answer {
+    let headers = &received.headers;
     let redirect_to = headers
         .get(LOCATION)
-        .filter(|_| (300..400).contains(&http_status))
+        .filter(|_| (300..400).contains(&received.status))
         .and_then(|location| location.to_str().ok())
         .map(|location| match Url::parse(location) {
             Ok(url) => tidy(url.host_str().unwrap_or_default()),
             Err(_) => "another path".to_owned(),
         });
-    let (content, body_id) = read(&mut response).await;
-    Answer {
-        http_status,
-        request_id: header_id.or(body_id.map(|id| tidy(&id))),
-        retry_after,
-        redirect_to,
-        content,
-    }
-}
-
-/// Reads the body, up to the cap.
-async fn read(response: &mut Response) -> (Content, Option<String>) {
-    let unreadable = |how| {
-        let excerpt = String::new();
-        (Content::Unreadable { how, excerpt }, None)
+    let (content, body_id) = match &received.body {
+        Ok(body) => wire::read(body),
+        Err(how) => (
+            Content::Unreadable {
+                how: *how,
+                excerpt: String::new(),
+            },
+            None,
+        ),
     };
-    let mut body = Vec::new();
-    loop {
-        match response.chunk().await {
-            Ok(Some(chunk)) if body.len() + chunk.len() > LONGEST_BODY => {
-                return unreadable(Unreadable::TooLarge);
-            }
-            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-            Ok(None) => return wire::read(&body),
-            Err(_) => return unreadable(Unreadable::Truncated),
-        }
+    Answer {
+        http_status: received.status,
+        request_id: received
+            .text("x-request-id")
+            .or(body_id.map(|id| tidy(&id))),
+        retry_after: retry_after(headers),
+        redirect_to,
+        via: via.map(str::to_owned),
+        content,
+        ..Answer::default()
     }
-}
-
-fn text(headers: &HeaderMap, name: &str) -> Option<String> {
-    let value = headers.get(name)?.to_str().ok()?;
-    Some(tidy(value)).filter(|text| !text.is_empty())
 }
 
 /// `Retry-After` in seconds or as an HTTP date (RFC 9110, 10.2.3); a date in the past is no wait.
@@ -218,20 +239,16 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         return Some(Duration::from_secs(seconds));
     }
     let until = rfc2822::DateTimeParser::new().parse_timestamp(value).ok()?;
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the header names an instant of the wall clock"
-    )]
-    let wait = until.duration_since(Timestamp::now());
+    let wait = until.duration_since(wall());
     Some(wait.try_into().unwrap_or(Duration::ZERO))
 }
 
-/// The reply without the token, should the other side have echoed it, and its texts cut to what
+/// The reply without the secrets, should the other side have echoed it, and its texts cut to what
 /// a record needs.
-fn blot_out(token: &Token, reply: Reply) -> Reply {
+fn blot_out(credential: &Credential, reply: Reply) -> Reply {
     let clean = |most: usize| {
         move |text: &mut String| {
-            let clean = token.blot_out(std::mem::take(text));
+            let clean = credential.blot_out(std::mem::take(text));
             *text = clean.chars().take(most).collect();
         }
     };
@@ -247,6 +264,9 @@ fn blot_out(token: &Token, reply: Reply) -> Reply {
                 Content::Envelope(envelope) => {
                     envelope.code.iter_mut().for_each(clean(LONGEST_CODE));
                     envelope.message.iter_mut().for_each(clean(LONGEST_TEXT));
+                    if let Some(workflow) = &mut envelope.workflow {
+                        workflow.name = credential.blot_out(std::mem::take(&mut workflow.name));
+                    }
                 }
                 Content::Unreadable { excerpt, .. } => clean(LONGEST_EXCERPT)(excerpt),
             }

@@ -3,4 +3,5 @@
 pub mod auth;
 pub mod client;
 pub mod error;
+pub mod transport;
 pub mod wire;

@@ -2,6 +2,7 @@
 
 use std::future::pending;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -32,7 +33,14 @@ impl Memory {
 }
 
 impl Service for Memory {
-    async fn send(&self, request: &Request) -> Reply {
+    async fn send(&self, request: &Request, timeout: Duration) -> Reply {
+        let reply = tokio::time::timeout(timeout, self.answer(request)).await;
+        reply.unwrap_or_else(|_elapsed| Reply::Silence(Silence::timed_out(timeout)))
+    }
+}
+
+impl Memory {
+    async fn answer(&self, request: &Request) -> Reply {
         let call = call(request);
         let handled = {
             // A test that panicked elsewhere leaves a world that is still whole.
@@ -72,9 +80,7 @@ fn reply(handled: Handled) -> Option<Reply> {
     let whole = Answer {
         http_status: 200,
         request_id: Some(handled.request_id),
-        retry_after: None,
-        redirect_to: None,
-        content: Content::Envelope(Envelope::default()),
+        ..Answer::default()
     };
     let unreadable = |how, excerpt: &str| Content::Unreadable {
         how,
@@ -134,6 +140,8 @@ fn success(answered: &Answered) -> Envelope {
 mod tests {
     use std::time::Duration;
 
+    const HOUR: Duration = Duration::from_secs(3_600);
+
     use super::*;
     use crate::model::guard::Guards;
     use crate::model::id::Id;
@@ -178,7 +186,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_put_is_echoed_after_its_latency() {
         let memory = memory(None);
-        let reply = memory.send(&put("w")).await;
+        let reply = memory.send(&put("w"), HOUR).await;
         assert_eq!(memory.began.elapsed(), Duration::from_secs(1));
         let Reply::Answer(Answer {
             http_status: 200,
@@ -195,7 +203,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_unknown_workflow_is_refused_as_the_service_refuses_it() {
-        let reply = memory(None).send(&put("x")).await;
+        let reply = memory(None).send(&put("x"), HOUR).await;
         let Reply::Answer(Answer {
             http_status: 400,
             content: Content::Envelope(envelope),
@@ -221,7 +229,7 @@ mod tests {
         ] {
             let memory = memory(Some(kind));
             let minute = Duration::from_secs(60);
-            let seen_now = match tokio::time::timeout(minute, memory.send(&put("w"))).await {
+            let seen_now = match tokio::time::timeout(minute, memory.send(&put("w"), HOUR)).await {
                 Err(_) => "nothing".to_owned(),
                 Ok(Reply::Silence(silence)) => {
                     assert_eq!(silence.cause, Cause::Lost);

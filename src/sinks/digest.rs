@@ -9,6 +9,7 @@ use crate::engine::ports::Watcher;
 use crate::model::event::{Event, Pause, RunStarted, Stamped};
 use crate::model::outcome::{Ended, ErrorClass, Outcome, Status};
 use crate::model::tally::Tally;
+use crate::model::target::LaneId;
 
 /// Slowest rows that are kept.
 const SLOWEST: usize = 5;
@@ -34,6 +35,8 @@ pub struct Digest {
     pub ended: Option<Ended>,
     /// Pauses by throttling, and how long they were at least.
     pub throttles: (u64, Duration),
+    /// How often a credential that had ended was renewed.
+    pub renewals: u64,
     /// Lanes and workspaces that were closed, and why.
     pub closed: Vec<String>,
     errors: HashMap<(ErrorClass, Option<String>), Kind>,
@@ -60,6 +63,11 @@ impl Digest {
             .collect();
         errors.sort_by_key(|(_, _, kind)| (u64::MAX - kind.count, kind.row));
         errors
+    }
+
+    fn prefix(&self, lane: LaneId) -> String {
+        let start = self.start.as_ref();
+        start.map(|start| start.prefix(lane)).unwrap_or_default()
     }
 
     fn row_ended(&mut self, row: u64, outcome: &Outcome) {
@@ -115,11 +123,20 @@ impl Watcher for Digest {
                 self.throttles.0 += 1;
                 self.throttles.1 += Duration::from_millis(*wait_ms);
             }
-            Event::LaneClosed { message, .. } => self.closed.push(message.clone()),
-            Event::WorkspaceClosed { workspace, message } => {
-                self.closed
-                    .push(format!("workspace {workspace}: {message}"));
+            Event::LaneClosed { lane, message, .. } => {
+                let prefix = self.prefix(*lane);
+                self.closed.push(format!("{prefix}{message}"));
             }
+            Event::WorkspaceClosed {
+                lane,
+                workspace,
+                message,
+            } => {
+                let prefix = self.prefix(*lane);
+                self.closed
+                    .push(format!("{prefix}workspace {workspace}: {message}"));
+            }
+            Event::CredentialRenewed { .. } => self.renewals += 1,
             Event::Stop { ended, message } => self.stopped = Some((*ended, message.clone())),
             Event::SessionEnded { ended } => self.ended = Some(*ended),
             Event::LegStarted { .. }

@@ -101,7 +101,7 @@ mod tests {
                 tool_version: "v".into(),
                 job_sha256: String::new(),
                 input_sha256: None,
-                endpoints: vec![],
+                lanes: vec![],
                 seed: 0,
                 rows: 4,
                 skipped: 1,

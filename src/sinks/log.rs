@@ -4,22 +4,32 @@ use jiff::Timestamp;
 use tracing::{debug, info, warn};
 
 use crate::engine::ports::Watcher;
-use crate::model::event::{Event, Meaning, Pause, Stamped};
+use crate::model::event::{Event, Meaning, Pause, RunStarted, Stamped};
 use crate::model::outcome::Status;
 use crate::model::span;
+use crate::model::target::LaneId;
 
 /// Tells events to `tracing`: what a person should know as warnings, each row's end as info, each
 /// request as debug.
 #[derive(Debug, Default)]
 pub struct Log {
+    start: Option<RunStarted>,
     /// A throttle has been told: the next ones say nothing new.
     throttled: bool,
+}
+
+impl Log {
+    fn prefix(&self, lane: LaneId) -> String {
+        let start = self.start.as_ref();
+        start.map(|start| start.prefix(lane)).unwrap_or_default()
+    }
 }
 
 impl Watcher for Log {
     fn see(&mut self, stamped: &Stamped) {
         match &stamped.event {
             Event::RunStarted(start) => {
+                self.start = Some(start.clone());
                 info!(
                     run_id = start.run_id,
                     rows = start.rows,
@@ -84,27 +94,48 @@ impl Watcher for Log {
                 }
             }
             Event::LanePaused {
+                lane,
                 why,
                 wait_ms,
                 message,
-                ..
             } => {
+                let prefix = self.prefix(*lane);
                 let wait = span::show(std::time::Duration::from_millis(*wait_ms));
                 match why {
                     Pause::Throttled if self.throttled => {
-                        info!("throttled, waiting {wait}: {message}");
+                        info!("{prefix}throttled, waiting {wait}: {message}");
                     }
                     Pause::Throttled => {
                         self.throttled = true;
-                        warn!("throttled, waiting {wait} (a lower --rate avoids this): {message}");
+                        warn!(
+                            "{prefix}throttled, waiting {wait} (a lower --rate avoids this): {message}"
+                        );
                     }
-                    Pause::Outage => warn!("no usable answer, probing in {wait}: {message}"),
+                    Pause::Outage => {
+                        warn!("{prefix}no usable answer, probing in {wait}: {message}");
+                    }
                 }
             }
-            Event::LaneResumed { .. } => info!("requests leave again"),
-            Event::LaneClosed { message, .. } => warn!("giving up the target: {message}"),
-            Event::WorkspaceClosed { workspace, message } => {
-                warn!("leaving out workspace {workspace}: {message}");
+            Event::LaneResumed { lane } => {
+                info!("{}requests leave again", self.prefix(*lane));
+            }
+            Event::LaneClosed { lane, message, .. } => {
+                warn!("{}giving up the target: {message}", self.prefix(*lane));
+            }
+            Event::CredentialRenewed { lane, renewal } => {
+                info!(
+                    renewal,
+                    "{}the credential had ended and was renewed",
+                    self.prefix(*lane)
+                );
+            }
+            Event::WorkspaceClosed {
+                lane,
+                workspace,
+                message,
+            } => {
+                let prefix = self.prefix(*lane);
+                warn!("{prefix}leaving out workspace {workspace}: {message}");
             }
             Event::Stop { ended, message } => warn!("stopping ({ended}): {message}"),
             Event::SessionEnded { ended } => info!(%ended, "run ended"),

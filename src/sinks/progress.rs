@@ -73,6 +73,7 @@ impl Progress {
             | Event::Attempt { .. }
             | Event::Answer { .. }
             | Event::LaneClosed { .. }
+            | Event::CredentialRenewed { .. }
             | Event::WorkspaceClosed { .. }
             | Event::SessionEnded { .. } => {}
         }

@@ -11,6 +11,7 @@ use crate::model::field::Field;
 use crate::model::formula::guarded;
 use crate::model::outcome::{ErrorClass, Failure, Outcome, Status};
 use crate::model::report_column::REPORT_COLUMNS;
+use crate::model::route::LaneFacts;
 use crate::model::row::Row;
 
 use super::journal::{Ends, Trace, Unreadable};
@@ -51,8 +52,8 @@ pub struct Source<'a, J> {
     pub ends: &'a Ends,
     /// What to say of rows that were never taken up.
     pub left_because: String,
-    /// The region, where the target has one.
-    pub region: String,
+    /// The lanes, in their order.
+    pub lanes: &'a [LaneFacts],
 }
 
 impl<J: BufRead + Read + Seek> Source<'_, J> {
@@ -75,6 +76,7 @@ impl<J: BufRead + Read + Seek> Source<'_, J> {
             | Event::LanePaused { .. }
             | Event::LaneResumed { .. }
             | Event::LaneClosed { .. }
+            | Event::CredentialRenewed { .. }
             | Event::WorkspaceClosed { .. }
             | Event::Stop { .. }
             | Event::SessionEnded { .. } => Err(Unreadable::Moved { offset }),
@@ -115,7 +117,7 @@ where
             }
             Trace::None => (None, without_end(taken, &source.left_because)),
         };
-        let line = cells(&row, at, &outcome, &source.region);
+        let line = cells(&row, at, &outcome, source.lanes.get(row.lane.0));
         for cell in &line {
             csv.write_field(&*guarded(cell))
                 .map_err(ReportError::Write)?;
@@ -181,13 +183,14 @@ fn cells(
     row: &Row,
     at: Option<Timestamp>,
     outcome: &Outcome,
-    region: &str,
+    lane: Option<&LaneFacts>,
 ) -> [String; REPORT_COLUMNS.len()] {
     let changed = outcome.status == Status::Succeeded;
     let fields: Vec<Field> = row.update.fields().filter(|_| changed).collect();
     let names: Vec<_> = fields.iter().map(|field| field.as_str()).collect();
     let optional = |text: Option<&str>| text.unwrap_or_default().to_owned();
     let failure = outcome.failure.as_ref();
+    let route = lane.map(|lane| &lane.route);
     // A row that sent nothing has no times of its own.
     let finished = at.filter(|_| outcome.duration_ms.is_some());
     let started = finished.zip(outcome.duration_ms).and_then(|(at, ms)| {
@@ -223,8 +226,8 @@ fn cells(
         row.hash(),
         String::new(),
         String::new(),
-        region.to_owned(),
-        String::new(),
+        optional(route.and_then(|route| route.region.as_deref())),
+        optional(route.and_then(|route| route.profile.as_deref())),
         String::new(),
     ]
 }

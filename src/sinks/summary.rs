@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use crate::model::outcome::{Ended, ErrorClass, Status};
+use crate::model::route::LaneFacts;
 use crate::model::span;
 use crate::model::tally::Tally;
 
@@ -76,10 +77,9 @@ pub struct InputFacts {
 /// A target in [`Summary`].
 #[derive(Debug, Serialize)]
 pub struct TargetFacts {
-    /// Where requests went.
-    pub endpoint: String,
-    /// The region, if one was named.
-    pub region: Option<String>,
+    /// Where requests went, and on whose behalf.
+    #[serde(flatten)]
+    pub lane: LaneFacts,
     /// How many workspaces the rows name.
     pub workspaces: u64,
 }
@@ -258,6 +258,13 @@ fn request_line(digest: &Digest) -> String {
         "attempts"
     };
     let mut line = format!("{} {plural}", tally.attempts);
+    match digest.renewals {
+        0 => {}
+        1 => line += ", 1 renewal of the credential",
+        renewals => {
+            let _ = write!(line, ", {renewals} renewals of the credential");
+        }
+    }
     if tally.throttled > 0 {
         let (pauses, length) = digest.throttles;
         let plural = if pauses == 1 { "pause" } else { "pauses" };
@@ -284,7 +291,7 @@ fn errors(text: &mut String, digest: &Digest) {
             count => format!("{count} rows, the first is {}", kind.row),
         };
         let _ = writeln!(text, "    {class}{code} ({rows}): {}", kind.message);
-        let _ = writeln!(text, "      {}", hint(*class));
+        let _ = writeln!(text, "      {}", hint(*class, &kind.message));
     }
     if errors.len() > MOST_ERRORS {
         let _ = writeln!(
@@ -295,13 +302,31 @@ fn errors(text: &mut String, digest: &Digest) {
     }
 }
 
-/// What to do about an error of `class`.
-fn hint(class: ErrorClass) -> &'static str {
+/// What to do about a credential that is refused, by what the gateway says.
+///
+/// Source: the vendor's pages of errors with `APIG.0301`.
+fn auth_hint(message: &str) -> &'static str {
+    let says = |words: &str| message.contains(words);
+    if says("set the clock") || says("signature expired") {
+        "set this machine's clock; signatures hold for 15 minutes"
+    } else if says("reach the limit") {
+        "the access key is locked after five wrong signatures: wait 5 minutes, and find what signs wrongly"
+    } else if says("ak not exist") {
+        "there is no such access key: it was deleted, or is of another cloud; `flowbatch auth` says where it was found"
+    } else if says("signature fail") {
+        "the secret key is not that of the access key: correct it; five wrong signatures lock the key for 5 minutes"
+    } else if says("token") {
+        "get a new token (HW_AUTH_TOKEN or --token-file): it has ended, or is for another region"
+    } else {
+        "`flowbatch auth` shows which credential was found and what it is good for"
+    }
+}
+
+/// What to do about an error of `class` that says `message`.
+fn hint(class: ErrorClass, message: &str) -> &'static str {
     match class {
         ErrorClass::Validation => "the service refuses what the row sends: correct the row",
-        ErrorClass::Auth => {
-            "get a new token (HW_AUTH_TOKEN or --token-file): it may have ended or be for another region"
-        }
+        ErrorClass::Auth => auth_hint(message),
         ErrorClass::Permission => {
             "the account may not change this workspace: check workspace_id and the IAM policy"
         }

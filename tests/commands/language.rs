@@ -1,7 +1,8 @@
 //! A small language for tests of the binary: a desk with files on it, commands, what they said.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -41,6 +42,13 @@ impl Desk {
         self
     }
 
+    /// A file that nobody else may read.
+    pub(crate) fn secret(self, name: &str, content: impl AsRef<[u8]>) -> Self {
+        let desk = self.file(name, content);
+        fs::set_permissions(desk.path(name), Permissions::from_mode(0o600)).unwrap();
+        desk
+    }
+
     /// Sets a variable of the environment.
     pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.to_owned(), value.to_owned()));
@@ -64,6 +72,7 @@ impl Desk {
             .env("HOME", self.folder.path())
             .env("TZ", "UTC")
             .env("USER", "tester")
+            .env("FLOWBATCH_METADATA", "off")
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -536,14 +536,6 @@ fn no_target_at_all() {
         UPDATE,
         "",
         expect![[r#"
-            error: the row has no project_id
-             --> job.toml:1:1
-              |
-            1 | [[update]]
-              | ^^^^^^^^^^
-              |
-              = help: add a column project_id, [target] project_id, --project-id or HW_PROJECT_ID
-
             error: the row has no workspace_id
              --> job.toml:1:1
               |
@@ -556,7 +548,7 @@ fn no_target_at_all() {
             --> job.toml
              = help: say --region or --endpoint, set region in [target], or try it with --simulate
 
-            3 problems; nothing was sent
+            2 problems; nothing was sent
         "#]],
     );
     refused(

@@ -107,7 +107,7 @@ fn a_run_changes_the_service_and_tells_the_token_to_nobody() {
 
 #[test]
 fn a_workflow_that_is_not_there_fails_alone() {
-    let desk = Desk::new().file("token", format!("{TOKEN}\n"));
+    let desk = Desk::new().secret("token", format!("{TOKEN}\n"));
     let service = Service::start(&desk, "");
     let mut ids = service.ids();
     ids.insert(3, "no-such-workflow".to_owned());
@@ -206,7 +206,7 @@ fn no_credential_is_told_before_a_run_begins() {
     assert!(!desk.has_runs());
     expect_test::expect![[r#"
         error: no credential
-          give the IAM token by the variable HW_AUTH_TOKEN or by --token-file FILE; to try a job without an account, say --simulate
+          give an IAM token by HW_AUTH_TOKEN or --token-file FILE, an access key by HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK, a profile by --profile NAME; to try a job without an account, say --simulate
     "#]]
     .assert_eq(&said.stderr);
 }

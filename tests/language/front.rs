@@ -115,7 +115,7 @@ impl<'a> Front<'a> {
         Flight(&lane.in_flight)
     }
 
-    async fn answer(&self, request: &Request) -> Reply {
+    async fn answer(&self, request: &Request, timeout: Duration) -> Reply {
         let weather = &self.scenario.weather;
         if let Some(outage) = weather.outage {
             let now = self.clock.now();
@@ -154,14 +154,15 @@ impl<'a> Front<'a> {
             };
             return refusal(403, code, "not for you").await;
         }
-        self.memory.send(request).await
+        self.memory.send(request, timeout).await
     }
 }
 
 impl Service for Front<'_> {
-    async fn send(&self, request: &Request) -> Reply {
+    async fn send(&self, request: &Request, timeout: Duration) -> Reply {
         let _flight = self.depart(request);
-        let reply = self.answer(request).await;
+        let reply = tokio::time::timeout(timeout, self.answer(request, timeout)).await;
+        let reply = reply.unwrap_or_else(|_| Reply::Silence(Silence::timed_out(timeout)));
         if matches!(&reply, Reply::Answer(answer) if answer.http_status != 401) {
             self.lanes[request.row().lane.0].proven.set(true);
         }
@@ -195,13 +196,12 @@ async fn refusal(http_status: u16, code: &str, message: &str) -> Reply {
     Reply::Answer(Answer {
         http_status,
         request_id: Some("front".into()),
-        retry_after: None,
-        redirect_to: None,
         content: Content::Envelope(Envelope {
             code: Some(code.to_owned()),
             message: Some(message.to_owned()),
             ..Envelope::default()
         }),
+        ..Answer::default()
     })
 }
 

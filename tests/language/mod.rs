@@ -12,11 +12,13 @@ use std::time::Duration;
 
 use flowbatch::engine::ports::{Clock, Dice, Rows, RowsError};
 use flowbatch::engine::run::{Broken, Tools, carry_out};
+use flowbatch::model::endpoint::Endpoint;
 use flowbatch::model::event::{Event, FORMAT, Method, RunStarted, Stamped};
 use flowbatch::model::field::Field;
 use flowbatch::model::guard::Guards;
 use flowbatch::model::id::Id;
 use flowbatch::model::outcome::{Ended, Outcome};
+use flowbatch::model::route::{LaneFacts, Route};
 use flowbatch::model::row::Row;
 use flowbatch::model::tally::Tally;
 use flowbatch::model::target::{LaneId, Workspace};
@@ -151,9 +153,7 @@ async fn play_now(scenario: &Scenario) -> Played {
         tool_version: "0.0.0".into(),
         job_sha256: "job".into(),
         input_sha256: None,
-        endpoints: (0..scenario.course.lanes)
-            .map(|lane| format!("https://lane-{lane}.example"))
-            .collect(),
+        lanes: (0..scenario.course.lanes).map(lane_facts).collect(),
         seed: scenario.seed,
         rows: rows.len() as u64,
         skipped: 0,
@@ -313,5 +313,16 @@ struct Jitter(fastrand::Rng);
 impl Dice for Jitter {
     fn roll(&mut self) -> f64 {
         self.0.f64()
+    }
+}
+
+fn lane_facts(lane: usize) -> LaneFacts {
+    LaneFacts {
+        route: Route {
+            endpoint: Endpoint::parse(&format!("https://lane-{lane}.example")).unwrap(),
+            region: None,
+            profile: None,
+        },
+        credential: Some("a key".to_owned()),
     }
 }

@@ -97,7 +97,10 @@ impl Replay {
                 self.closed_workspaces.insert(workspace.clone());
             }
             Event::Stop { ended, .. } => self.stop = Some(*ended),
-            Event::RunStarted(_) | Event::LegStarted { .. } | Event::SessionEnded { .. } => {}
+            Event::RunStarted(_)
+            | Event::LegStarted { .. }
+            | Event::CredentialRenewed { .. }
+            | Event::SessionEnded { .. } => {}
         }
     }
 

@@ -34,7 +34,11 @@ impl Schedule {
                 work.request_id = None;
             }
         }
-        match classify(reply) {
+        let verdict = classify(reply);
+        if !matches!(verdict, Verdict::CredentialRefused { .. }) {
+            work.replayed = false;
+        }
+        match verdict {
             Verdict::Done(live) => self.done(now, work, live),
             Verdict::Throttled { wait, message } => self.throttled(now, work, wait, message, dice),
             Verdict::Passing {
@@ -46,15 +50,8 @@ impl Schedule {
                 self.admitted(index);
                 self.fail(now, work, failure, false);
             }
-            Verdict::CredentialRefused(failure) => {
-                let message = failure.message.clone();
-                self.lanes[index].health.credential_refused();
-                self.fail(now, work, failure, true);
-                self.close(
-                    index,
-                    Ended::Refused,
-                    format!("the credential is refused: {message}"),
-                );
+            Verdict::CredentialRefused { failure, renewal } => {
+                self.unauthorized(now, work, failure, renewal);
             }
             Verdict::TlsRefused(failure) => {
                 let message = failure.message.clone();
@@ -247,6 +244,38 @@ impl Schedule {
         }
     }
 
+    /// The credential is refused. With another one by now the request goes again, once.
+    fn unauthorized(
+        &mut self,
+        now: Duration,
+        mut work: Work,
+        failure: Failure,
+        renewal: Option<u32>,
+    ) {
+        let index = work.row.lane.0;
+        self.lanes[index].health.credential_refused();
+        if let Some(renewal) = renewal.filter(|_| !work.replayed) {
+            work.replayed = true;
+            self.answer(now, &work, Meaning::Again, Some(failure));
+            let lane = &mut self.lanes[index];
+            let first = work.first_sent.unwrap_or(now);
+            lane.queue.push(first, work);
+            if lane.renewal < renewal {
+                lane.renewal = renewal;
+                let lane = lane.id;
+                self.tell(Event::CredentialRenewed { lane, renewal });
+            }
+            return;
+        }
+        let message = failure.message.clone();
+        self.fail(now, work, failure, true);
+        self.close(
+            index,
+            Ended::Refused,
+            format!("the credential is refused: {message}"),
+        );
+    }
+
     fn forbidden(&mut self, now: Duration, work: Work, failure: Failure, whole: bool) {
         let index = work.row.lane.0;
         let workspace = work.row.workspace.clone();
@@ -257,7 +286,11 @@ impl Schedule {
         let refused = health.workspace_closed(&workspace).is_some();
         self.fail(now, work, failure, refused);
         if closes {
-            self.tell(Event::WorkspaceClosed { workspace, message });
+            self.tell(Event::WorkspaceClosed {
+                lane: LaneId(index),
+                workspace,
+                message,
+            });
         }
     }
 

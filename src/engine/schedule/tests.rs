@@ -74,11 +74,11 @@ fn answer(http_status: u16, retry_after: Option<Duration>) -> Reply {
         http_status,
         request_id: Some("r".into()),
         retry_after,
-        redirect_to: None,
         content: Content::Envelope(Envelope {
             success: Some(http_status == 200),
             ..Envelope::default()
         }),
+        ..Answer::default()
     })
 }
 

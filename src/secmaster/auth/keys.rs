@@ -32,7 +32,9 @@ impl Keys {
         secret_key: &str,
         security_token: Option<&str>,
     ) -> Result<Self, KeysFault> {
-        let security_token = security_token.map(str::trim).filter(|token| !token.is_empty());
+        let security_token = security_token
+            .map(str::trim)
+            .filter(|token| !token.is_empty());
         let token = security_token.map(|token| word("security token", token));
         Ok(Self {
             access_key: word("access key", access_key)?.to_owned(),
@@ -51,7 +53,9 @@ impl Keys {
     }
 
     pub(super) fn security_token(&self) -> Option<&str> {
-        self.security_token.as_ref().map(ExposeSecret::expose_secret)
+        self.security_token
+            .as_ref()
+            .map(ExposeSecret::expose_secret)
     }
 
     /// Whether the key ends by itself.
@@ -85,14 +89,23 @@ mod tests {
     fn a_key_shows_its_id_and_none_of_its_secrets() {
         let keys = Keys::new("AK1\n", " canary-sk ", Some("canary-st")).unwrap();
         let shown = format!("{keys:?}");
-        assert!(shown.contains("AK1") && !shown.contains("canary"), "{shown}");
+        assert!(
+            shown.contains("AK1") && !shown.contains("canary"),
+            "{shown}"
+        );
         assert!(keys.is_temporary());
     }
 
     #[test]
     fn a_key_without_one_of_its_parts_is_none() {
-        assert_eq!(Keys::new(" ", "sk", None).unwrap_err(), KeysFault::Empty("access key"));
-        assert_eq!(Keys::new("ak", "", None).unwrap_err(), KeysFault::Empty("secret key"));
+        assert_eq!(
+            Keys::new(" ", "sk", None).unwrap_err(),
+            KeysFault::Empty("access key")
+        );
+        assert_eq!(
+            Keys::new("ak", "", None).unwrap_err(),
+            KeysFault::Empty("secret key")
+        );
         let fault = Keys::new("ak", "two words", None).unwrap_err();
         assert_eq!(fault, KeysFault::Characters("secret key"));
         assert!(!Keys::new("ak", "sk", Some(" ")).unwrap().is_temporary());

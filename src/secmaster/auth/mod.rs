@@ -1,5 +1,13 @@
-//! Credentials.
+//! Credentials: what requests show, where it comes from, and how it is renewed.
 
+pub mod credential;
+pub mod iam;
+pub mod keeper;
 pub mod keys;
+pub mod metadata;
+pub mod printed;
 pub mod signature;
+pub mod supply;
 pub mod token;
+
+mod redaction;

@@ -57,12 +57,7 @@ pub struct Signed {
 /// Signs `request` at `at`; the gateway takes it for 15 minutes.
 ///
 /// `project_id` and a temporary key's token travel in headers that are signed as well.
-pub fn sign(
-    request: Unsigned<'_>,
-    keys: &Keys,
-    project_id: Option<&str>,
-    at: Timestamp,
-) -> Signed {
+pub fn sign(request: Unsigned<'_>, keys: &Keys, project_id: Option<&str>, at: Timestamp) -> Signed {
     let mut headers = request.headers;
     if let Some(project_id) = project_id {
         set(&mut headers, "X-Project-Id", project_id);
@@ -79,7 +74,11 @@ pub fn sign(
         set(&mut headers, CONTENT_SHA256, UNSIGNED_PAYLOAD);
     }
     if find(&headers, DATE).is_none() {
-        set(&mut headers, DATE, &at.strftime("%Y%m%dT%H%M%SZ").to_string());
+        set(
+            &mut headers,
+            DATE,
+            &at.strftime("%Y%m%dT%H%M%SZ").to_string(),
+        );
     }
     if find(&headers, "Host").is_none() {
         set(&mut headers, "Host", request.host);
@@ -109,7 +108,10 @@ pub fn sign(
     ]
     .join("\n");
     let date = find(&headers, DATE).unwrap_or_default();
-    let string_to_sign = format!("{ALGORITHM}\n{date}\n{}", sha256(canonical_request.as_bytes()));
+    let string_to_sign = format!(
+        "{ALGORITHM}\n{date}\n{}",
+        sha256(canonical_request.as_bytes())
+    );
     let key = hmac::Key::new(hmac::HMAC_SHA256, keys.secret_key().as_bytes());
     let signature = hex(hmac::sign(&key, string_to_sign.as_bytes()).as_ref());
     Signed {
@@ -256,14 +258,25 @@ mod tests {
                 body: case.body.as_bytes(),
             };
             // Each case brings its own date.
-            let signed = sign(request, &keys, case.project_id.as_deref(), Timestamp::UNIX_EPOCH);
-            assert_eq!(signed.canonical_request, case.expected.canonical_request, "{name}");
+            let signed = sign(
+                request,
+                &keys,
+                case.project_id.as_deref(),
+                Timestamp::UNIX_EPOCH,
+            );
+            assert_eq!(
+                signed.canonical_request, case.expected.canonical_request,
+                "{name}"
+            );
             assert_eq!(
                 sha256(signed.canonical_request.as_bytes()),
                 case.expected.canonical_request_sha256,
                 "{name}"
             );
-            assert_eq!(signed.string_to_sign, case.expected.string_to_sign, "{name}");
+            assert_eq!(
+                signed.string_to_sign, case.expected.string_to_sign,
+                "{name}"
+            );
             assert_eq!(signed.authorization, case.expected.authorization, "{name}");
             let mut expected = case.expected.headers_after_signing;
             if name == "header_unicode_value" {

@@ -1,0 +1,235 @@
+//! Opens the lanes of a run: a credential for each, a project where none is given, the way there.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use crate::error::Error;
+use crate::job::destination::region_variable;
+use crate::job::file::Method;
+use crate::job::profiles::{Profile, Profiles};
+use crate::job::way::Regions;
+use crate::model::endpoint::Endpoint;
+use crate::model::id::Id;
+use crate::model::region::iam_endpoint;
+use crate::model::route::{LaneFacts, Route};
+use crate::secmaster::auth::credential::Credential;
+use crate::secmaster::auth::iam::{ByPassword, Iam, Project, Scope, User};
+use crate::secmaster::auth::keeper::Keeper;
+use crate::secmaster::auth::supply::SupplyError;
+use crate::secmaster::client::Lane;
+use crate::secmaster::transport::{Http, SetUp, Transport, Trust};
+
+use super::clock::wall;
+use super::credential::{self, Found, Kind};
+use super::environment;
+use super::profiles::resolve;
+
+/// What the command line and the job say about credentials.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) token_file: Option<&'a Path>,
+    pub(super) ca_file: Option<&'a Path>,
+    pub(super) method: Method,
+}
+
+/// An open lane, and what was found on the way to it.
+pub(super) struct Opened {
+    pub(super) lane: Lane,
+    pub(super) facts: LaneFacts,
+    /// Whose credential, if a user has a password.
+    pub(super) user: Option<User>,
+    pub(super) iam: Option<Rc<Iam>>,
+    /// What people should know although it is no problem.
+    pub(super) warnings: Vec<String>,
+}
+
+/// Opens the lane that `route` is; nothing leaves this machine yet.
+///
+/// # Errors
+/// There is no credential, or TLS cannot be set up.
+pub(super) fn open(
+    route: &Route,
+    asked: Asked<'_>,
+    profiles: &Profiles,
+    regions: &Regions,
+) -> Result<Opened, Error> {
+    let profile = route
+        .profile
+        .as_ref()
+        .and_then(|name| profiles.get(name).ok());
+    let profile = profile.map(Rc::as_ref);
+    let found = match profile {
+        Some(profile) => credential::of_profile(profile)?,
+        None => credential::find(asked.token_file, asked.method)?,
+    };
+    let mut warnings: Vec<_> = found
+        .passed_over
+        .iter()
+        .map(|other| format!("{} is used, not the {other}", found.text))
+        .collect();
+    if let Some(region) = &route.region
+        && regions.overrides.get(region) == Some(&route.endpoint)
+    {
+        let variable = region_variable(region);
+        warnings.push(format!(
+            "{variable} leads region {region} to {}",
+            route.endpoint
+        ));
+    }
+    let trust = trust(profile, asked)?;
+    let transport = Transport::new(&route.endpoint, &trust, Http::Negotiated).map_err(set_up)?;
+    let iam = iam(route, profile, &found, &trust)?.map(Rc::new);
+    let Found { text, kind, .. } = found;
+    let mut user = None;
+    let keeper = match kind {
+        Kind::Supply(supply) => Keeper::new(supply),
+        Kind::Metadata(metadata) => Keeper::new(Box::new(metadata)),
+        Kind::Password(found) => {
+            let Some(iam) = &iam else {
+                return Err(Error::Refused {
+                    what: format!("{text}: no IAM endpoint is known for {}", route.endpoint),
+                    hint: "name the region, or give HUAWEICLOUD_SDK_IAM_ENDPOINT".to_owned(),
+                });
+            };
+            user = Some(found.clone());
+            Keeper::new(Box::new(ByPassword {
+                iam: Rc::clone(iam),
+                user: found,
+            }))
+        }
+    };
+    Ok(Opened {
+        lane: Lane::new(route.endpoint.clone(), keeper, transport),
+        facts: LaneFacts {
+            route: route.clone(),
+            credential: Some(text),
+        },
+        user,
+        iam,
+        warnings,
+    })
+}
+
+impl Opened {
+    /// The credential for something in `project_id`, now.
+    pub(super) async fn credential(&self, project_id: &Id) -> Result<Credential, SupplyError> {
+        let shown = self.lane.keeper().show(project_id, wall()).await?;
+        Ok(shown.credential)
+    }
+
+    /// The project that IAM knows by the name of the lane's region.
+    ///
+    /// # Errors
+    /// IAM knows none or several, refuses the credential, or does not answer.
+    pub(super) async fn look_up_project(&self) -> Result<Id, Error> {
+        let region = self.facts.route.region.as_deref().unwrap_or_default();
+        let looked_up = self.project_called(region).await;
+        let project = looked_up.map_err(|error| Error::Refused {
+            what: format!("the project of region {region} cannot be looked up: {error}"),
+            hint: "give project_id, by a column, [target], a profile or --project-id; \
+                   `flowbatch auth` shows what the credential is good for"
+                .to_owned(),
+        })?;
+        Id::parse(&project.id).map_err(Error::machine("IAM gave no usable project id"))
+    }
+
+    async fn project_called(&self, region: &str) -> Result<Project, SupplyError> {
+        let Some(iam) = &self.iam else {
+            return Err(SupplyError::Refused(format!(
+                "no IAM endpoint is known for {}",
+                self.facts.route.endpoint
+            )));
+        };
+        if let Some(user) = &self.user {
+            let (_, owner) = iam.token(user, Scope::ProjectName(region)).await?;
+            return owner
+                .project
+                .ok_or_else(|| SupplyError::Refused(format!("IAM names no project for {region}")));
+        }
+        // Whoever supplies it does so whatever the project.
+        let stand_in =
+            Id::parse(region).map_err(|error| SupplyError::Refused(error.to_string()))?;
+        let credential = self.credential(&stand_in).await?;
+        iam.project_of(region, &credential).await
+    }
+}
+
+/// IAM for the lane. Where its endpoint is this machine, only if somebody says where: no password goes
+/// to the real one for a test.
+fn iam(
+    route: &Route,
+    profile: Option<&Profile>,
+    found: &Found,
+    trust: &Trust,
+) -> Result<Option<Iam>, Error> {
+    let variable = "HUAWEICLOUD_SDK_IAM_ENDPOINT";
+    let parse = |text: &str| {
+        Endpoint::parse(text).map_err(|fault| Error::Usage {
+            what: format!("IAM's endpoint {text:?}: {fault}"),
+            hint: format!("write https://iam.REGION.myhuaweicloud.com into {variable}"),
+        })
+    };
+    let told = match (&found.iam_endpoint, profile) {
+        (Some(endpoint), _) => Some(endpoint.clone()),
+        // Variables may be another customer's.
+        (None, Some(_)) => None,
+        (None, None) => {
+            let set = environment(variable).filter(|text| !text.trim().is_empty());
+            set.map(|text| parse(text.trim())).transpose()?
+        }
+    };
+    let endpoint = match told {
+        Some(endpoint) => endpoint,
+        None if route.endpoint.is_loopback() => return Ok(None),
+        None => parse(&iam_endpoint(route.region.as_deref().unwrap_or_default()))?,
+    };
+    let transport = Transport::new(&endpoint, trust, Http::Negotiated).map_err(set_up)?;
+    Ok(Some(Iam::new(endpoint, transport)))
+}
+
+fn trust(profile: Option<&Profile>, asked: Asked<'_>) -> Result<Trust, Error> {
+    let in_profile = profile.and_then(|profile| profile.ca_file.as_deref().map(resolve));
+    let file: Option<PathBuf> = asked.ca_file.map(Path::to_owned).or(in_profile);
+    let ca = file.map(|path| read_ca(&path)).transpose()?;
+    Ok(Trust {
+        ca: ca.map(Into::into),
+        proxy: profile.and_then(|profile| profile.proxy.clone()),
+    })
+}
+
+fn read_ca(path: &Path) -> Result<Vec<u8>, Error> {
+    let wrong = |what: String| Error::Refused {
+        what: format!("the CA file {} {what}", path.display()),
+        hint: "give PEM certificates: -----BEGIN CERTIFICATE-----".to_owned(),
+    };
+    let pem = std::fs::read(path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+    match Transport::certificates(&pem) {
+        Ok(0) => Err(wrong("holds no certificate".to_owned())),
+        Ok(_) => Ok(pem),
+        Err(error) => Err(wrong(format!("cannot be used: {error}"))),
+    }
+}
+
+fn set_up(error: SetUp) -> Error {
+    Error::Refused {
+        what: error.to_string(),
+        hint: "if it is the root certificates that are missing, install ca-certificates, or give \
+               them by --ca-file"
+            .to_owned(),
+    }
+}
+
+/// Looks up the projects of the lanes in `wanted`.
+pub(super) async fn look_up_projects(
+    opened: &BTreeMap<usize, Opened>,
+    wanted: impl IntoIterator<Item = usize>,
+) -> Result<BTreeMap<usize, Id>, Error> {
+    let mut projects = BTreeMap::new();
+    for lane in wanted {
+        if let Some(opened) = opened.get(&lane) {
+            projects.insert(lane, opened.look_up_project().await?);
+        }
+    }
+    Ok(projects)
+}

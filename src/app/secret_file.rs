@@ -1,0 +1,66 @@
+//! Files that hold secrets, or say where they are.
+
+use std::fs::{self, File, Metadata};
+use std::io::Read;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+
+use secrecy::SecretString;
+
+use crate::error::Error;
+
+/// The largest file that is taken for one with a secret: tokens may have 2 MiB.
+const LARGEST: u64 = 4 << 20;
+/// What a secret file must not allow: that others read it, or anybody but its owner writes it.
+const FORBIDDEN: u32 = 0o027;
+
+/// Reads a file of ours; none that others may read or write. `what` it is, for people.
+pub(super) fn read(what: &str, path: &Path) -> Result<SecretString, Error> {
+    let cannot = |error: std::io::Error| Error::Refused {
+        what: format!("{what} {} cannot be read: {error}", path.display()),
+        hint: "check the path and its permissions".to_owned(),
+    };
+    let file = File::open(path).map_err(cannot)?;
+    let metadata = file.metadata().map_err(cannot)?;
+    check(what, path, &metadata)?;
+    let mut text = String::new();
+    file.take(LARGEST)
+        .read_to_string(&mut text)
+        .map_err(cannot)?;
+    Ok(SecretString::from(text))
+}
+
+/// Refuses a regular file that others may read or write; a pipe is read by whoever holds it.
+fn check(what: &str, path: &Path, metadata: &Metadata) -> Result<(), Error> {
+    let mode = metadata.permissions().mode() & 0o777;
+    if !metadata.is_file() || mode & FORBIDDEN == 0 {
+        return Ok(());
+    }
+    let path = path.display();
+    Err(Error::Refused {
+        what: format!(
+            "{what} {path} can be read by others or written by its group (mode {mode:03o})"
+        ),
+        hint: format!("make it yours alone: chmod 600 {path}"),
+    })
+}
+
+/// What a file looks like from outside: if it changes, so has the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    inode: u64,
+    length: u64,
+    modified: (i64, i64),
+}
+
+impl Stamp {
+    /// Of `path` now, if it is there and a regular file.
+    pub(super) fn of(path: &Path) -> Option<Self> {
+        let metadata = fs::metadata(path).ok()?;
+        metadata.is_file().then(|| Self {
+            inode: metadata.ino(),
+            length: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+        })
+    }
+}

@@ -1,0 +1,168 @@
+//! Credentials that this machine supplies again and again: from files, and from programs.
+
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use futures::future::{LocalBoxFuture, ready};
+use jiff::Timestamp;
+use secrecy::ExposeSecret;
+use tokio::process::Command;
+
+use crate::error::Error;
+use crate::model::id::Id;
+use crate::model::span;
+use crate::secmaster::auth::credential::Credential;
+use crate::secmaster::auth::keys::Keys;
+use crate::secmaster::auth::printed;
+use crate::secmaster::auth::supply::{Supplied, Supply, SupplyError};
+use crate::secmaster::auth::token::Token;
+
+use super::credential::Basic;
+use super::secret_file::{self, Stamp};
+
+/// How long a program may take to print a credential.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// As much as it may print.
+const LONGEST: usize = 4 << 20;
+
+/// A file that is read again when it changes.
+pub(super) struct Reread {
+    path: PathBuf,
+    read: fn(&Path) -> Result<Credential, Error>,
+    seen: Cell<Option<Stamp>>,
+    /// What was read when it was found.
+    first: Cell<Option<Credential>>,
+}
+
+impl Reread {
+    /// A file that holds a token.
+    pub(super) fn token(path: PathBuf) -> Result<Self, Error> {
+        let read = |path: &Path| {
+            let text = secret_file::read("the token file", path)?;
+            match Token::parse(text.expose_secret()) {
+                Ok(token) => Ok(Credential::Token(token)),
+                Err(fault) => Err(Error::Refused {
+                    what: format!("token from {}: {fault}", path.display()),
+                    hint: "write the token into it, and nothing else".to_owned(),
+                }),
+            }
+        };
+        let seen = Stamp::of(&path);
+        let first = read(&path)?;
+        Ok(Self {
+            path,
+            read,
+            seen: Cell::new(seen),
+            first: Cell::new(Some(first)),
+        })
+    }
+
+    /// A credentials file, which held `keys` a moment ago.
+    pub(super) fn keys(path: PathBuf, keys: Keys) -> Self {
+        Self {
+            seen: Cell::new(Stamp::of(&path)),
+            path,
+            read: |path| match Basic::read(path)? {
+                Some(basic) => Ok(Credential::Keys(basic.keys)),
+                None => Err(Error::Refused {
+                    what: format!("{} has no section [basic] any more", path.display()),
+                    hint: "write ak and sk into it".to_owned(),
+                }),
+            },
+            first: Cell::new(Some(Credential::Keys(keys))),
+        }
+    }
+}
+
+impl Supply for Reread {
+    fn supply<'a>(
+        &'a self,
+        _: &'a Id,
+        _: Timestamp,
+    ) -> LocalBoxFuture<'a, Result<Supplied, SupplyError>> {
+        let credential = match self.first.take() {
+            Some(first) => Ok(first),
+            None => {
+                self.seen.set(Stamp::of(&self.path));
+                (self.read)(&self.path)
+            }
+        };
+        let supplied = credential.map(|credential| Supplied {
+            credential,
+            ends: None,
+        });
+        // Whoever replaces the file may not be done yet.
+        Box::pin(ready(
+            supplied.map_err(|error| SupplyError::Unavailable(error.to_string())),
+        ))
+    }
+
+    fn has_changed(&self) -> bool {
+        let now = Stamp::of(&self.path);
+        now.is_some() && now != self.seen.get()
+    }
+}
+
+/// A program that prints a credential as JSON.
+pub(super) struct Program {
+    words: Vec<String>,
+}
+
+impl Program {
+    /// The program and its arguments; no shell reads them.
+    pub(super) fn new(words: Vec<String>) -> Self {
+        Self { words }
+    }
+
+    async fn ask(&self) -> Result<Supplied, SupplyError> {
+        let Some((program, arguments)) = self.words.split_first() else {
+            return Err(SupplyError::Refused("the command is empty".to_owned()));
+        };
+        let by_hand = "run it by hand to see why";
+        let output = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            // Whatever it says may hold a secret.
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .output();
+        let output = match tokio::time::timeout(TIMEOUT, output).await {
+            Ok(Ok(output)) => output,
+            Ok(Err(error)) => {
+                return Err(SupplyError::Refused(format!(
+                    "{program} cannot be run: {error}"
+                )));
+            }
+            Err(_elapsed) => {
+                let text = format!(
+                    "{program} took longer than {}; {by_hand}",
+                    span::show(TIMEOUT)
+                );
+                return Err(SupplyError::Unavailable(text));
+            }
+        };
+        if !output.status.success() {
+            let text = format!("{program} ended with {}; {by_hand}", output.status);
+            return Err(SupplyError::Unavailable(text));
+        }
+        let printed = output.stdout.get(..LONGEST).unwrap_or(&output.stdout);
+        printed::read(printed).map_err(|fault| {
+            SupplyError::Refused(format!(
+                "{program} printed no credential: {fault}; {}",
+                printed::HINT
+            ))
+        })
+    }
+}
+
+impl Supply for Program {
+    fn supply<'a>(
+        &'a self,
+        _: &'a Id,
+        _: Timestamp,
+    ) -> LocalBoxFuture<'a, Result<Supplied, SupplyError>> {
+        Box::pin(self.ask())
+    }
+}

@@ -1,0 +1,388 @@
+//! IAM: tokens by password, whose a token is, and which projects there are.
+//!
+//! Source: the vendor's IAM v3 pages (`/v3/auth/tokens`, `/v3/projects`).
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures::future::LocalBoxFuture;
+use jiff::Timestamp;
+use reqwest::Method;
+use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::model::endpoint::Endpoint;
+use crate::model::id::Id;
+use crate::model::reply::Content;
+
+use super::super::error::tidy;
+use super::super::transport::{Parcel, Received, Transport, wall};
+use super::super::wire;
+use super::credential::Credential;
+use super::redaction::blot_out;
+use super::supply::{Supplied, Supply, SupplyError};
+use super::token::Token;
+
+/// How long IAM may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(20);
+/// Carries a token that is spoken of, or that is given.
+const SUBJECT: HeaderName = HeaderName::from_static("x-subject-token");
+
+/// IAM at one endpoint.
+#[derive(Clone, Debug)]
+pub struct Iam {
+    transport: Transport,
+    endpoint: Endpoint,
+}
+
+/// An IAM user with a password.
+#[derive(Clone, Debug)]
+pub struct User {
+    /// Its name.
+    pub name: String,
+    /// The account that it belongs to (IAM's "domain").
+    pub account: String,
+    /// Redacted in `Debug`, wiped from memory when dropped.
+    pub password: SecretString,
+}
+
+/// Whose a credential is, as IAM says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Owner {
+    /// The IAM user.
+    pub user: Option<String>,
+    /// The account.
+    pub account: Option<String>,
+    /// The project that a token is scoped to.
+    pub project: Option<Project>,
+    /// When a token ends.
+    pub ends: Option<Timestamp>,
+}
+
+/// A project of an account.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Project {
+    /// Its id.
+    pub id: String,
+    /// Its name: that of its region, or one that begins with it.
+    #[serde(default)]
+    pub name: String,
+    /// The account's id.
+    #[serde(default)]
+    pub domain_id: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct TokenBody {
+    token: TokenFacts,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct TokenFacts {
+    expires_at: Option<String>,
+    project: Option<Project>,
+    user: Option<UserFacts>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct UserFacts {
+    name: Option<String>,
+    domain: Option<Named>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Named {
+    name: Option<String>,
+}
+
+impl Iam {
+    /// IAM at `endpoint`, by the way `transport`.
+    pub fn new(endpoint: Endpoint, transport: Transport) -> Self {
+        Self {
+            transport,
+            endpoint,
+        }
+    }
+
+    /// A token for `user`, scoped to the project, and whose it is.
+    ///
+    /// # Errors
+    /// IAM refuses, or does not answer as it should.
+    pub async fn token(
+        &self,
+        user: &User,
+        scope: Scope<'_>,
+    ) -> Result<(Supplied, Owner), SupplyError> {
+        let parcel = Parcel {
+            method: Method::POST,
+            // Without it the answer and the token grow by the list of all services.
+            url: self.url("/v3/auth/tokens", Some(("nocatalog", "true")))?,
+            headers: vec![(CONTENT_TYPE, HeaderValue::from_static("application/json"))],
+            body: password_body(user, scope)?,
+        };
+        let clean = |text| blot_out(user.password.expose_secret(), "password", text);
+        let received = self.ask(parcel, "a token", &clean).await?;
+        let token = received.headers.get(SUBJECT);
+        let token = token.and_then(|token| token.to_str().ok());
+        let token = token.and_then(|token| Token::parse(token).ok());
+        let Some(token) = token else {
+            return Err(self.unavailable("answered without X-Subject-Token"));
+        };
+        let owner = owner(&received);
+        let supplied = Supplied {
+            credential: Credential::Token(token),
+            ends: owner.ends,
+        };
+        Ok((supplied, owner))
+    }
+
+    /// Whose `token` is.
+    ///
+    /// # Errors
+    /// IAM refuses it, or does not answer as it should.
+    pub async fn whose(&self, token: &Token) -> Result<Owner, SupplyError> {
+        let mut parcel = Parcel {
+            method: Method::GET,
+            url: self.url("/v3/auth/tokens", Some(("nocatalog", "true")))?,
+            headers: vec![(SUBJECT, token.header())],
+            body: Vec::new(),
+        };
+        let credential = Credential::Token(token.clone());
+        credential.put_on(&mut parcel, None, wall());
+        let clean = |text| credential.blot_out(text);
+        let received = self.ask(parcel, "whose the token is", &clean).await?;
+        Ok(owner(&received))
+    }
+
+    /// The account's projects called `name`.
+    ///
+    /// # Errors
+    /// IAM refuses the credential, or does not answer as it should.
+    pub async fn projects(
+        &self,
+        name: &str,
+        credential: &Credential,
+    ) -> Result<Vec<Project>, SupplyError> {
+        #[derive(Deserialize)]
+        struct Body {
+            projects: Vec<Project>,
+        }
+        let mut parcel = Parcel {
+            method: Method::GET,
+            url: self.url("/v3/projects", Some(("name", name)))?,
+            headers: Vec::new(),
+            body: Vec::new(),
+        };
+        credential.put_on(&mut parcel, None, wall());
+        let clean = |text| credential.blot_out(text);
+        let received = self.ask(parcel, "the projects", &clean).await?;
+        let body = received.body.unwrap_or_default();
+        match serde_json::from_slice::<Body>(&body) {
+            Ok(body) => Ok(body.projects),
+            Err(_) => Err(self.unavailable("answered without a list of projects")),
+        }
+    }
+
+    /// The one project of the region `region`.
+    ///
+    /// # Errors
+    /// There is none, or more than one; IAM refuses, or does not answer as it should.
+    pub async fn project_of(
+        &self,
+        region: &str,
+        credential: &Credential,
+    ) -> Result<Project, SupplyError> {
+        let mut projects = self.projects(region, credential).await?;
+        match (projects.pop(), projects.is_empty()) {
+            (Some(project), true) => Ok(project),
+            (None, _) => Err(SupplyError::Refused(format!(
+                "the account has no project called {region}"
+            ))),
+            (Some(last), false) => {
+                projects.push(last);
+                let ids: Vec<_> = projects.iter().map(|project| tidy(&project.id)).collect();
+                Err(SupplyError::Refused(format!(
+                    "the account has several projects called {region}: {}",
+                    ids.join(", ")
+                )))
+            }
+        }
+    }
+
+    fn url(&self, path: &str, query: Option<(&str, &str)>) -> Result<Url, SupplyError> {
+        // HW_AUTH_URL and others give the version with it.
+        let base = self.endpoint.as_str().trim_end_matches("/v3");
+        let url = Url::parse(&format!("{base}{path}"));
+        let mut url = url.map_err(|error| self.unavailable(&error.to_string()))?;
+        if let Some((name, value)) = query {
+            url.query_pairs_mut().append_pair(name, value);
+        }
+        Ok(url)
+    }
+
+    fn unavailable(&self, what: &str) -> SupplyError {
+        SupplyError::Unavailable(format!("IAM ({}) {what}", self.endpoint))
+    }
+
+    async fn ask(
+        &self,
+        parcel: Parcel,
+        wanted: &str,
+        clean: &dyn Fn(String) -> String,
+    ) -> Result<Received, SupplyError> {
+        let received = match self.transport.send(parcel, TIMEOUT).await {
+            Ok(received) => received,
+            Err(silence) => {
+                let detail = clean(silence.detail);
+                return Err(self.unavailable(&format!("did not answer: {detail}")));
+            }
+        };
+        let status = received.status;
+        if (200..300).contains(&status) {
+            return Ok(received);
+        }
+        let body = received.body.as_deref().unwrap_or_default();
+        let said = match wire::read(body).0 {
+            Content::Envelope(envelope) => envelope.message.unwrap_or_default(),
+            Content::Unreadable { excerpt, .. } => excerpt,
+        };
+        let said = clean(said);
+        let via = match self.transport.via() {
+            Some(via) => format!(" through the proxy {via}"),
+            None => String::new(),
+        };
+        let text = format!(
+            "IAM ({}{via}) refuses {wanted}: HTTP {status} {said}",
+            self.endpoint
+        );
+        match status {
+            400 | 401 | 403 | 404 | 409 => Err(SupplyError::Refused(text)),
+            _ => Err(SupplyError::Unavailable(text)),
+        }
+    }
+}
+
+/// What a token is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope<'a> {
+    /// The project with this id.
+    ProjectId(&'a str),
+    /// The project with this name: a region's.
+    ProjectName(&'a str),
+}
+
+fn password_body(user: &User, scope: Scope<'_>) -> Result<Vec<u8>, SupplyError> {
+    #[derive(Serialize)]
+    struct Name<'a> {
+        name: &'a str,
+    }
+    #[derive(Serialize)]
+    struct Id<'a> {
+        id: &'a str,
+    }
+    #[derive(Serialize)]
+    struct Who<'a> {
+        name: &'a str,
+        password: &'a str,
+        domain: Name<'a>,
+    }
+    #[derive(Serialize)]
+    struct Password<'a> {
+        user: Who<'a>,
+    }
+    #[derive(Serialize)]
+    struct Identity<'a> {
+        methods: [&'a str; 1],
+        password: Password<'a>,
+    }
+    #[derive(Serialize)]
+    #[serde(untagged)]
+    enum Project<'a> {
+        Id(Id<'a>),
+        Name(Name<'a>),
+    }
+    #[derive(Serialize)]
+    struct Within<'a> {
+        project: Project<'a>,
+    }
+    #[derive(Serialize)]
+    struct Auth<'a> {
+        identity: Identity<'a>,
+        scope: Within<'a>,
+    }
+    #[derive(Serialize)]
+    struct Body<'a> {
+        auth: Auth<'a>,
+    }
+    let body = Body {
+        auth: Auth {
+            identity: Identity {
+                methods: ["password"],
+                password: Password {
+                    user: Who {
+                        name: &user.name,
+                        password: user.password.expose_secret(),
+                        domain: Name {
+                            name: &user.account,
+                        },
+                    },
+                },
+            },
+            scope: Within {
+                project: match scope {
+                    Scope::ProjectId(id) => Project::Id(Id { id }),
+                    Scope::ProjectName(name) => Project::Name(Name { name }),
+                },
+            },
+        },
+    };
+    serde_json::to_vec(&body).map_err(|error| SupplyError::Unavailable(error.to_string()))
+}
+
+fn owner(received: &Received) -> Owner {
+    let body = received.body.as_deref().unwrap_or_default();
+    let body: TokenBody = serde_json::from_slice(body).unwrap_or_default();
+    let user = body.token.user.unwrap_or_default();
+    Owner {
+        user: user.name.map(|name| tidy(&name)),
+        account: user
+            .domain
+            .and_then(|domain| domain.name)
+            .map(|name| tidy(&name)),
+        project: body.token.project,
+        ends: body.token.expires_at.and_then(|ends| ends.parse().ok()),
+    }
+}
+
+/// Tokens by password, one for each project.
+#[derive(Debug)]
+pub struct ByPassword {
+    /// Who gives them.
+    pub iam: Rc<Iam>,
+    /// Whose they are.
+    pub user: User,
+}
+
+impl Supply for ByPassword {
+    fn supply<'a>(
+        &'a self,
+        project_id: &'a Id,
+        _: Timestamp,
+    ) -> LocalBoxFuture<'a, Result<Supplied, SupplyError>> {
+        Box::pin(async {
+            let scope = Scope::ProjectId(project_id.as_str());
+            let (supplied, _) = self.iam.token(&self.user, scope).await?;
+            Ok(supplied)
+        })
+    }
+
+    fn is_per_project(&self) -> bool {
+        true
+    }
+}
