@@ -154,6 +154,10 @@ impl Refusal {
         Self::gateway(401, "APIG.0301", message)
     }
 
+    pub(super) fn not_authorized() -> Self {
+        Self::gateway(403, "APIG.0302", "The user is not authorized")
+    }
+
     /// The gateway's 429, in its own words: clients read the window out of them.
     pub(super) fn throttled(rate: Rate, retry_after: Option<Duration>) -> Self {
         let limit = rate.count();

@@ -3,6 +3,7 @@
 //! and pages; the rules that those leave open are told where they are decided.
 
 pub mod access;
+pub mod account;
 pub mod answer;
 pub mod call;
 pub mod faults;
@@ -10,12 +11,26 @@ pub mod ledger;
 pub mod memory;
 pub mod records;
 pub mod server;
+pub mod visits;
 pub mod world;
 
 mod calendar;
+mod clock;
 mod creation;
+mod denial;
 mod estate;
+mod gate;
+mod iam;
+mod iam_records;
 mod kept;
+mod message;
+mod metadata;
+mod mint;
+mod password;
+mod query;
 mod route;
+mod signature;
+mod strikes;
 mod throttle;
+mod tokens;
 mod wire;

@@ -6,14 +6,58 @@ use crate::model::id::Id;
 use crate::model::target::Workspace;
 
 use super::call::{Call, Invalid, ListQuery, Operation};
+use super::iam::IamCall;
+use super::metadata::MetadataCall;
+use super::query::pairs;
 use super::records::VersionStatus;
 
 /// Segments that stand where an id of a workflow stands, and are none.
 const RESERVED: [&str; 5] = ["versions", "instances", "export", "import", "validation"];
 
-/// What is asked; nothing where there is no such call, or none that is simulated. The body of an
-/// update is still to come.
-pub(super) fn route(method: &str, path: &str, query: Option<&str>) -> Option<Call> {
+/// Who is asked for what.
+#[derive(Clone, Debug)]
+pub(super) enum Asked {
+    /// SecMaster.
+    Service(Call),
+    /// IAM.
+    Iam(IamCall),
+    /// The metadata address.
+    Metadata(MetadataCall),
+}
+
+/// Who is asked for what; nothing where there is no such call, or none that is simulated. The body
+/// of an update is still to come.
+pub(super) fn route(method: &str, path: &str, query: &str) -> Option<Asked> {
+    match (method, path) {
+        ("PUT", "/meta-data/latest/api/token") => Some(Asked::Metadata(MetadataCall::IssueToken)),
+        ("GET", "/openstack/latest/securitykey") => Some(Asked::Metadata(MetadataCall::HandOutKey)),
+        _ => match iam(method, path, query) {
+            Some(call) => Some(Asked::Iam(call)),
+            None => service(method, path, query).map(Asked::Service),
+        },
+    }
+}
+
+fn iam(method: &str, path: &str, query: &str) -> Option<IamCall> {
+    let pairs = pairs(query);
+    let value = |wanted: &str| {
+        let mut pairs = pairs.iter();
+        let (_, value) = pairs.find(|(name, _)| name == wanted)?;
+        Some(value.clone())
+    };
+    // Whatever its value is, the vendor says.
+    let catalog = value("nocatalog").is_none_or(|value| value.is_empty());
+    match (method, path) {
+        ("POST", "/v3/auth/tokens") => Some(IamCall::IssueToken { catalog }),
+        ("GET", "/v3/auth/tokens") => Some(IamCall::ShowToken { catalog }),
+        ("GET", "/v3/projects") => Some(IamCall::ListProjects {
+            name: value("name"),
+        }),
+        _ => None,
+    }
+}
+
+fn service(method: &str, path: &str, query: &str) -> Option<Call> {
     let segments: Vec<&str> = path.split('/').collect();
     let (project_id, workspace_id, rest) = match segments.as_slice() {
         [
@@ -28,7 +72,7 @@ pub(super) fn route(method: &str, path: &str, query: Option<&str>) -> Option<Cal
         ] => (project, workspace, rest),
         _ => return None,
     };
-    let pairs = pairs(query.unwrap_or_default());
+    let pairs = pairs(query);
     let pairs = || {
         let pairs = pairs.iter();
         pairs.map(|(name, value)| (name.as_str(), value.as_str()))
@@ -68,18 +112,6 @@ fn decode(segment: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.into_owned())
 }
 
-fn pairs(query: &str) -> Vec<(String, String)> {
-    let text = |raw: &str| {
-        let spaced = raw.replace('+', " ");
-        percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
-    };
-    let pairs = query.split('&').filter(|pair| !pair.is_empty());
-    pairs
-        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-        .map(|(name, value)| (text(name), text(value)))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,13 +119,13 @@ mod tests {
     const BASE: &str = "/v1/p/workspaces/ws/soc/workflows";
 
     fn asks(method: &str, path: &str) -> String {
-        let (path, query) = match path.split_once('?') {
-            Some((path, query)) => (path, Some(query)),
-            None => (path, None),
-        };
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
         match route(method, &format!("{BASE}{path}"), query) {
             None => "nothing".into(),
-            Some(call) => format!("{} {}", call.operation.method().as_str(), call.subject()),
+            Some(Asked::Service(call)) => {
+                format!("{} {}", call.operation.method().as_str(), call.subject())
+            }
+            Some(asked) => format!("{asked:?}"),
         }
     }
 
@@ -125,21 +157,88 @@ mod tests {
             assert_eq!(asks(method, path), expected, "{method} {path}");
         }
         for path in ["/", "/v1/p/workspaces", "/v2/p/workspaces/ws/soc/workflows"] {
-            assert!(route("GET", path, None).is_none(), "{path}");
+            assert!(route("GET", path, "").is_none(), "{path}");
         }
     }
 
     #[test]
     fn a_query_is_decoded() {
-        let call = route("GET", BASE, Some("name=Isolate+host%201&&enabled=true&x"));
-        let Some(Call {
+        let call = route("GET", BASE, "name=Isolate+host%201&&enabled=true&x");
+        let Some(Asked::Service(Call {
             operation: Operation::ListWorkflows(Ok(query)),
             ..
-        }) = call
+        })) = call
         else {
             panic!("{call:?}")
         };
         assert_eq!(query.name.as_deref(), Some("Isolate host 1"));
         assert_eq!(query.enabled, Some(true));
+    }
+
+    #[test]
+    fn iam_and_the_metadata_address_live_next_door() {
+        let asks = |method, path, query| match route(method, path, query) {
+            Some(asked) => format!("{asked:?}"),
+            None => "nothing".into(),
+        };
+        for (method, path, query, expected) in [
+            (
+                "POST",
+                "/v3/auth/tokens",
+                "",
+                "Iam(IssueToken { catalog: true })",
+            ),
+            (
+                "POST",
+                "/v3/auth/tokens",
+                "nocatalog=",
+                "Iam(IssueToken { catalog: true })",
+            ),
+            (
+                "POST",
+                "/v3/auth/tokens",
+                "nocatalog=1",
+                "Iam(IssueToken { catalog: false })",
+            ),
+            (
+                "GET",
+                "/v3/auth/tokens",
+                "nocatalog=1",
+                "Iam(ShowToken { catalog: false })",
+            ),
+            (
+                "GET",
+                "/v3/projects",
+                "",
+                "Iam(ListProjects { name: None })",
+            ),
+            (
+                "GET",
+                "/v3/projects",
+                "name=a%20b",
+                "Iam(ListProjects { name: Some(\"a b\") })",
+            ),
+            ("PUT", "/v3/projects", "", "nothing"),
+            ("GET", "/v3/users", "", "nothing"),
+            (
+                "PUT",
+                "/meta-data/latest/api/token",
+                "",
+                "Metadata(IssueToken)",
+            ),
+            (
+                "GET",
+                "/openstack/latest/securitykey",
+                "",
+                "Metadata(HandOutKey)",
+            ),
+            ("GET", "/meta-data/latest/api/token", "", "nothing"),
+        ] {
+            assert_eq!(
+                asks(method, path, query),
+                expected,
+                "{method} {path}?{query}"
+            );
+        }
     }
 }

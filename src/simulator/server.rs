@@ -11,19 +11,23 @@ use futures::stream::{self, StreamExt};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited, StreamBody};
 use hyper::body::{Bytes, Frame, Incoming};
-use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderValue, RETRY_AFTER};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
+use jiff::Timestamp;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::access::Access;
 use super::answer::{Answered, Delivery, Handled, Refusal};
-use super::call::Operation;
-use super::route::route;
+use super::call::{Call, Operation};
+use super::clock::http_date;
+use super::message::Message;
+use super::route::{Asked, route};
+use super::signature::Received;
 use super::wire;
 use super::world::World;
 
@@ -90,6 +94,15 @@ impl Server {
     }
 }
 
+/// The real time. Signatures and tokens are dated by it, and other clients have no other.
+fn now() -> Timestamp {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a shell: it gives the gateway its time"
+    )]
+    Timestamp::now()
+}
+
 async fn pause(time: Duration) {
     if !time.is_zero() {
         #[expect(
@@ -126,23 +139,72 @@ struct Desk {
 impl Desk {
     /// An error ends the connection (with HTTP/2 the stream) without an answer.
     async fn answer(&self, request: Request<Incoming>) -> io::Result<Response<AnswerBody>> {
+        let mut response = self.respond(request).await?;
+        let date = http_date(self.access.clock(now()));
+        let date = HeaderValue::try_from(date).map_err(io::Error::other)?;
+        response.headers_mut().insert(DATE, date);
+        Ok(response)
+    }
+
+    async fn respond(&self, request: Request<Incoming>) -> io::Result<Response<AnswerBody>> {
         let (head, body) = request.into_parts();
-        let called = route(head.method.as_str(), head.uri.path(), head.uri.query());
-        let Some(mut call) = called else {
+        let (method, path) = (head.method.as_str(), head.uri.path());
+        let query = head.uri.query().unwrap_or_default();
+        let Some(asked) = route(method, path, query) else {
             return self.refuse(Refusal::no_such_api());
         };
-        if let Err(refusal) = self.access.check(&head.headers) {
+        let Some(body) = read(body).await? else {
+            return self.refuse(Refusal::too_large());
+        };
+        let received = Received {
+            method,
+            path,
+            query,
+            authority: head.uri.authority().map(|authority| authority.as_str()),
+            headers: &head.headers,
+            body: &body,
+        };
+        match asked {
+            Asked::Service(call) => self.serve(call, &received).await,
+            Asked::Iam(call) => match self.access.iam(&call, &received, now()) {
+                Ok(message) => self.pass_on(message),
+                Err(refusal) => self.refuse(refusal),
+            },
+            Asked::Metadata(call) => self.pass_on(self.access.metadata(call, &received, now())),
+        }
+    }
+
+    async fn serve(
+        &self,
+        mut call: Call,
+        received: &Received<'_>,
+    ) -> io::Result<Response<AnswerBody>> {
+        let workspace = &call.workspace;
+        let project_id = &workspace.project_id;
+        let admitted = self
+            .access
+            .admit(received, project_id, Some(workspace), now());
+        if let Err(refusal) = admitted {
             return self.refuse(refusal);
         }
         if let Operation::UpdateWorkflow { update, .. } = &mut call.operation {
-            match read(body).await? {
-                Some(body) => *update = wire::update(&body),
-                None => return self.refuse(Refusal::too_large()),
-            }
+            *update = wire::update(received.body);
         }
         let handled = self.world().handle(&call, self.began.elapsed());
         pause(handled.after).await;
         deliver(handled).await
+    }
+
+    /// Answers for whoever lives next door to the service.
+    fn pass_on(&self, message: Message) -> io::Result<Response<AnswerBody>> {
+        let mut builder = Response::builder()
+            .status(message.status)
+            .header(CONTENT_TYPE, message.content_type)
+            .header("X-request-id", self.world().next_request_id());
+        if let Some(token) = message.subject_token {
+            builder = builder.header("X-Subject-Token", token);
+        }
+        builder.body(whole(message.body)).map_err(io::Error::other)
     }
 
     /// The gateway refuses what it does not let in.
