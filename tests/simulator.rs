@@ -314,6 +314,58 @@ async fn the_service_refuses_with_code_and_message() {
 }
 
 #[tokio::test]
+async fn workspaces_are_listed_and_shown_without_an_envelope() {
+    let served = served(at_once(), 0).await;
+    for (project, workspace) in [("p", "ws2"), ("q", "ws3")] {
+        let workspace = Workspace {
+            project_id: Id::parse(project).unwrap(),
+            workspace_id: Id::parse(workspace).unwrap(),
+        };
+        served.world.lock().unwrap().populate(&workspace, 0);
+    }
+    let get = async |path: &str| served.ask(Method::GET, path, "").await;
+    let listed = get("/v1/p/workspaces?offset=0&limit=10").await;
+    assert_eq!((listed.status, &listed.json["count"]), (200, &2.into()));
+    let data = listed.json["workspaces"].as_array().unwrap();
+    let ids: Vec<&Value> = data.iter().map(|one| &one["id"]).collect();
+    assert_eq!(ids, ["ws", "ws2"]);
+    let page = get("/v1/p/workspaces?offset=1&limit=1").await;
+    assert_eq!(page.json["workspaces"], Value::Array(vec![data[1].clone()]));
+    let shown = get("/v1/p/workspaces/ws").await;
+    assert_eq!(shown.json["workspace"], data[0]);
+    assert_eq!(shown.json["workspace"]["project_id"], "p");
+    let nothing = get("/v1/r/workspaces").await;
+    let expected = serde_json::json!({"count": 0, "workspaces": []});
+    assert_eq!((nothing.status, nothing.json), (200, expected));
+}
+
+#[tokio::test]
+async fn of_workspaces_the_service_refuses_with_error_code_and_error_msg() {
+    let served = served(at_once(), 0).await;
+    for (path, code, message) in [
+        (
+            "/v1/p/workspaces/ws3",
+            "SecMaster.20011003",
+            "workspace not found",
+        ),
+        (
+            "/v1/q/workspaces/ws",
+            "SecMaster.20011003",
+            "workspace not found",
+        ),
+        (
+            "/v1/p/workspaces?limit=101",
+            "SecMaster.20041002",
+            "invalid parameter: limit=101",
+        ),
+    ] {
+        let seen = served.ask(Method::GET, path, "").await;
+        let expected = serde_json::json!({"error_code": code, "error_msg": message});
+        assert_eq!((seen.status, seen.json), (400, expected), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn the_gateway_refuses_with_error_code_and_error_msg() {
     let served = served(at_once(), 0).await;
     let (get, put) = (Method::GET, Method::PUT);

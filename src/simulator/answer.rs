@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::model::rate::Rate;
 
 use super::call::{Invalid, ListQuery};
-use super::records::{VersionRecord, WorkflowRecord};
+use super::records::{VersionRecord, WorkflowRecord, WorkspaceRecord};
 
 /// What comes of a call.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +36,10 @@ pub enum Delivery {
 /// An answer of the service or of its gateway.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answered {
+    /// One workspace.
+    Workspace(Box<WorkspaceRecord>),
+    /// Some workspaces.
+    Workspaces(Page<WorkspaceRecord>),
     /// One workflow.
     Workflow(Box<WorkflowRecord>),
     /// Some workflows.
@@ -90,10 +94,21 @@ pub struct Refusal {
     pub code: &'static str,
     /// In words.
     pub message: String,
-    /// Whether the gateway says so; its bodies have other members.
-    pub gateway: bool,
+    /// Who says so: bodies differ in their members.
+    pub speaker: Speaker,
     /// How long to wait, where the answer tells.
     pub retry_after: Option<Duration>,
+}
+
+/// Who refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speaker {
+    /// The service, about workflows: `code`, `message`.
+    Workflows,
+    /// The service, about workspaces: `error_code`, `error_msg`.
+    Workspaces,
+    /// The gateway: `error_code`, `error_msg`, `request_id`.
+    Gateway,
 }
 
 impl Refusal {
@@ -102,14 +117,14 @@ impl Refusal {
             status,
             code,
             message: message.into(),
-            gateway: false,
+            speaker: Speaker::Workflows,
             retry_after: None,
         }
     }
 
     fn gateway(status: u16, code: &'static str, message: impl Into<String>) -> Self {
         Self {
-            gateway: true,
+            speaker: Speaker::Gateway,
             ..Self::service(status, code, message)
         }
     }
@@ -128,8 +143,24 @@ impl Refusal {
         Self::service(403, "SecMaster.20010001", "invalid workspace id")
     }
 
+    /// Seen by the vendor's Terraform provider.
+    pub(super) fn no_workspace_to_show() -> Self {
+        Self::service(400, "SecMaster.20011003", "workspace not found")
+    }
+
     pub(super) fn invalid(message: impl Into<String>) -> Self {
         Self::service(400, "SecMaster.20041002", message)
+    }
+
+    /// The same, said about workspaces.
+    pub(super) fn about_workspaces(self) -> Self {
+        match self.speaker {
+            Speaker::Gateway => self,
+            Speaker::Workflows | Speaker::Workspaces => Self {
+                speaker: Speaker::Workspaces,
+                ..self
+            },
+        }
     }
 
     pub(super) fn internal_error() -> Self {

@@ -46,6 +46,11 @@ impl Calendar {
     }
 }
 
+/// When the world began.
+pub(super) fn beginning() -> String {
+    show(Duration::ZERO)
+}
+
 /// `2025-07-18T14:47:16.939Z+0800`: a literal `Z`, and yet an offset, which counts.
 fn show(since: Duration) -> String {
     let at = BEGINNING.checked_add(since).unwrap_or(Timestamp::MAX);

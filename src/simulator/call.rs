@@ -9,6 +9,7 @@ use serde::de::value::Error as NoSuchValue;
 use crate::model::target::Workspace;
 use crate::model::update::Update;
 
+use super::method::Method;
 use super::records::VersionStatus;
 
 /// One request, as the service understands it.
@@ -26,6 +27,8 @@ pub struct Call {
 /// What is asked.
 #[derive(Clone, Debug)]
 pub enum Operation {
+    /// The workspace itself.
+    ShowWorkspace,
     /// One page of the workspace's workflows.
     ListWorkflows(Result<ListQuery, Invalid>),
     /// One workflow.
@@ -54,41 +57,11 @@ pub enum Operation {
     },
 }
 
-/// What kind of operation: faults are dealt by it, and the ledger tells it.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, Deserialize,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum Method {
-    /// [`Operation::ListWorkflows`]
-    ListWorkflows,
-    /// [`Operation::ShowWorkflow`]
-    ShowWorkflow,
-    /// [`Operation::UpdateWorkflow`]
-    UpdateWorkflow,
-    /// [`Operation::ListVersions`]
-    ListVersions,
-    /// [`Operation::ShowVersion`]
-    ShowVersion,
-}
-
-impl Method {
-    /// A word for it that never changes: faults hang on it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::ListWorkflows => "list_workflows",
-            Self::ShowWorkflow => "show_workflow",
-            Self::UpdateWorkflow => "update_workflow",
-            Self::ListVersions => "list_versions",
-            Self::ShowVersion => "show_version",
-        }
-    }
-}
-
 impl Operation {
     /// What kind it is.
     pub fn method(&self) -> Method {
         match self {
+            Self::ShowWorkspace => Method::ShowWorkspace,
             Self::ListWorkflows(_) => Method::ListWorkflows,
             Self::ShowWorkflow { .. } => Method::ShowWorkflow,
             Self::UpdateWorkflow { .. } => Method::UpdateWorkflow,
@@ -103,6 +76,7 @@ impl Call {
     /// and the offset, so that pages that are read side by side do not share their luck.
     pub fn subject(&self) -> String {
         match &self.operation {
+            Operation::ShowWorkspace => self.workspace.workspace_id.to_string(),
             Operation::ListWorkflows(Ok(query)) => {
                 format!("{}?offset={}", self.workspace.workspace_id, query.offset)
             }
@@ -235,11 +209,11 @@ impl VersionStatus {
     }
 }
 
-fn number<T: FromStr>(name: &str, value: &str) -> Result<T, Invalid> {
+pub(super) fn number<T: FromStr>(name: &str, value: &str) -> Result<T, Invalid> {
     value.parse().map_err(|_| bad(name, value))
 }
 
-fn bad(name: &str, value: &str) -> Invalid {
+pub(super) fn bad(name: &str, value: &str) -> Invalid {
     Invalid(format!("invalid parameter: {name}={value}"))
 }
 

@@ -3,9 +3,10 @@
 use crate::model::row::hex;
 use crate::model::target::Workspace;
 
+use super::calendar::beginning;
 use super::estate::Resident;
 use super::faults::dice;
-use super::records::{VersionRecord, VersionStatus, WorkflowRecord};
+use super::records::{VersionRecord, VersionStatus, WorkflowRecord, WorkspaceRecord};
 
 /// What the workflows of a security team do, and to what kind of entity.
 const TASKS: [(&str, &str, &str); 12] = [
@@ -141,6 +142,24 @@ impl Maker<'_> {
             dataclass_name: workflow.dataclass_name.clone(),
             workspace_id: workflow.workspace_id.clone(),
             ..VersionRecord::default()
+        }
+    }
+
+    /// The workspace itself, as old as the world. What only IAM knows of it stays empty.
+    pub(super) fn workspace(&self) -> WorkspaceRecord {
+        let id = self.workspace.workspace_id.as_str();
+        let person = self.hex("person", "");
+        WorkspaceRecord {
+            id: id.to_owned(),
+            create_time: beginning(),
+            update_time: beginning(),
+            name: format!("SOC {}", id.get(..8).unwrap_or(id)),
+            creator_id: person.clone(),
+            creator_name: PERSON_NAME.into(),
+            modifier_id: person,
+            modifier_name: PERSON_NAME.into(),
+            project_id: self.workspace.project_id.to_string(),
+            ..WorkspaceRecord::default()
         }
     }
 

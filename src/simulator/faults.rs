@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::model::simulation::{FaultKind, Simulation};
 
-use super::call::Method;
+use super::method::Method;
 
 /// What a request is dealt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

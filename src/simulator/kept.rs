@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::target::Workspace;
 
-use super::call::Method;
 use super::estate::Resident;
+use super::method::Method;
 use super::world::World;
 
 /// What outlives a session. Not the settings, nor the gateway's windows.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::model::simulation::FaultKind;
 
-use super::call::Method;
+use super::method::Method;
 
 /// One request.
 #[derive(Clone, Debug, PartialEq, Eq)]

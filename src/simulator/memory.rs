@@ -128,7 +128,9 @@ fn success(answered: &Answered) -> Envelope {
         message: Some(String::new()),
         workflow: match answered {
             Answered::Workflow(workflow) => Some(workflow.live()),
-            Answered::Workflows(_)
+            Answered::Workspace(_)
+            | Answered::Workspaces(_)
+            | Answered::Workflows(_)
             | Answered::Version(_)
             | Answered::Versions(_)
             | Answered::Refused(_) => None,

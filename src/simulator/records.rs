@@ -83,6 +83,34 @@ pub struct VersionRecord {
     pub workspace_id: String,
 }
 
+/// A workspace (`ShowWorkspaceResponseBodyWorkspace`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "the names are the vendor's, field for field")]
+pub struct WorkspaceRecord {
+    pub id: String,
+    pub create_time: String,
+    pub update_time: String,
+    pub name: String,
+    pub description: String,
+    pub creator_id: String,
+    pub creator_name: String,
+    pub modifier_id: String,
+    pub modifier_name: String,
+    pub project_id: String,
+    pub project_name: String,
+    pub domain_id: String,
+    pub domain_name: String,
+    pub enterprise_project_id: String,
+    pub enterprise_project_name: String,
+    pub is_view: bool,
+    pub region_id: String,
+    pub view_bind_id: String,
+    pub view_bind_name: String,
+    /// Workspaces that it looks after: none here.
+    pub workspace_agency_list: [(); 0],
+}
+
 /// Where a version stands between its first draft and its use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -10,6 +10,7 @@ use super::iam::IamCall;
 use super::metadata::MetadataCall;
 use super::query::pairs;
 use super::records::VersionStatus;
+use super::workspaces::{WorkspacesCall, WorkspacesQuery};
 
 /// Segments that stand where an id of a workflow stands, and are none.
 const RESERVED: [&str; 5] = ["versions", "instances", "export", "import", "validation"];
@@ -17,8 +18,10 @@ const RESERVED: [&str; 5] = ["versions", "instances", "export", "import", "valid
 /// Who is asked for what.
 #[derive(Clone, Debug)]
 pub(super) enum Asked {
-    /// SecMaster.
+    /// SecMaster, about a workspace.
     Service(Call),
+    /// SecMaster, about the workspaces of a project.
+    Workspaces(WorkspacesCall),
     /// IAM.
     Iam(IamCall),
     /// The metadata address.
@@ -33,7 +36,7 @@ pub(super) fn route(method: &str, path: &str, query: &str) -> Option<Asked> {
         ("GET", "/openstack/latest/securitykey") => Some(Asked::Metadata(MetadataCall::HandOutKey)),
         _ => match iam(method, path, query) {
             Some(call) => Some(Asked::Iam(call)),
-            None => service(method, path, query).map(Asked::Service),
+            None => service(method, path, query),
         },
     }
 }
@@ -57,27 +60,48 @@ fn iam(method: &str, path: &str, query: &str) -> Option<IamCall> {
     }
 }
 
-fn service(method: &str, path: &str, query: &str) -> Option<Call> {
+fn service(method: &str, path: &str, query: &str) -> Option<Asked> {
     let segments: Vec<&str> = path.split('/').collect();
-    let (project_id, workspace_id, rest) = match segments.as_slice() {
-        [
-            "",
-            "v1",
-            project,
-            "workspaces",
-            workspace,
-            "soc",
-            "workflows",
-            rest @ ..,
-        ] => (project, workspace, rest),
-        _ => return None,
+    let ["", "v1", project, "workspaces", rest @ ..] = segments.as_slice() else {
+        return None;
     };
+    let project_id = Id::parse(&decode(project)?).ok()?;
     let pairs = pairs(query);
     let pairs = || {
         let pairs = pairs.iter();
         pairs.map(|(name, value)| (name.as_str(), value.as_str()))
     };
-    let operation = match (method, rest) {
+    let (workspace, operation) = match (method, rest) {
+        ("GET", []) => {
+            let query = WorkspacesQuery::parse(pairs());
+            return Some(Asked::Workspaces(WorkspacesCall { project_id, query }));
+        }
+        ("GET", [workspace]) => (workspace, Operation::ShowWorkspace),
+        (_, [workspace, "soc", "workflows", rest @ ..]) => {
+            (workspace, about_workflows(method, rest, pairs)?)
+        }
+        _ => return None,
+    };
+    let workspace = Workspace {
+        project_id,
+        workspace_id: Id::parse(&decode(workspace)?).ok()?,
+    };
+    Some(Asked::Service(Call {
+        workspace,
+        operation,
+    }))
+}
+
+/// What is asked of a workspace's workflows: `rest` is what follows them in the path.
+fn about_workflows<'a, P>(
+    method: &str,
+    rest: &[&str],
+    pairs: impl FnOnce() -> P,
+) -> Option<Operation>
+where
+    P: Iterator<Item = (&'a str, &'a str)>,
+{
+    Some(match (method, rest) {
         ("GET", []) => Operation::ListWorkflows(ListQuery::parse(pairs())),
         ("GET", ["versions", id]) => Operation::ShowVersion {
             version_id: decode(id)?,
@@ -95,14 +119,6 @@ fn service(method: &str, path: &str, query: &str) -> Option<Call> {
             status: VersionStatus::parse(pairs()),
         },
         _ => return None,
-    };
-    let workspace = Workspace {
-        project_id: Id::parse(&decode(project_id)?).ok()?,
-        workspace_id: Id::parse(&decode(workspace_id)?).ok()?,
-    };
-    Some(Call {
-        workspace,
-        operation,
     })
 }
 
@@ -156,9 +172,31 @@ mod tests {
         ] {
             assert_eq!(asks(method, path), expected, "{method} {path}");
         }
-        for path in ["/", "/v1/p/workspaces", "/v2/p/workspaces/ws/soc/workflows"] {
+        for path in [
+            "/",
+            "/v1/p",
+            "/v1/p/workspaces/",
+            "/v1/p/workspaces/ws/soc",
+            "/v2/p/workspaces/ws/soc/workflows",
+        ] {
             assert!(route("GET", path, "").is_none(), "{path}");
         }
+        assert!(route("POST", "/v1/p/workspaces", "").is_none());
+    }
+
+    #[test]
+    fn workspaces_are_listed_by_project_and_shown_by_id() {
+        let asked = route("GET", "/v1/p/workspaces", "offset=10&limit=5");
+        let Some(Asked::Workspaces(call)) = asked else {
+            panic!("{asked:?}")
+        };
+        assert_eq!(call.subject(), "p?offset=10");
+        let asked = route("GET", "/v1/p/workspaces/ws", "");
+        let Some(Asked::Service(call)) = asked else {
+            panic!("{asked:?}")
+        };
+        assert_eq!(call.operation.method().as_str(), "show_workspace");
+        assert_eq!(call.subject(), "ws");
     }
 
     #[test]

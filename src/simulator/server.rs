@@ -1,17 +1,14 @@
 //! The world behind real HTTP on loopback: HTTP/1.1, and HTTP/2 for whoever begins with it.
 
-use std::future::pending;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures::stream::{self, StreamExt};
-use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited, StreamBody};
-use hyper::body::{Bytes, Frame, Incoming};
-use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderValue, RETRY_AFTER};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{DATE, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -22,13 +19,15 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::access::Access;
-use super::answer::{Answered, Delivery, Handled, Refusal};
+use super::answer::{Answered, Refusal};
 use super::call::{Call, Operation};
 use super::clock::http_date;
 use super::message::Message;
+use super::response::{self, AnswerBody};
 use super::route::{Asked, route};
 use super::signature::Received;
 use super::wire;
+use super::workspaces::WorkspacesCall;
 use super::world::World;
 
 /// The gateway's limit for a request body.
@@ -37,8 +36,6 @@ const LARGEST_BODY: usize = 12 << 20;
 const LARGEST_HEAD: usize = 4 << 20;
 /// After a connection could not be taken, for want of file descriptors.
 const BREATH: Duration = Duration::from_millis(10);
-
-type AnswerBody = BoxBody<Bytes, io::Error>;
 
 /// The world behind a socket.
 pub struct Server {
@@ -166,6 +163,7 @@ impl Desk {
         };
         match asked {
             Asked::Service(call) => self.serve(call, &received).await,
+            Asked::Workspaces(call) => self.list_workspaces(&call, &received).await,
             Asked::Iam(call) => match self.access.iam(&call, &received, now()) {
                 Ok(message) => self.pass_on(message),
                 Err(refusal) => self.refuse(refusal),
@@ -192,27 +190,33 @@ impl Desk {
         }
         let handled = self.world().handle(&call, self.began.elapsed());
         pause(handled.after).await;
-        deliver(handled).await
+        response::deliver(handled).await
+    }
+
+    async fn list_workspaces(
+        &self,
+        call: &WorkspacesCall,
+        received: &Received<'_>,
+    ) -> io::Result<Response<AnswerBody>> {
+        let admitted = self.access.admit(received, &call.project_id, None, now());
+        if let Err(refusal) = admitted {
+            return self.refuse(refusal);
+        }
+        let handled = self.world().list_workspaces(call, self.began.elapsed());
+        pause(handled.after).await;
+        response::deliver(handled).await
     }
 
     /// Answers for whoever lives next door to the service.
     fn pass_on(&self, message: Message) -> io::Result<Response<AnswerBody>> {
-        let mut builder = Response::builder()
-            .status(message.status)
-            .header(CONTENT_TYPE, message.content_type)
-            .header("X-request-id", self.world().next_request_id());
-        if let Some(token) = message.subject_token {
-            builder = builder.header("X-Subject-Token", token);
-        }
-        builder.body(whole(message.body)).map_err(io::Error::other)
+        let request_id = self.world().next_request_id();
+        response::of_message(message, &request_id)
     }
 
     /// The gateway refuses what it does not let in.
     fn refuse(&self, refusal: Refusal) -> io::Result<Response<AnswerBody>> {
         let request_id = self.world().next_request_id();
-        let answered = Answered::Refused(refusal);
-        let body = wire::body(&answered, &request_id)?;
-        respond(&answered, &request_id, whole(body))
+        response::of_answer(&Answered::Refused(refusal), &request_id)
     }
 
     fn world(&self) -> MutexGuard<'_, World> {
@@ -228,66 +232,4 @@ async fn read(body: Incoming) -> io::Result<Option<Bytes>> {
         Err(error) if error.is::<LengthLimitError>() => Ok(None),
         Err(error) => Err(io::Error::other(error)),
     }
-}
-
-async fn deliver(handled: Handled) -> io::Result<Response<AnswerBody>> {
-    let request_id = &handled.request_id;
-    match &handled.delivery {
-        Delivery::Whole(answered) => {
-            let body = wire::body(answered, request_id)?;
-            respond(answered, request_id, whole(body))
-        }
-        Delivery::Cut(answered) => {
-            let body = wire::body(answered, request_id)?;
-            let announced = body.len();
-            let mut response = respond(answered, request_id, cut(body))?;
-            let headers = response.headers_mut();
-            headers.insert(CONTENT_LENGTH, announced.into());
-            Ok(response)
-        }
-        Delivery::WebPage => Response::builder()
-            .header(CONTENT_TYPE, "text/html; charset=utf-8")
-            .body(whole(wire::WEB_PAGE))
-            .map_err(io::Error::other),
-        Delivery::Closed => Err(io::ErrorKind::ConnectionReset.into()),
-        Delivery::Never => pending().await,
-    }
-}
-
-fn respond(
-    answered: &Answered,
-    request_id: &str,
-    body: AnswerBody,
-) -> io::Result<Response<AnswerBody>> {
-    let mut builder = Response::builder()
-        .status(answered.status())
-        .header(CONTENT_TYPE, "application/json")
-        .header("X-request-id", request_id);
-    if let Answered::Refused(Refusal {
-        retry_after: Some(wait),
-        ..
-    }) = answered
-    {
-        builder = builder.header(RETRY_AFTER, wait.as_secs());
-    }
-    builder.body(body).map_err(io::Error::other)
-}
-
-fn whole(body: impl Into<Bytes>) -> AnswerBody {
-    Full::new(body.into())
-        .map_err(|never| match never {})
-        .boxed()
-}
-
-/// The first half of `body`, then an error.
-fn cut(body: Vec<u8>) -> AnswerBody {
-    let mut half = Bytes::from(body);
-    half.truncate(half.len() / 2);
-    let end = stream::once(async {
-        // hyper sends what it has before it looks again, and finds the error.
-        tokio::task::yield_now().await;
-        Err(io::ErrorKind::ConnectionReset.into())
-    });
-    let frames = stream::iter([Ok(Frame::data(half))]).chain(end);
-    BodyExt::boxed(StreamBody::new(frames))
 }

@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::update::{Label, Update};
 
-use super::answer::{Answered, Page, Refusal};
+use super::answer::{Answered, Page, Refusal, Speaker};
 use super::call::Invalid;
+use super::records::WorkspaceRecord;
 
 /// What a proxy shows instead of an answer.
 pub(super) const WEB_PAGE: &str = "<!DOCTYPE html>\n<html><head><title>Web filter</title></head>\
@@ -58,9 +59,26 @@ struct Place {
     page: usize,
 }
 
+/// Workspaces come without the envelope.
+#[derive(Serialize)]
+struct OneWorkspace<'a> {
+    workspace: &'a WorkspaceRecord,
+}
+
+#[derive(Serialize)]
+struct SomeWorkspaces<'a> {
+    count: usize,
+    workspaces: &'a [WorkspaceRecord],
+}
+
 /// The body of an answer.
 pub(super) fn body(answered: &Answered, request_id: &str) -> serde_json::Result<Vec<u8>> {
     match answered {
+        Answered::Workspace(workspace) => serde_json::to_vec(&OneWorkspace { workspace }),
+        Answered::Workspaces(page) => serde_json::to_vec(&SomeWorkspaces {
+            count: page.total,
+            workspaces: &page.data,
+        }),
         Answered::Workflow(workflow) => success(workflow, None, request_id),
         Answered::Version(version) => success(version, None, request_id),
         Answered::Workflows(page) => success(&page.data, Some(page.place()), request_id),
@@ -100,7 +118,12 @@ impl Answered {
     /// The HTTP status that it comes with.
     pub(super) fn status(&self) -> u16 {
         match self {
-            Self::Workflow(_) | Self::Workflows(_) | Self::Version(_) | Self::Versions(_) => 200,
+            Self::Workspace(_)
+            | Self::Workspaces(_)
+            | Self::Workflow(_)
+            | Self::Workflows(_)
+            | Self::Version(_)
+            | Self::Versions(_) => 200,
             Self::Refused(refusal) => refusal.status,
         }
     }
@@ -118,20 +141,24 @@ impl Refusal {
         struct Gateway<'a> {
             error_msg: &'a str,
             error_code: &'a str,
-            request_id: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            request_id: Option<&'a str>,
         }
-        if self.gateway {
-            serde_json::to_vec(&Gateway {
-                error_msg: &self.message,
-                error_code: self.code,
-                request_id,
-            })
-        } else {
-            serde_json::to_vec(&Service {
-                code: self.code,
-                message: &self.message,
-            })
-        }
+        let request_id = match self.speaker {
+            Speaker::Workflows => {
+                return serde_json::to_vec(&Service {
+                    code: self.code,
+                    message: &self.message,
+                });
+            }
+            Speaker::Workspaces => None,
+            Speaker::Gateway => Some(request_id),
+        };
+        serde_json::to_vec(&Gateway {
+            error_msg: &self.message,
+            error_code: self.code,
+            request_id,
+        })
     }
 }
 
@@ -180,7 +207,11 @@ mod tests {
             r#"{"code":"SecMaster.20040611","message":"workflow not found"}"#
         );
         assert_eq!(
-            text(Refusal::no_such_api()),
+            text(Refusal::no_workspace_to_show().about_workspaces()),
+            r#"{"error_msg":"workspace not found","error_code":"SecMaster.20011003"}"#
+        );
+        assert_eq!(
+            text(Refusal::no_such_api().about_workspaces()),
             r#"{"error_msg":"The API does not exist or has not been published in the environment","error_code":"APIG.0101","request_id":"r"}"#
         );
     }

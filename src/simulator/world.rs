@@ -11,13 +11,15 @@ use crate::model::target::Workspace;
 
 use super::answer::{Answered, Delivery, Handled, Refusal};
 use super::calendar::Calendar;
-use super::call::{Call, Method, Operation};
+use super::call::{Call, Operation};
 use super::creation::Maker;
 use super::estate::Estate;
 use super::faults;
 use super::ledger::{Entry, What};
+use super::method::Method;
 use super::records::{VersionRecord, VersionStatus, WorkflowRecord};
 use super::throttle::Throttle;
+use super::workspaces::WorkspacesCall;
 
 /// A SecMaster with all its workspaces.
 #[derive(Debug)]
@@ -134,8 +136,34 @@ impl World {
 
     /// Carries out what `call` asks, or lets it go wrong.
     pub fn handle(&mut self, call: &Call, now: Duration) -> Handled {
+        let method = call.operation.method();
+        self.face(method, call.subject(), now, |world| {
+            world.carry_out(call, now)
+        })
+    }
+
+    /// Lists workspaces, or lets it go wrong.
+    pub fn list_workspaces(&mut self, call: &WorkspacesCall, now: Duration) -> Handled {
+        let subject = call.subject();
+        self.face(Method::ListWorkspaces, subject, now, |world| {
+            let query = call.query.as_ref().map_err(Clone::clone)?;
+            let all = world.estates.keys();
+            let all = all.filter(|workspace| workspace.project_id == call.project_id);
+            let seed = world.simulation.seed;
+            let records = all.map(|workspace| Maker { seed, workspace }.workspace());
+            Ok(Answered::Workspaces(query.page(records)))
+        })
+    }
+
+    /// Throttles a request, lets it go wrong, or carries it out.
+    fn face(
+        &mut self,
+        method: Method,
+        subject: String,
+        now: Duration,
+        carry_out: impl FnOnce(&mut Self) -> Result<Answered, Refusal>,
+    ) -> Handled {
         let request_id = self.next_request_id();
-        let (method, subject) = (call.operation.method(), call.subject());
         if let Err(throttled) = self.throttle.admit(now) {
             let wait = self
                 .simulation
@@ -154,29 +182,26 @@ impl World {
         let count = self.counts.entry((method, subject.clone())).or_default();
         *count += 1;
         let lot = faults::draw(&self.simulation, method, &subject, *count);
+        let refused = |refusal| Answered::Refused(method.refuse(refusal));
         let mut applied = false;
-        let mut carry_out = || {
-            let answered = self.carry_out(call, now).unwrap_or_else(Answered::Refused);
+        let carry_out = |world: &mut Self| {
+            let answered = carry_out(world).unwrap_or_else(refused);
             let refused = matches!(answered, Answered::Refused(_));
             applied = method == Method::UpdateWorkflow && !refused;
             answered
         };
         let delivery = match lot.fault {
-            None | Some(FaultKind::Slow) => Delivery::Whole(carry_out()),
-            Some(FaultKind::Truncated) => Delivery::Cut(carry_out()),
+            None | Some(FaultKind::Slow) => Delivery::Whole(carry_out(self)),
+            Some(FaultKind::Truncated) => Delivery::Cut(carry_out(self)),
             Some(FaultKind::ResetAfter) => {
-                carry_out();
+                carry_out(self);
                 Delivery::Closed
             }
             Some(FaultKind::Reset) => Delivery::Closed,
             Some(FaultKind::Html) => Delivery::WebPage,
             Some(FaultKind::Hang) => Delivery::Never,
-            Some(FaultKind::InternalError) => {
-                Delivery::Whole(Answered::Refused(Refusal::internal_error()))
-            }
-            Some(FaultKind::Unavailable) => {
-                Delivery::Whole(Answered::Refused(Refusal::unavailable()))
-            }
+            Some(FaultKind::InternalError) => Delivery::Whole(refused(Refusal::internal_error())),
+            Some(FaultKind::Unavailable) => Delivery::Whole(refused(Refusal::unavailable())),
         };
         let what = lot.fault.map_or(What::Admitted, What::Failed);
         self.enter(now, method, subject, what, applied);
@@ -188,9 +213,24 @@ impl World {
     }
 
     fn carry_out(&mut self, call: &Call, now: Duration) -> Result<Answered, Refusal> {
+        let seed = self.simulation.seed;
         let estate = self.estates.get_mut(&call.workspace);
-        let estate = estate.ok_or_else(Refusal::no_such_workspace)?;
+        let missing = match call.operation.method() {
+            Method::ShowWorkspace => Refusal::no_workspace_to_show(),
+            Method::ListWorkspaces
+            | Method::ListWorkflows
+            | Method::ShowWorkflow
+            | Method::UpdateWorkflow
+            | Method::ListVersions
+            | Method::ShowVersion => Refusal::no_such_workspace(),
+        };
+        let estate = estate.ok_or(missing)?;
         match &call.operation {
+            Operation::ShowWorkspace => {
+                let workspace = &call.workspace;
+                let record = Maker { seed, workspace }.workspace();
+                Ok(Answered::Workspace(Box::new(record)))
+            }
             Operation::ListWorkflows(query) => {
                 let query = query.as_ref().map_err(Clone::clone)?;
                 estate.list(query).map(Answered::Workflows)
