@@ -45,6 +45,11 @@ pub enum Command {
     Run(RunArgs),
     /// Validate a job without the network; sends nothing
     Check(CheckArgs),
+    /// Tell which credential is found where, for whom, and whether it works; changes nothing
+    #[command(after_help = "Examples:
+  flowbatch auth --region ap-southeast-2
+  flowbatch auth --profile kunde-a --workspace-id ID")]
+    Auth(AuthArgs),
     /// Serve the simulator on a loopback port
     #[command(
         after_help = "The first line of standard output is the address. Any client can use it:
@@ -59,21 +64,9 @@ pub struct JobArgs {
     /// The job: x.toml, x.csv, or - for CSV on standard input
     pub job: String,
 
-    /// The service's base URL
-    #[arg(long, value_name = "URL", help_heading = "Target")]
-    pub endpoint: Option<String>,
-    /// The service's region
-    #[arg(long, help_heading = "Target")]
-    pub region: Option<String>,
-    /// The project that owns the workspaces
-    #[arg(long, value_name = "ID", help_heading = "Target")]
-    pub project_id: Option<String>,
-    /// The workspace of rows that name none
-    #[arg(long, value_name = "ID", help_heading = "Target")]
-    pub workspace_id: Option<String>,
-    /// Whose account: a name of profiles.toml
-    #[arg(long, value_name = "NAME", help_heading = "Target")]
-    pub profile: Option<String>,
+    /// Where it goes.
+    #[command(flatten)]
+    pub target: TargetArgs,
     /// Go to the built-in simulator instead of a service
     #[arg(long, help_heading = "Target")]
     pub simulate: bool,
@@ -121,11 +114,6 @@ impl JobArgs {
     /// What the command line says about the job.
     pub fn flags(&self) -> Flags {
         Flags {
-            endpoint: self.endpoint.clone(),
-            region: self.region.clone(),
-            profile: self.profile.clone(),
-            project_id: self.project_id.clone(),
-            workspace_id: self.workspace_id.clone(),
             simulate: self.simulate,
             concurrency: self.concurrency.clone(),
             rate: self.rate.clone(),
@@ -139,8 +127,57 @@ impl JobArgs {
             set: self.set.clone(),
             column: self.column.clone(),
             encoding: self.encoding.clone(),
+            ..self.target.flags()
         }
     }
+}
+
+/// The target and whose account it is.
+#[derive(Debug, Args)]
+pub struct TargetArgs {
+    /// The service's base URL
+    #[arg(long, value_name = "URL", help_heading = "Target")]
+    pub endpoint: Option<String>,
+    /// The service's region
+    #[arg(long, help_heading = "Target")]
+    pub region: Option<String>,
+    /// The project that owns the workspaces (default: IAM's project of the region)
+    #[arg(long, value_name = "ID", help_heading = "Target")]
+    pub project_id: Option<String>,
+    /// The workspace where none is named
+    #[arg(long, value_name = "ID", help_heading = "Target")]
+    pub workspace_id: Option<String>,
+    /// Whose account: a name of profiles.toml
+    #[arg(long, value_name = "NAME", help_heading = "Target")]
+    pub profile: Option<String>,
+}
+
+impl TargetArgs {
+    /// What the command line says about the target, and nothing else.
+    pub fn flags(&self) -> Flags {
+        Flags {
+            endpoint: self.endpoint.clone(),
+            region: self.region.clone(),
+            profile: self.profile.clone(),
+            project_id: self.project_id.clone(),
+            workspace_id: self.workspace_id.clone(),
+            ..Flags::default()
+        }
+    }
+}
+
+/// `flowbatch auth`
+#[derive(Debug, Args)]
+pub struct AuthArgs {
+    /// Where it is shown.
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// The credential.
+    #[command(flatten)]
+    pub credential: CredentialArgs,
+    /// How the findings are written to standard output
+    #[arg(long, value_enum, default_value = "text", help_heading = "Output")]
+    pub output: OutputShape,
 }
 
 /// `flowbatch run`

@@ -8,6 +8,9 @@ use crate::model::update::Update;
 use super::destination::Open;
 use super::intake::Taken;
 
+/// Lanes that are told one by one.
+const MOST_LANES: usize = 20;
+
 /// What is said before anything leaves.
 #[derive(Debug, Serialize)]
 pub(super) struct Announcement {
@@ -92,7 +95,10 @@ impl Announcement {
             [lane] => lines.extend(lane.lines()),
             lanes => {
                 lines.push(format!("targets:    {}", lanes.len()));
-                lines.extend(lanes.iter().map(LaneText::line));
+                lines.extend(lanes.iter().take(MOST_LANES).map(LaneText::line));
+                if lanes.len() > MOST_LANES {
+                    lines.push(format!("  and {} more", lanes.len() - MOST_LANES));
+                }
             }
         }
         let left_out = match self.left_out {

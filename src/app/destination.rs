@@ -55,7 +55,9 @@ impl Open {
         for (lane, census) in taken.census.lanes.iter().enumerate() {
             if census.rows > 0 {
                 let (profiles, regions) = (&defaults.profiles, &defaults.regions);
-                opened.insert(lane, lanes::open(&census.route, asked, profiles, regions)?);
+                let lane_opened = lanes::open(&census.route, asked, profiles, regions)?;
+                lane_opened.ensure().await?;
+                opened.insert(lane, lane_opened);
             }
         }
         let wanted = taken.census.without_project.iter().map(|lane| lane.0);

@@ -40,6 +40,8 @@ pub(super) struct Opened {
     /// Whose credential, if a user has a password.
     pub(super) user: Option<User>,
     pub(super) iam: Option<Rc<Iam>>,
+    /// Whether anybody has the credential is still to be asked.
+    in_doubt: bool,
     /// What people should know although it is no problem.
     pub(super) warnings: Vec<String>,
 }
@@ -82,6 +84,7 @@ pub(super) fn open(
     let iam = iam(route, profile, &found, &trust)?.map(Rc::new);
     let Found { text, kind, .. } = found;
     let mut user = None;
+    let in_doubt = matches!(kind, Kind::Metadata(_));
     let keeper = match kind {
         Kind::Supply(supply) => Keeper::new(supply),
         Kind::Metadata(metadata) => Keeper::new(Box::new(metadata)),
@@ -107,11 +110,28 @@ pub(super) fn open(
         },
         user,
         iam,
+        in_doubt,
         warnings,
     })
 }
 
 impl Opened {
+    /// Asks for the credential, should it be in doubt whether anybody has it.
+    ///
+    /// # Errors
+    /// Nobody has.
+    pub(super) async fn ensure(&self) -> Result<(), Error> {
+        if !self.in_doubt {
+            return Ok(());
+        }
+        // Whoever supplies it does so whatever the project.
+        let any = Id::parse("any").map_err(Error::machine("no project"))?;
+        match self.credential(&any).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(credential::none(format!("no credential: {error}"))),
+        }
+    }
+
     /// The credential for something in `project_id`, now.
     pub(super) async fn credential(&self, project_id: &Id) -> Result<Credential, SupplyError> {
         let shown = self.lane.keeper().show(project_id, wall()).await?;

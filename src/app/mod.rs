@@ -1,6 +1,7 @@
 //! The commands, and the only place that opens files, builds the client and listens to signals.
 
 mod announcement;
+mod auth;
 mod check;
 mod clock;
 mod closing;
@@ -15,6 +16,7 @@ mod profiles;
 mod report_target;
 mod run;
 mod secret_file;
+mod shelter;
 mod signals;
 mod simulate;
 mod supply;
@@ -26,9 +28,11 @@ use crate::exit::Exit;
 
 /// Does what the command line says; returns the exit code.
 pub fn main() -> u8 {
+    shelter::take();
     let done = match Cli::read().command {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::check(&args),
+        Command::Auth(args) => auth::auth(&args),
         Command::Simulate(args) => simulate::simulate(&args),
     };
     let exit = done.unwrap_or_else(|error: Error| {

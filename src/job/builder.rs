@@ -145,6 +145,21 @@ impl Builder {
         })
     }
 
+    /// Where `draft` goes, as far as anything says: the route, the project and the workspace. `None` is
+    /// a problem that has been told, or there is nothing that says where.
+    pub fn bound_for(
+        &mut self,
+        draft: &impl Draft,
+        problems: &mut Problems,
+    ) -> Option<(Route, Option<Id>, Option<Id>)> {
+        let mut desk = Desk { draft, problems };
+        let bearing = self.bearing(&mut desk)?;
+        let lane = self.lane(&bearing, &desk)?;
+        let project_id = self.given(&mut desk, &bearing, Given::PROJECT)?;
+        let workspace_id = self.given(&mut desk, &bearing, Given::WORKSPACE)?;
+        Some((self.routes[lane.0].clone(), project_id, workspace_id))
+    }
+
     /// Where the row goes and on whose behalf, as all places together say.
     fn bearing<D: Draft>(&self, desk: &mut Desk<'_, D>) -> Option<Bearing> {
         let own = self.own_profile(desk)?;

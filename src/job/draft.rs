@@ -3,6 +3,25 @@
 use super::column::Column;
 use super::problem::Place;
 
+/// A row that says nothing: it goes where everything else says.
+#[derive(Clone, Copy, Debug)]
+pub struct Silent;
+
+impl Draft for Silent {
+    fn cell(&self, _: Column) -> Option<&str> {
+        None
+    }
+    fn place(&self, _: Column) -> Place {
+        self.whole()
+    }
+    fn whole(&self) -> Place {
+        Place::Job(0..0)
+    }
+    fn line(&self) -> u64 {
+        0
+    }
+}
+
 /// A row as written: cells by column, and where they stand.
 pub trait Draft {
     /// The cell, if the row has one; an empty cell says nothing.

@@ -199,7 +199,7 @@ fn workflow_url(endpoint: &Endpoint, row: &Row) -> Option<Url> {
     kept.then_some(url)
 }
 
-fn answer(received: Received, via: Option<&str>) -> Answer {
+pub(super) fn answer(received: Received, via: Option<&str>) -> Answer {
     let headers = &received.headers;
     let redirect_to = headers
         .get(LOCATION)
@@ -243,36 +243,40 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(wait.try_into().unwrap_or(Duration::ZERO))
 }
 
-/// The reply without the secrets, should the other side have echoed it, and its texts cut to what
-/// a record needs.
+/// The reply without the secrets, should the other side have echoed them, and its texts cut to what a
+/// record needs.
 fn blot_out(credential: &Credential, reply: Reply) -> Reply {
-    let clean = |most: usize| {
-        move |text: &mut String| {
-            let clean = credential.blot_out(std::mem::take(text));
-            *text = clean.chars().take(most).collect();
-        }
-    };
     match reply {
-        Reply::Silence(mut silence) => {
-            clean(LONGEST_TEXT)(&mut silence.detail);
-            Reply::Silence(silence)
-        }
-        Reply::Answer(mut answer) => {
-            answer.request_id.iter_mut().for_each(clean(LONGEST_CODE));
-            answer.redirect_to.iter_mut().for_each(clean(LONGEST_TEXT));
-            match &mut answer.content {
-                Content::Envelope(envelope) => {
-                    envelope.code.iter_mut().for_each(clean(LONGEST_CODE));
-                    envelope.message.iter_mut().for_each(clean(LONGEST_TEXT));
-                    if let Some(workflow) = &mut envelope.workflow {
-                        workflow.name = credential.blot_out(std::mem::take(&mut workflow.name));
-                    }
-                }
-                Content::Unreadable { excerpt, .. } => clean(LONGEST_EXCERPT)(excerpt),
-            }
-            Reply::Answer(answer)
-        }
+        Reply::Silence(silence) => Reply::Silence(Silence {
+            detail: clean(credential, silence.detail, LONGEST_TEXT),
+            ..silence
+        }),
+        Reply::Answer(answer) => Reply::Answer(blot_out_answer(credential, answer)),
     }
+}
+
+/// The answer without the secrets, and its texts cut.
+pub(super) fn blot_out_answer(credential: &Credential, mut answer: Answer) -> Answer {
+    let clean = |most: usize| {
+        move |text: &mut String| *text = clean(credential, std::mem::take(text), most)
+    };
+    answer.request_id.iter_mut().for_each(clean(LONGEST_CODE));
+    answer.redirect_to.iter_mut().for_each(clean(LONGEST_TEXT));
+    match &mut answer.content {
+        Content::Envelope(envelope) => {
+            envelope.code.iter_mut().for_each(clean(LONGEST_CODE));
+            envelope.message.iter_mut().for_each(clean(LONGEST_TEXT));
+            if let Some(workflow) = &mut envelope.workflow {
+                workflow.name = credential.blot_out(std::mem::take(&mut workflow.name));
+            }
+        }
+        Content::Unreadable { excerpt, .. } => clean(LONGEST_EXCERPT)(excerpt),
+    }
+    answer
+}
+
+fn clean(credential: &Credential, text: String, most: usize) -> String {
+    credential.blot_out(text).chars().take(most).collect()
 }
 
 #[cfg(test)]

@@ -3,5 +3,6 @@
 pub mod auth;
 pub mod client;
 pub mod error;
+pub mod look;
 pub mod transport;
 pub mod wire;

@@ -160,13 +160,13 @@ impl Iam {
         Ok(owner(&received))
     }
 
-    /// The account's projects called `name`.
+    /// The account's projects, or those of them called `name`.
     ///
     /// # Errors
     /// IAM refuses the credential, or does not answer as it should.
     pub async fn projects(
         &self,
-        name: &str,
+        name: Option<&str>,
         credential: &Credential,
     ) -> Result<Vec<Project>, SupplyError> {
         #[derive(Deserialize)]
@@ -175,7 +175,7 @@ impl Iam {
         }
         let mut parcel = Parcel {
             method: Method::GET,
-            url: self.url("/v3/projects", Some(("name", name)))?,
+            url: self.url("/v3/projects", name.map(|name| ("name", name)))?,
             headers: Vec::new(),
             body: Vec::new(),
         };
@@ -198,7 +198,7 @@ impl Iam {
         region: &str,
         credential: &Credential,
     ) -> Result<Project, SupplyError> {
-        let mut projects = self.projects(region, credential).await?;
+        let mut projects = self.projects(Some(region), credential).await?;
         match (projects.pop(), projects.is_empty()) {
             (Some(project), true) => Ok(project),
             (None, _) => Err(SupplyError::Refused(format!(
