@@ -50,6 +50,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// The flag `flag` was given `text`, which is no good for it.
+    pub fn flag(flag: &str, text: &str, what: &str, hint: &str) -> Self {
+        Self::Usage {
+            what: format!("{flag} {text}: {what}"),
+            hint: hint.to_owned(),
+        }
+    }
+
     /// A failed operation on `path`.
     pub fn file(doing: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
         let path = path.as_ref().to_owned();

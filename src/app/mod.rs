@@ -1,5 +1,6 @@
 //! The commands, and the only place that opens files, builds the client and listens to signals.
 
+mod admission;
 mod announcement;
 mod auth;
 mod check;

@@ -13,10 +13,10 @@ use crate::model::rate::{self, Rate};
 use crate::model::simulation::{Fault, FaultKind, Simulation};
 use crate::model::span;
 use crate::model::target::Workspace;
-use crate::simulator::access::Access;
 use crate::simulator::server;
 use crate::simulator::world::World;
 
+use super::admission::admission;
 use super::{Done, runtime, signals, terminal};
 
 /// Serves the simulator until it is told to stop.
@@ -36,13 +36,10 @@ pub(super) fn simulate(args: &SimulateArgs) -> Done {
     };
     let mut world = World::new(simulation);
     world.populate(&workspace, args.workflows);
-    let access = match &args.token {
-        Some(token) => Access::by_token(token),
-        None => Access::open(),
-    };
+    let admission = admission(args, &workspace.project_id)?;
     runtime()?.block_on(async {
         let world = Arc::new(Mutex::new(world));
-        let server = server::bind(args.port, world, access)
+        let server = server::bind(args.port, world, admission.access)
             .await
             .map_err(Error::machine("cannot open the port"))?;
         let mut stop = std::pin::pin!(signals::listen()?);
@@ -51,6 +48,7 @@ pub(super) fn simulate(args: &SimulateArgs) -> Done {
             "simulating project {}, workspace {}, {} workflows; stop with Ctrl-C",
             workspace.project_id, workspace.workspace_id, args.workflows
         ));
+        terminal::complain(&admission.text);
         server
             .serve(async move {
                 let _ = stop.next().await;
@@ -60,23 +58,16 @@ pub(super) fn simulate(args: &SimulateArgs) -> Done {
     })
 }
 
-fn usage(flag: &str, text: &str, what: &str, hint: &str) -> Error {
-    Error::Usage {
-        what: format!("{flag} {text}: {what}"),
-        hint: hint.to_owned(),
-    }
-}
-
 fn id(flag: &str, given: Option<&str>, otherwise: &str) -> Result<Id, Error> {
     let text = given.unwrap_or(otherwise);
-    Id::parse(text).map_err(|fault| usage(flag, text, &fault.to_string(), fault.hint()))
+    Id::parse(text).map_err(|fault| Error::flag(flag, text, &fault.to_string(), fault.hint()))
 }
 
 fn simulation(args: &SimulateArgs) -> Result<Simulation, Error> {
     let plain = Simulation::default();
     let duration = |text: &str| {
         let wrong =
-            |fault: span::SpanFault| usage("--latency", text, &fault.to_string(), span::HINT);
+            |fault: span::SpanFault| Error::flag("--latency", text, &fault.to_string(), span::HINT);
         span::parse(text).map_err(wrong)
     };
     let latency = match args
@@ -90,14 +81,15 @@ fn simulation(args: &SimulateArgs) -> Result<Simulation, Error> {
             let latency = (duration(least)?, duration(most)?);
             if latency.0 > latency.1 {
                 let hint = "write the shorter one first: 5ms..40ms";
-                return Err(usage("--latency", text, "not a range", hint));
+                return Err(Error::flag("--latency", text, "not a range", hint));
             }
             latency
         }
     };
     let limit = |text: &String| {
-        let wrong =
-            |fault: rate::RateFault| usage("--rate-limit", text, &fault.to_string(), rate::HINT);
+        let wrong = |fault: rate::RateFault| {
+            Error::flag("--rate-limit", text, &fault.to_string(), rate::HINT)
+        };
         text.parse::<Rate>().map_err(wrong)
     };
     let fault = |text: &String| {
@@ -105,7 +97,7 @@ fn simulation(args: &SimulateArgs) -> Result<Simulation, Error> {
             "write KIND=SHARE, such as reset=0.05; kinds: {}",
             FaultKind::ALL.map(FaultKind::as_str).join(", ")
         );
-        let wrong = |what: &str| usage("--fault", text, what, &hint);
+        let wrong = |what: &str| Error::flag("--fault", text, what, &hint);
         let (kind, share) = text
             .split_once('=')
             .ok_or_else(|| wrong("not KIND=SHARE"))?;

@@ -5,6 +5,7 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
+mod admission;
 mod jobs;
 mod language;
 mod problems_csv;
