@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use jiff::tz::TimeZone;
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use crate::cli::{AuthArgs, OutputShape};
@@ -15,7 +15,7 @@ use crate::job::file::{File, Method};
 use crate::job::intent::Job;
 use crate::job::problems::Problems;
 use crate::model::id::Id;
-use crate::model::reply::{Reply, Skew};
+use crate::model::reply::{Reply, Skew, in_minutes};
 use crate::model::span;
 use crate::policy::classify::{Verdict, classify};
 use crate::secmaster::auth::credential::Credential;
@@ -88,7 +88,12 @@ pub(super) fn auth(args: &AuthArgs) -> Done {
     let opened = lanes::open(&route, asked, &defaults.profiles, &defaults.regions)?;
     let mut findings = Findings {
         credential: opened.facts.credential.clone().unwrap_or_default(),
-        warnings: job.warnings.iter().chain(&opened.warnings).cloned().collect(),
+        warnings: job
+            .warnings
+            .iter()
+            .chain(&opened.warnings)
+            .cloned()
+            .collect(),
         target: route.text(),
         proxy: opened.lane.transport().via().map(str::to_owned),
         workspace_id: workspace_id.as_ref().map(Id::to_string),
@@ -106,7 +111,11 @@ pub(super) fn auth(args: &AuthArgs) -> Done {
             json.map_err(Error::machine("the findings cannot be written"))?
         }
     });
-    Ok(if findings.works { Exit::Done } else { Exit::Refused })
+    Ok(if findings.works {
+        Exit::Done
+    } else {
+        Exit::Refused
+    })
 }
 
 /// Ends with the problems that there are.
@@ -116,7 +125,9 @@ fn problems_out(job: &Job, astray: bool, mut problems: Problems) -> Result<(), E
     }
     match problems.is_empty() {
         true => Ok(()),
-        false => Err(Error::Problems(problems.render(None, terminal::wants_color()))),
+        false => Err(Error::Problems(
+            problems.render(None, terminal::wants_color()),
+        )),
     }
 }
 
@@ -137,11 +148,25 @@ impl Findings {
         };
         match owner {
             Ok(owner) => self.take(owner),
-            Err(error) => self.unknown = Some(error.to_string()),
+            Err(SupplyError::Unauthorized(error)) => {
+                // Five wrong signatures lock a key: one is enough.
+                self.read = format!("not tried: {error}");
+                return;
+            }
+            Err(SupplyError::Refused(error) | SupplyError::Unavailable(error)) => {
+                self.unknown = Some(error);
+            }
         }
         let named = self.project_id.as_deref().and_then(|id| Id::parse(id).ok());
-        let Some(project_id) = project_id.or(named) else {
-            self.read = "nothing was read: no project is known; give --project-id".to_owned();
+        let mut project_id = project_id.or(named);
+        if project_id.is_none() && region.is_some() {
+            match opened.look_up_project().await {
+                Ok(id) => project_id = Some(id),
+                Err(error) => self.unknown = Some(error.to_string()),
+            }
+        }
+        let Some(project_id) = project_id else {
+            self.read = "not tried: no project is known; give --project-id".to_owned();
             return;
         };
         self.project_id = Some(project_id.to_string());
@@ -176,7 +201,9 @@ impl Findings {
         match classify(&reply) {
             Verdict::Done(_) => {
                 self.works = true;
-                let count = look.total.map_or(String::new(), |total| format!("{total} "));
+                let count = look
+                    .total
+                    .map_or(String::new(), |total| format!("{total} "));
                 self.read = format!("works: {count}{what} in {}", span::show(look.took));
             }
             Verdict::Throttled { .. }
@@ -262,11 +289,13 @@ async fn who(
             let projects = iam.projects(region, &credential).await;
             projects.map(|projects| {
                 let mut projects = projects.into_iter();
-                let mut ours = projects.clone().filter(|project| {
-                    project_id.is_some_and(|id| id.as_str() == project.id)
-                });
+                let mut ours = projects
+                    .clone()
+                    .filter(|project| project_id.is_some_and(|id| id.as_str() == project.id));
                 Owner {
-                    project: ours.next().or(projects.next().filter(|_| project_id.is_none())),
+                    project: ours
+                        .next()
+                        .or(projects.next().filter(|_| project_id.is_none())),
                     ..Owner::default()
                 }
             })
@@ -284,24 +313,33 @@ fn refusal(reply: &Reply) -> String {
             format!("the credential is refused: {}", failure.message)
         }
         Verdict::PermissionRefused { failure, .. } => {
-            format!("the credential is good, but not for this: {}", failure.message)
+            format!(
+                "the credential is good, but not for this: {}",
+                failure.message
+            )
         }
-        Verdict::Passing { failure, .. } | Verdict::TlsRefused(failure) | Verdict::Final(failure) => {
-            failure.message
-        }
+        Verdict::Passing { failure, .. }
+        | Verdict::TlsRefused(failure)
+        | Verdict::Final(failure) => failure.message,
     }
 }
 
 /// `in step with the service's`, `2m ahead of the service's`
 fn clock_text(ahead: i64) -> String {
-    let gap = Duration::from_secs(ahead.unsigned_abs());
+    let gap = match Duration::from_secs(ahead.unsigned_abs()) {
+        short if short < Duration::from_secs(120) => short,
+        long => in_minutes(long),
+    };
     let way = match ahead {
         -1..=1 => return "in step with the service's".to_owned(),
         ..=-2 => "behind",
         _ => "ahead of",
     };
     let beyond = if gap > Skew::MOST {
-        format!(": signatures hold for {}, set the clock", span::show(Skew::MOST))
+        format!(
+            ": signatures hold for {}, set the clock",
+            span::show(Skew::MOST)
+        )
     } else {
         String::new()
     };

@@ -13,7 +13,7 @@ use super::column::Column;
 use super::draft::Draft;
 use super::problem::Place;
 use super::problems::Problems;
-use super::toml::{Located, Reader, Table};
+use super::toml::{Located, Reader, Table, What};
 
 /// The largest job file. Beyond it, rows belong in a CSV, which is streamed.
 pub const LARGEST: u64 = 16 << 20;
@@ -159,7 +159,11 @@ impl File {
     /// Reads a job file. Whatever is wrong is a problem; the rest is read all the same.
     pub fn read(text: &str, env: &dyn Fn(&str) -> Option<String>, problems: &mut Problems) -> Self {
         let (root, errors) = DeTable::parse_recoverable(text);
-        let mut reader = Reader { problems, env };
+        let mut reader = Reader {
+            problems,
+            env,
+            what: What::Job,
+        };
         for error in errors {
             let span = error.span().unwrap_or(0..0);
             reader.wrong(span, format!("not TOML: {}", error.message()), "");

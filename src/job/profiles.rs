@@ -11,7 +11,7 @@ use crate::model::endpoint::{self, Endpoint};
 use crate::model::id::Id;
 
 use super::problems::Problems;
-use super::toml::{Located, Reader, Table};
+use super::toml::{Located, Reader, Table, What};
 use super::way::{Regions, Target, Way};
 
 /// A name for an account.
@@ -75,7 +75,11 @@ impl Profiles {
         problems: &mut Problems,
     ) -> Self {
         let (root, errors) = DeTable::parse_recoverable(text);
-        let mut reader = Reader { problems, env };
+        let mut reader = Reader {
+            problems,
+            env,
+            what: What::Profiles,
+        };
         for error in errors {
             let span = error.span().unwrap_or(0..0);
             reader.wrong(span, format!("not TOML: {}", error.message()), "");

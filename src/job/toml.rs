@@ -41,6 +41,34 @@ pub struct Reader<'a> {
     pub problems: &'a mut Problems,
     /// The environment, for `${NAME}`.
     pub env: &'a dyn Fn(&str) -> Option<String>,
+    /// What is read.
+    pub what: What,
+}
+
+/// Which file is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// A job file.
+    Job,
+    /// `profiles.toml`
+    Profiles,
+}
+
+impl What {
+    /// A secret does not belong there, but `instead`.
+    fn refuse(self, instead: &str) -> (&'static str, String) {
+        match self {
+            Self::Job => (
+                "a secret in a job file",
+                format!("take it out and give it by {instead}"),
+            ),
+            Self::Profiles => (
+                "a secret in profiles.toml",
+                "take it out and name its place: credentials_file, token_file, env_prefix or command"
+                    .to_owned(),
+            ),
+        }
+    }
 }
 
 /// A table of the file.
@@ -82,8 +110,8 @@ impl Reader<'_> {
                 continue;
             }
             if let Some(instead) = belongs(key) {
-                let hint = format!("take it out and give it by {instead}");
-                self.wrong(span, "a secret in a job file", hint);
+                let (what, hint) = self.what.refuse(instead);
+                self.wrong(span, what, hint);
                 continue;
             }
             let what = match table.name {

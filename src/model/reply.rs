@@ -1,5 +1,6 @@
 //! What came back for one request: facts, not yet judged.
 
+use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -63,6 +64,25 @@ impl Skew {
     pub fn gap(self) -> Duration {
         self.here.duration_since(self.there).unsigned_abs()
     }
+}
+
+impl fmt::Display for Skew {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "this machine's clock says {:.0}, the service's {:.0}: they are {} apart, and signatures \
+             hold for {}; set the clock",
+            self.here,
+            self.there,
+            span::show(in_minutes(self.gap())),
+            span::show(Self::MOST)
+        )
+    }
+}
+
+/// To the next whole minute: the service's clock is known to the second only.
+pub fn in_minutes(gap: Duration) -> Duration {
+    Duration::from_secs((gap.as_secs() + 30) / 60 * 60)
 }
 
 /// The body of an answer.

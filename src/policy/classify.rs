@@ -7,8 +7,7 @@
 use std::time::Duration;
 
 use crate::model::outcome::{ErrorClass, Failure};
-use crate::model::reply::{Answer, Cause, Content, Envelope, Reply, Silence, Skew, Unreadable};
-use crate::model::span;
+use crate::model::reply::{Answer, Cause, Content, Envelope, Reply, Silence, Unreadable};
 use crate::model::workflow::Workflow;
 
 /// What a reply means for its row and its lane.
@@ -278,18 +277,6 @@ fn gateway_window(message: &str) -> Option<Duration> {
     Some(Duration::from_secs(count.checked_mul(unit)?))
 }
 
-/// Both clocks, for whoever has to set one of them.
-fn skew_text(skew: Skew) -> String {
-    format!(
-        "this machine's clock says {:.0}, the service's {:.0}: they are {} apart, and signatures hold for \
-         {}; set the clock",
-        skew.here,
-        skew.there,
-        span::show(Duration::from_secs(skew.gap().as_secs())),
-        span::show(Skew::MOST)
-    )
-}
-
 /// Who answered on the way, if something did.
 fn someone(answer: &Answer) -> String {
     match &answer.via {
@@ -341,7 +328,7 @@ fn failure(answer: &Answer, class: ErrorClass) -> Failure {
     };
     let message = match (&answer.redirect_to, answer.skew) {
         (Some(host), _) => format!("HTTP {status} redirects to {host}; redirects are not followed"),
-        (None, Some(skew)) => format!("{message}; {}", skew_text(skew)),
+        (None, Some(skew)) => format!("{message}; {skew}"),
         (None, None) => message,
     };
     Failure {

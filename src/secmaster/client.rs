@@ -136,7 +136,9 @@ impl Lane {
 
 fn without_credential(error: SupplyError) -> Silence {
     let (cause, detail) = match error {
-        SupplyError::Refused(detail) => (Cause::NoCredential, detail),
+        SupplyError::Unauthorized(detail) | SupplyError::Refused(detail) => {
+            (Cause::NoCredential, detail)
+        }
         SupplyError::Unavailable(detail) => (Cause::CredentialLate, detail),
     };
     Silence {

@@ -6,12 +6,50 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use tempfile::TempDir;
+
+/// One secret of each kind, which must never be seen again. Every desk looks for them in what its
+/// commands say, and, when it is cleared, in every file that they left.
+pub(crate) struct Canaries {
+    pub(crate) token: &'static str,
+    pub(crate) secret_key: &'static str,
+    pub(crate) security_token: &'static str,
+    pub(crate) password: &'static str,
+}
+
+pub(crate) const CANARIES: Canaries = Canaries {
+    token: "canary-token-5f2c9e",
+    secret_key: "canary-secret-key-a81b",
+    security_token: "canary-security-token-77d0",
+    password: "canary-password-3c4e",
+};
+
+impl Canaries {
+    const ALL: [&'static str; 4] = [
+        CANARIES.token,
+        CANARIES.secret_key,
+        CANARIES.security_token,
+        CANARIES.password,
+    ];
+
+    /// The canary that `text` holds, as it is or in base64.
+    fn found_in(text: &[u8]) -> Option<&'static str> {
+        let holds = |needle: &[u8]| text.windows(needle.len()).any(|part| part == needle);
+        Self::ALL.into_iter().find(|canary| {
+            let encoded = STANDARD.encode(canary);
+            holds(canary.as_bytes()) || holds(encoded.trim_end_matches('=').as_bytes())
+        })
+    }
+}
 
 /// An empty folder in which commands run, with a state folder of its own and a bare environment.
 pub(crate) struct Desk {
     folder: TempDir,
     variables: Vec<(String, String)>,
+    /// Files that the test itself has written.
+    own: Vec<PathBuf>,
 }
 
 /// What a command said.
@@ -27,6 +65,7 @@ impl Desk {
         Self {
             folder: TempDir::new().unwrap(),
             variables: Vec::new(),
+            own: Vec::new(),
         }
     }
 
@@ -35,10 +74,11 @@ impl Desk {
         Self::new().file(name, content)
     }
 
-    pub(crate) fn file(self, name: &str, content: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn file(mut self, name: &str, content: impl AsRef<[u8]>) -> Self {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, content).unwrap();
+        fs::write(&path, content).unwrap();
+        self.own.push(path);
         self
     }
 
@@ -129,6 +169,35 @@ impl Desk {
     }
 }
 
+impl Drop for Desk {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        for path in files(self.folder.path()) {
+            if self.own.contains(&path) {
+                continue;
+            }
+            let found = Canaries::found_in(&fs::read(&path).unwrap_or_default());
+            assert_eq!(found, None, "in {}", path.display());
+        }
+    }
+}
+
+/// Every file below `folder`.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_dir() {
+            found.extend(files(&entry.path()));
+        } else if entry.file_type().unwrap().is_file() {
+            found.push(entry.path());
+        }
+    }
+    found
+}
+
 /// Words as a shell splits them, with single quotes.
 fn words(text: &str) -> Vec<String> {
     let mut words = Vec::new();
@@ -143,6 +212,10 @@ fn words(text: &str) -> Vec<String> {
 }
 
 fn said(output: &std::process::Output) -> Said {
+    for said in [&output.stdout, &output.stderr] {
+        let text = String::from_utf8_lossy(said);
+        assert_eq!(Canaries::found_in(said), None, "{text}");
+    }
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     Said {
         code: output.status.code().unwrap_or(-1),

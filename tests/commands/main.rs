@@ -5,11 +5,16 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
+mod accounts;
 mod admission;
+mod auth;
+mod cloud;
 mod jobs;
 mod language;
+mod problems_credential;
 mod problems_csv;
 mod problems_job;
 mod readme;
 mod service;
 mod stories;
+mod trust;

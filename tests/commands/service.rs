@@ -6,11 +6,11 @@ use std::process::{Child, Stdio};
 
 use serde_json::Value;
 
-use crate::language::{Desk, csv_rows};
+use crate::language::{CANARIES, Desk, csv_rows};
 
 const PROJECT: &str = "0f9183e1c2d34b6c8a7e5d4c3b2a1908";
 const WORKSPACE: &str = "909494e3-558e-46b6-a9eb-07a8e18ca621";
-const TOKEN: &str = "canary-5f2c9e";
+const TOKEN: &str = CANARIES.token;
 
 /// `flowbatch simulate`, ended when dropped.
 struct Service {

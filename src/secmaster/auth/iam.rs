@@ -15,7 +15,7 @@ use url::Url;
 
 use crate::model::endpoint::Endpoint;
 use crate::model::id::Id;
-use crate::model::reply::Content;
+use crate::model::reply::{Content, Skew};
 
 use super::super::error::tidy;
 use super::super::transport::{Parcel, Received, Transport, wall};
@@ -261,8 +261,16 @@ impl Iam {
             "IAM ({}{via}) refuses {wanted}: HTTP {status} {said}",
             self.endpoint
         );
+        let skew = received
+            .served_at()
+            .and_then(|there| Skew::beyond(wall(), there));
+        let text = match skew.filter(|_| status == 401) {
+            Some(skew) => format!("{text}; {skew}"),
+            None => text,
+        };
         match status {
-            400 | 401 | 403 | 404 | 409 => Err(SupplyError::Refused(text)),
+            401 => Err(SupplyError::Unauthorized(text)),
+            400 | 403 | 404 | 409 => Err(SupplyError::Refused(text)),
             _ => Err(SupplyError::Unavailable(text)),
         }
     }

@@ -39,6 +39,9 @@ pub struct Supplied {
 /// Why no credential can be had.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SupplyError {
+    /// Whoever was asked refuses the credential itself: showing it elsewhere does no better.
+    #[error("{0}")]
+    Unauthorized(String),
     /// Whoever was asked says no, or there is none: asking again gives the same.
     #[error("{0}")]
     Refused(String),
