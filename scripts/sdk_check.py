@@ -1,11 +1,15 @@
 #!/usr/bin/env python3
 """Lets the vendor's own SDK talk to a running simulator, and checks what it gets to see.
 
-    python3 -m venv /tmp/sdk && /tmp/sdk/bin/pip install huaweicloudsdksecmaster==3.1.219
-    /tmp/sdk/bin/python scripts/sdk_check.py http://127.0.0.1:PORT TOKEN PROJECT_ID WORKSPACE_ID
+    python3 -m venv /tmp/sdk
+    /tmp/sdk/bin/pip install huaweicloudsdksecmaster==3.1.219 huaweicloudsdkiam==3.1.219
+    flowbatch simulate --token TOKEN --ak AK --sk-file FILE --user USER --password-file FILE \\
+        --metadata
+    /tmp/sdk/bin/python scripts/sdk_check.py http://127.0.0.1:PORT PROJECT_ID WORKSPACE_ID \\
+        TOKEN AK SK USER PASSWORD
 
 Prints one line per check, and ends with 1 at the first that fails. It renames, describes and
-enables the oldest workflow: never point it at a real workspace.
+enables the oldest workflow, and locks the access key: never point it at a real workspace.
 """
 
 import os
@@ -18,20 +22,42 @@ HOME = tempfile.TemporaryDirectory()
 os.environ["HOME"] = HOME.name
 
 from huaweicloudsdkcore.auth.credentials import BasicCredentials
+from huaweicloudsdkcore.auth.internal import MetadataAccessor
 from huaweicloudsdkcore.client import ClientBuilder
 from huaweicloudsdkcore.exceptions.exceptions import ClientRequestException, SdkException
+from huaweicloudsdkcore.region.region import Region
 from huaweicloudsdkcore.signer.signer import Signer
+from huaweicloudsdkiam.v3 import (
+    AuthScope,
+    AuthScopeProject,
+    IamClient,
+    KeystoneCreateUserTokenByPasswordRequest,
+    KeystoneCreateUserTokenByPasswordRequestBody,
+    KeystoneListProjectsRequest,
+    KeystoneValidateTokenRequest,
+    PwdAuth,
+    PwdIdentity,
+    PwdPassword,
+    PwdPasswordUser,
+    PwdPasswordUserDomain,
+)
+from huaweicloudsdkiam.v3.iam_credentials import IamCredentials
 from huaweicloudsdksecmaster.v1 import (
     ListAopWorkflowVersionsRequest,
     ListWorkflowsRequest,
+    ListWorkspacesRequest,
     ModifyAopWorkflowInfo,
     SecMasterClient,
     ShowAopWorkflowRequest,
     ShowAopWorkflowVersionRequest,
+    ShowWorkspaceRequest,
     UpdateAopWorkflowRequest,
 )
 
 PAGE = 100
+# What `flowbatch simulate` calls its account and its project, if it is not told.
+ACCOUNT = "simulated"
+REGION = "cn-north-4"
 NOBODY = "00000000-0000-4000-8000-000000000000"
 
 
@@ -95,9 +121,7 @@ def all_workflows(secmaster, workspace):
         found += page.data
 
 
-def main(base, token, project_id, workspace):
-    if urlsplit(base).hostname not in ("127.0.0.1", "localhost", "::1"):
-        sys.exit("the check changes workflows: it only talks to a simulator on this machine")
+def check_workflows(base, project_id, workspace, token):
     secmaster = client(base, token, project_id)
 
     def show(workflow_id):
@@ -186,8 +210,168 @@ def main(base, token, project_id, workspace):
         check(f"{what} is refused", refusal(call), expected)
 
 
+def check_workspaces(base, project_id, workspace, token):
+    secmaster = client(base, token, project_id)
+    listed = secmaster.list_workspaces(ListWorkspacesRequest(offset=0, limit=PAGE))
+    check("the project's workspaces are listed", [w.id for w in listed.workspaces], [workspace])
+    check("they are counted", listed.count, 1)
+    shown = secmaster.show_workspace(ShowWorkspaceRequest(workspace_id=workspace)).workspace
+    check("a workspace is shown as it is listed", shown.to_dict(), listed.workspaces[0].to_dict())
+    unset = [name for name in shown.openapi_types if getattr(shown, name) is None]
+    check("no field of the SDK's model is left out", unset, [])
+    check(
+        "an unknown workspace to show is refused",
+        refusal(lambda: secmaster.show_workspace(ShowWorkspaceRequest(workspace_id=NOBODY))),
+        (400, "SecMaster.20011003", True),
+    )
+
+
+def signing(base, credentials):
+    """A client that signs by itself, and looks its project up where it has none."""
+    return (
+        SecMasterClient.new_builder()
+        .with_credentials(credentials.with_iam_endpoint(base))
+        .with_region(Region(REGION, base))
+        .build()
+    )
+
+
+def check_signatures(base, project_id, workspace, ak, sk):
+    secmaster = signing(base, BasicCredentials(ak, sk, project_id))
+    found, total = all_workflows(secmaster, workspace)
+    check("a signed request gets in, with a query", len(found), total)
+    request = UpdateAopWorkflowRequest(
+        workspace_id=workspace,
+        workflow_id=found[0].id,
+        body=ModifyAopWorkflowInfo(name="Signiert 签名", description="a\n\"b\""),
+    )
+    check("and with a body", secmaster.update_aop_workflow(request).data.name, "Signiert 签名")
+    for name in ["a b+c&d=e/f?g%h~i*j'k(l)m!", "Signiert 签"]:
+        page = secmaster.list_workflows(ListWorkflowsRequest(workspace_id=workspace, name=name))
+        check(f"and with {name} in its query", page.total, int(name in "Signiert 签名"))
+    odd = ShowAopWorkflowRequest(workspace_id=workspace, workflow_id="ü b")
+    check(
+        "and with a strange path",
+        refusal(lambda: secmaster.show_aop_workflow(odd)),
+        (400, "SecMaster.20040611", True),
+    )
+
+    credentials = BasicCredentials(ak, sk)
+    looked_up = signing(base, credentials)
+    check("the SDK looks its project up", credentials.project_id, project_id)
+    check("and goes on with it", all_workflows(looked_up, workspace)[1], total)
+
+    MetadataAccessor._METADATA_ENDPOINT = base
+    temporary = BasicCredentials(project_id=project_id)
+    check("metadata gives a key", all_workflows(signing(base, temporary), workspace)[1], total)
+    check("it is a temporary one", bool(temporary.security_token), True)
+
+    def with_token(token):
+        credentials = BasicCredentials(temporary.ak, temporary.sk, project_id)
+        if token is not None:
+            credentials = credentials.with_security_token(token)
+        return signing(base, credentials)
+
+    whole = with_token(temporary.security_token)
+    check("it goes from hand to hand", all_workflows(whole, workspace)[1], total)
+    for what, secmaster, expected in [
+        ("a temporary key without its token", with_token(None), (401, "APIG.0301", True)),
+        ("a temporary key with another token", with_token("x"), (401, "APIG.0301", True)),
+        (
+            "an unknown key",
+            signing(base, BasicCredentials("UNKNOWN", sk, project_id)),
+            (401, "APIG.0301", True),
+        ),
+        (
+            "another account's project",
+            signing(base, BasicCredentials(ak, sk, "ab" * 16)),
+            (403, "APIG.0302", True),
+        ),
+    ]:
+        check(f"{what} is refused", refusal(lambda: all_workflows(secmaster, workspace)), expected)
+
+
+def check_iam(base, project_id, workspace, user, password):
+    def iam(token):
+        return (
+            IamClient.new_builder()
+            .with_credentials(IamCredentials(token))
+            .with_endpoint(base)
+            .build()
+        )
+
+    def log_in(password):
+        user_wish = PwdPasswordUser(PwdPasswordUserDomain(ACCOUNT), user, password)
+        identity = PwdIdentity(["password"], PwdPassword(user_wish))
+        auth = PwdAuth(identity, AuthScope(project=AuthScopeProject(name=REGION)))
+        return iam(None).keystone_create_user_token_by_password(
+            KeystoneCreateUserTokenByPasswordRequest(
+                nocatalog="1", body=KeystoneCreateUserTokenByPasswordRequestBody(auth)
+            )
+        )
+
+    issued = log_in(password)
+    token = issued.x_subject_token
+    check("IAM issues a token by password", bool(token), True)
+    check("it names the project", issued.token.project.id, project_id)
+    check("and the user", (issued.token.user.name, issued.token.user.domain.name), (user, ACCOUNT))
+    secmaster = client(base, token, project_id)
+    check("the service takes it", bool(all_workflows(secmaster, workspace)[1]), True)
+    validated = iam(token).keystone_validate_token(
+        KeystoneValidateTokenRequest(x_subject_token=token, nocatalog="1")
+    )
+    check("IAM tells whose it is", validated.token, issued.token)
+    projects = iam(token).keystone_list_projects(KeystoneListProjectsRequest(name=REGION))
+    check("IAM lists the projects", [p.id for p in projects.projects], [project_id])
+    nothing = iam(token).keystone_list_projects(KeystoneListProjectsRequest(name="elsewhere"))
+    check("IAM lists none elsewhere", nothing.projects, [])
+    for what, call, expected in [
+        ("a wrong password", lambda: log_in("wrong"), (401, 401, True)),
+        (
+            "a wrong token at IAM",
+            lambda: iam("wrong").keystone_list_projects(KeystoneListProjectsRequest()),
+            (401, 401, True),
+        ),
+    ]:
+        check(f"{what} is refused", refusal(call), expected)
+
+
+def check_lock(base, project_id, workspace, ak, sk):
+    wrong = signing(base, BasicCredentials(ak, sk + "x", project_id))
+    right = signing(base, BasicCredentials(ak, sk, project_id))
+
+    def why(secmaster):
+        try:
+            all_workflows(secmaster, workspace)
+        except ClientRequestException as refused:
+            return refused.status_code, refused.error_code, refused.error_msg.split(": ", 1)[1]
+        return "no exception"
+
+    for turn in range(1, 6):
+        check(
+            f"wrong signature {turn} is refused",
+            why(wrong),
+            (401, "APIG.0301", "verify aksk signature fail"),
+        )
+    check(
+        "then the key is locked",
+        why(right),
+        (401, "APIG.0301", "AK access failed to reach the limit,forbidden"),
+    )
+
+
+def main(base, project_id, workspace, token, ak, sk, user, password):
+    if urlsplit(base).hostname not in ("127.0.0.1", "localhost", "::1"):
+        sys.exit("the check changes workflows: it only talks to a simulator on this machine")
+    check_workflows(base, project_id, workspace, token)
+    check_workspaces(base, project_id, workspace, token)
+    check_signatures(base, project_id, workspace, ak, sk)
+    check_iam(base, project_id, workspace, user, password)
+    check_lock(base, project_id, workspace, ak, sk)
+
+
 if __name__ == "__main__":
-    if len(sys.argv) != 5:
+    if len(sys.argv) != 9:
         sys.exit(__doc__)
     try:
         main(*sys.argv[1:])

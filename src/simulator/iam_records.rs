@@ -31,9 +31,10 @@ pub(super) fn token_message(
             expires_at: iam_time(token.ends),
             domain: project.is_none().then(domain),
             project,
-            user: Inside {
+            user: UserRecord {
                 id: account.user_id().unwrap_or_default(),
                 name: user.unwrap_or_default(),
+                password_expires_at: "",
                 domain: domain(),
             },
             roles: [],
@@ -57,7 +58,7 @@ struct TokenRecord {
     project: Option<Inside>,
     #[serde(skip_serializing_if = "Option::is_none")]
     domain: Option<Named>,
-    user: Inside,
+    user: UserRecord,
     roles: [(); 0],
     #[serde(skip_serializing_if = "Option::is_none")]
     catalog: Option<[(); 0]>,
@@ -67,6 +68,15 @@ struct TokenRecord {
 struct Named {
     id: String,
     name: String,
+}
+
+#[derive(Serialize)]
+struct UserRecord {
+    id: String,
+    name: String,
+    /// Never.
+    password_expires_at: &'static str,
+    domain: Named,
 }
 
 /// Something of a domain.
