@@ -101,7 +101,8 @@ impl Access {
     }
 
     /// How often a credential came: named by the id of an access key, by the name of a token's (or
-    /// password's) account, or by the text of a token that is nobody's.
+    /// password's) account, or by the text of a token that is nobody's. The empty text names all
+    /// that brought nothing, or a token that was never given out.
     pub fn requests_of(&self, credential: &str) -> Requests {
         self.gate().visits.of(credential)
     }

@@ -53,8 +53,8 @@ pub(super) enum Caller {
 
 /// A credential as it was shown.
 pub(super) struct Shown {
-    /// How its requests are counted: a key's id, the name of a token's account, or the text of a
-    /// token that is nobody's.
+    /// How its requests are counted: by a key's id, the name of a token's account, or the text of
+    /// a token that is nobody's. Nothing for tokens that are not known, which may be long and many.
     pub(super) credential: String,
     /// The token, if it was one.
     pub(super) token: Option<String>,
@@ -150,15 +150,18 @@ impl Gate {
     }
 
     fn look_at_token(&self, text: &str, now: Timestamp) -> Shown {
-        let owner = self.tokens.find(text).and_then(|token| token.account);
-        let owner = owner.and_then(|index| self.accounts.get(index));
+        let known = self.tokens.find(text);
+        let credential = known.map(|token| {
+            let owner = token.account.and_then(|index| self.accounts.get(index));
+            owner.map_or(text, |owner| owner.name.as_str())
+        });
         let caller = self.tokens.valid(text, now).map(|token| {
             let project = token.project.as_ref().map(|project| project.id.clone());
             let account = token.account;
             account.map_or(Caller::Anybody, |index| Caller::Account { index, project })
         });
         Shown {
-            credential: owner.map_or_else(|| text.to_owned(), |owner| owner.name.clone()),
+            credential: credential.unwrap_or_default().to_owned(),
             token: Some(text.to_owned()),
             caller,
         }

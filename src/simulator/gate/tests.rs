@@ -269,6 +269,7 @@ fn each_credential_is_counted_by_its_own_name() {
         wrong,
         with_token("fixed"),
         with_token("nobody's"),
+        with_token("else"),
     ] {
         ask(&mut gate, &request, signed_at());
     }
@@ -280,6 +281,7 @@ fn each_credential_is_counted_by_its_own_name() {
     assert_eq!(of("acme"), (1, 0, 0));
     assert_eq!(of("nobody's"), (1, 0, 0));
     assert_eq!(of("else"), (0, 0, 0));
+    assert_eq!(of(""), (1, 0, 1));
 }
 
 #[test]

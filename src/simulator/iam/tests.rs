@@ -288,3 +288,15 @@ fn the_metadata_address_hands_out_keys_only_where_it_is_told_to() {
     );
     assert_eq!(key.ends, Some(at(3_600)));
 }
+
+#[test]
+fn where_everybody_may_come_in_iam_still_names_the_projects() {
+    let mut gate = Gate::open();
+    let project = Id::parse("p1").unwrap();
+    gate.add(Account::new("acme").project(project, "cn-north-4"));
+    let call = IamCall::ListProjects { name: None };
+    for headers in [vec![], vec![("x-auth-token", "any")]] {
+        let (status, _, seen) = ask(&mut gate, &call, &headers, "");
+        assert_eq!((status, names(&seen)), (200, vec!["p1"]));
+    }
+}
