@@ -31,19 +31,27 @@ const RESERVED_IN_PATH: &AsciiSet = &RESERVED.remove(b'/');
 
 /// A request as it was received.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Received<'a> {
-    pub(super) method: &'a str,
+pub struct Received<'a> {
+    /// In capitals or not.
+    pub method: &'a str,
     /// As it stands in the request line, percent-encoded.
-    pub(super) path: &'a str,
+    pub path: &'a str,
     /// As it stands in the request line, without the question mark.
-    pub(super) query: &'a str,
+    pub query: &'a str,
     /// HTTP/2's `:authority`, which stands for `host` there.
-    pub(super) authority: Option<&'a str>,
-    pub(super) headers: &'a HeaderMap,
-    pub(super) body: &'a [u8],
+    pub authority: Option<&'a str>,
+    /// All that came.
+    pub headers: &'a HeaderMap,
+    /// Byte for byte.
+    pub body: &'a [u8],
 }
 
 impl<'a> Received<'a> {
+    /// Whether whoever knows the secret key `sk` signed this.
+    pub fn is_signed_with(&self, sk: &str) -> bool {
+        Claim::of(self).is_some_and(|claim| claim.holds(self, sk))
+    }
+
     /// The header `name` as text, if it has one.
     pub(super) fn header(&self, name: &str) -> Option<&'a str> {
         self.headers.get(name)?.to_str().ok()

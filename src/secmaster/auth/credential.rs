@@ -62,6 +62,9 @@ fn put_signature(keys: &Keys, parcel: &mut Parcel, project_id: Option<&str>, at:
         project_id,
         at,
     );
+    let Some(signed) = signed else {
+        return;
+    };
     let authorization = ("authorization".to_owned(), signed.authorization);
     parcel.headers = signed
         .headers

@@ -46,7 +46,7 @@ pub struct Unsigned<'a> {
 pub struct Signed {
     /// All headers to be sent, but for [`Signed::authorization`].
     pub headers: Vec<(String, String)>,
-    /// The `Authorization` header; empty if the request had one of its own.
+    /// The `Authorization` header.
     pub authorization: String,
     /// What was hashed, for tests.
     pub canonical_request: String,
@@ -56,9 +56,18 @@ pub struct Signed {
 
 /// Signs `request` at `at`; the gateway takes it for 15 minutes.
 ///
-/// `project_id` and a temporary key's token travel in headers that are signed as well.
-pub fn sign(request: Unsigned<'_>, keys: &Keys, project_id: Option<&str>, at: Timestamp) -> Signed {
+/// `project_id` and a temporary key's token travel in headers that are signed as well. `None` for a
+/// request that has an `Authorization` of its own: it is to be sent as it is.
+pub fn sign(
+    request: Unsigned<'_>,
+    keys: &Keys,
+    project_id: Option<&str>,
+    at: Timestamp,
+) -> Option<Signed> {
     let mut headers = request.headers;
+    if find(&headers, "Authorization").is_some() {
+        return None;
+    }
     if let Some(project_id) = project_id {
         set(&mut headers, "X-Project-Id", project_id);
     }
@@ -114,7 +123,7 @@ pub fn sign(request: Unsigned<'_>, keys: &Keys, project_id: Option<&str>, at: Ti
     );
     let key = hmac::Key::new(hmac::HMAC_SHA256, keys.secret_key().as_bytes());
     let signature = hex(hmac::sign(&key, string_to_sign.as_bytes()).as_ref());
-    Signed {
+    Some(Signed {
         authorization: format!(
             "{ALGORITHM} Access={}, SignedHeaders={names}, Signature={signature}",
             keys.access_key()
@@ -122,7 +131,7 @@ pub fn sign(request: Unsigned<'_>, keys: &Keys, project_id: Option<&str>, at: Ti
         headers,
         canonical_request,
         string_to_sign,
-    }
+    })
 }
 
 /// The path as it is signed: each segment decoded and encoded anew, and a slash at the end.
@@ -263,7 +272,8 @@ mod tests {
                 &keys,
                 case.project_id.as_deref(),
                 Timestamp::UNIX_EPOCH,
-            );
+            )
+            .unwrap();
             assert_eq!(
                 signed.canonical_request, case.expected.canonical_request,
                 "{name}"
@@ -300,7 +310,21 @@ mod tests {
             body: b"",
         };
         let at = "2026-11-24T08:31:00.999Z".parse().unwrap();
-        let signed = sign(request, &keys, None, at);
+        let signed = sign(request, &keys, None, at).unwrap();
         assert!(signed.string_to_sign.contains("\n20261124T083100Z\n"));
+    }
+
+    #[test]
+    fn a_request_with_an_authorization_of_its_own_is_left_alone() {
+        let keys = Keys::new("AK", "SK", None).unwrap();
+        let request = Unsigned {
+            method: "GET",
+            host: "host",
+            path: "/",
+            query: Vec::new(),
+            headers: vec![("authorization".into(), "Basic x".into())],
+            body: b"",
+        };
+        assert_eq!(sign(request, &keys, Some("p"), Timestamp::UNIX_EPOCH), None);
     }
 }
