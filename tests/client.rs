@@ -18,11 +18,14 @@ use flowbatch::model::simulation::Simulation;
 use flowbatch::model::target::{LaneId, Workspace};
 use flowbatch::model::update::Update;
 use flowbatch::secmaster::auth::credential::Credential;
+use flowbatch::secmaster::auth::gate::Gate;
 use flowbatch::secmaster::auth::keeper::Keeper;
+use flowbatch::secmaster::auth::keys::Keys;
 use flowbatch::secmaster::auth::token::Token;
 use flowbatch::secmaster::client::{Client, Lane};
 use flowbatch::secmaster::transport::{Http, Transport, Trust};
 use flowbatch::simulator::access::Access;
+use flowbatch::simulator::account::{Account, Key};
 use flowbatch::simulator::{server, world::World};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -48,17 +51,26 @@ fn row(workflow_id: &str) -> Row {
     }
 }
 
-fn client(address: impl std::fmt::Display, http: Http) -> Client {
+fn token() -> Credential {
+    Credential::Token(Token::parse(TOKEN).unwrap())
+}
+
+fn client(address: impl std::fmt::Display, credential: Credential, http: Http) -> Client {
     let endpoint = Endpoint::parse(&format!("http://{address}")).unwrap();
-    let keeper = Keeper::fixed(Credential::Token(Token::parse(TOKEN).unwrap()));
+    let keeper = Keeper::fixed(credential);
     let transport = Transport::new(&endpoint, &Trust::default(), http).unwrap();
-    Client::new(vec![Some(Lane::new(endpoint, keeper, transport))])
+    Client::new(vec![Some(Lane::new(
+        endpoint,
+        keeper,
+        Gate::default(),
+        transport,
+    ))])
 }
 
 /// Serves one connection with `answer` as it stands, then closes it; gives back what was asked.
 async fn exchange(answer: &[u8]) -> (Reply, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let client = client(listener.local_addr().unwrap(), Http::Negotiated);
+    let client = client(listener.local_addr().unwrap(), token(), Http::Negotiated);
     let serve = async {
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut asked = Vec::new();
@@ -171,22 +183,34 @@ async fn silence_is_told_by_its_cause() {
     let address = listener.local_addr().unwrap();
     drop(listener);
     let request = Request::Put(Arc::new(row("w1")));
-    let reply = client(address, Http::Negotiated)
+    let reply = client(address, token(), Http::Negotiated)
         .send(&request, PATIENCE)
         .await;
     assert_eq!(cause(reply), Cause::Connect);
 }
 
 #[tokio::test]
-async fn http_2_is_spoken_as_well() {
+async fn http_2_is_spoken_as_well_with_a_token_and_with_a_key() {
+    let keys = Keys::new("AKONE", "secret-key", Some("security-token")).unwrap();
+    for credential in [token(), Credential::Keys(keys)] {
+        speak_http_2(credential).await;
+    }
+}
+
+async fn speak_http_2(credential: Credential) {
     let mut world = World::new(Simulation::default());
     let row = row("w1");
     world.adopt(&row.workspace, "w1", None);
     let world = Arc::new(Mutex::new(world));
-    let server = server::bind(0, Arc::clone(&world), Access::by_token(TOKEN))
-        .await
-        .unwrap();
-    let client = client(server.address(), Http::Two);
+    let key = Key::new("AKONE", "secret-key").with_security_token("security-token");
+    let project = Id::parse("p1").unwrap();
+    let account = Account::new("acme")
+        .token(TOKEN)
+        .key(key)
+        .project(project, "r");
+    let access = Access::of([account]);
+    let server = server::bind(0, Arc::clone(&world), access).await.unwrap();
+    let client = client(server.address(), credential, Http::Two);
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let serving = tokio::spawn(server.serve(async {
         let _ = stopped.await;

@@ -23,7 +23,7 @@ use crate::secmaster::auth::iam::{Owner, Scope};
 use crate::secmaster::auth::supply::SupplyError;
 use crate::secmaster::look::Look;
 
-use super::lanes::{self, Asked, Opened};
+use super::lanes::{self, Asked, Gates, Opened};
 use super::{Done, environment, profiles, runtime, terminal};
 
 /// How long the reading may take.
@@ -84,8 +84,7 @@ pub(super) fn auth(args: &AuthArgs) -> Done {
         ca_file: args.credential.ca_file.as_deref(),
         method: Method::Auto,
     };
-    let defaults = &job.defaults;
-    let opened = lanes::open(&route, asked, &defaults.profiles, &defaults.regions)?;
+    let opened = lanes::open(&route, asked, &job.defaults, &mut Gates::new())?;
     let mut findings = Findings {
         credential: opened.facts.credential.clone().unwrap_or_default(),
         warnings: job

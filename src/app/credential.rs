@@ -1,8 +1,10 @@
 //! Where the credential of a lane is found.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use configparser::ini::Ini;
+use secrecy::zeroize::{Zeroize, Zeroizing};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::error::Error;
@@ -124,7 +126,6 @@ pub(super) fn of_profile(profile: &Profile) -> Result<Found, Error> {
         }
     };
     Ok(Found {
-        text: format!("profile {name}: {}", found.text),
         iam_endpoint: profile.iam_endpoint.clone().or(found.iam_endpoint),
         ..found
     })
@@ -236,9 +237,18 @@ impl Basic {
         // Its own words could hold a line of the file.
         let read = ini.read(text.expose_secret().to_owned());
         read.map_err(|_| wrong("is no INI file".to_owned()))?;
-        let Some(section) = ini.get_map_ref().get("basic") else {
-            return Ok(None);
-        };
+        let basic = ini.get_map_ref().get("basic");
+        let basic = basic.map(|section| Self::of(section, &wrong)).transpose();
+        for section in ini.get_mut_map().values_mut() {
+            section.values_mut().for_each(Zeroize::zeroize);
+        }
+        basic
+    }
+
+    fn of(
+        section: &HashMap<String, Option<String>>,
+        wrong: &dyn Fn(String) -> Error,
+    ) -> Result<Self, Error> {
         let value = |key: &str| {
             let value = section.get(key).and_then(Option::as_deref);
             value.map(str::trim).filter(|value| !value.is_empty())
@@ -248,11 +258,11 @@ impl Basic {
         };
         let keys = Keys::new(ak, sk, value("security_token"));
         let iam_endpoint = value("iam_endpoint").map(Endpoint::parse).transpose();
-        Ok(Some(Self {
+        Ok(Self {
             keys: keys.map_err(|fault| wrong(format!(": {fault}")))?,
             iam_endpoint: iam_endpoint
                 .map_err(|fault| wrong(format!(": iam_endpoint: {fault}")))?,
-        }))
+        })
     }
 }
 
@@ -268,7 +278,8 @@ impl Variables<'_> {
 
     /// Out of the environment at once into a type that wipes itself.
     fn secret(&self, name: &str) -> Option<SecretString> {
-        let value = environment(&self.name(name)).map(SecretString::from)?;
+        let value = environment(&self.name(name)).map(Zeroizing::new)?;
+        let value = SecretString::from(value.as_str());
         let empty = value.expose_secret().trim().is_empty();
         (!empty).then_some(value)
     }

@@ -14,6 +14,7 @@ use crate::model::endpoint::Endpoint;
 use crate::model::route::{LaneFacts, Route};
 use crate::model::target::LaneId;
 use crate::secmaster::auth::credential::Credential;
+use crate::secmaster::auth::gate::Gate;
 use crate::secmaster::auth::keeper::Keeper;
 use crate::secmaster::auth::token::Token;
 use crate::secmaster::client::{Client, Lane};
@@ -25,7 +26,7 @@ use crate::simulator::world::World;
 use super::clock;
 use super::folder::{Readers, make_folder, write_whole};
 use super::intake::Taken;
-use super::lanes::{self, Asked};
+use super::lanes::{self, Asked, Gates};
 
 /// Where a run goes, and what keeps that place alive.
 pub(super) struct Open {
@@ -51,11 +52,10 @@ impl Open {
     /// read again with it.
     pub(super) async fn services(taken: &mut Taken, asked: Asked<'_>) -> Result<Self, Error> {
         let defaults = &taken.job.defaults;
-        let mut opened = BTreeMap::new();
+        let (mut opened, mut gates) = (BTreeMap::new(), Gates::new());
         for (lane, census) in taken.census.lanes.iter().enumerate() {
             if census.rows > 0 {
-                let (profiles, regions) = (&defaults.profiles, &defaults.regions);
-                let lane_opened = lanes::open(&census.route, asked, profiles, regions)?;
+                let lane_opened = lanes::open(&census.route, asked, defaults, &mut gates)?;
                 lane_opened.ensure().await?;
                 opened.insert(lane, lane_opened);
             }
@@ -133,7 +133,7 @@ impl Open {
         let set_up = Transport::new(&endpoint, &Trust::default(), Http::Negotiated);
         let transport = set_up.map_err(Error::machine(doing))?;
         let keeper = Keeper::fixed(Credential::Token(token));
-        let lane = Lane::new(endpoint.clone(), keeper, transport);
+        let lane = Lane::new(endpoint.clone(), keeper, Gate::default(), transport);
         Ok(Self {
             client: Client::new(vec![Some(lane)]),
             lanes: vec![LaneFacts {

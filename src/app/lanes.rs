@@ -5,15 +5,16 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use crate::error::Error;
+use crate::job::builder::Defaults;
 use crate::job::destination::region_variable;
 use crate::job::file::Method;
-use crate::job::profiles::{Profile, Profiles};
-use crate::job::way::Regions;
+use crate::job::profiles::Profile;
 use crate::model::endpoint::Endpoint;
 use crate::model::id::Id;
 use crate::model::region::iam_endpoint;
 use crate::model::route::{LaneFacts, Route};
 use crate::secmaster::auth::credential::Credential;
+use crate::secmaster::auth::gate::Gate;
 use crate::secmaster::auth::iam::{ByPassword, Iam, Project, Scope, User};
 use crate::secmaster::auth::keeper::Keeper;
 use crate::secmaster::auth::supply::SupplyError;
@@ -46,6 +47,9 @@ pub(super) struct Opened {
     pub(super) warnings: Vec<String>,
 }
 
+/// The gates before credentials that several lanes may show, by what is known of them.
+pub(super) type Gates = BTreeMap<String, Gate>;
+
 /// Opens the lane that `route` is; nothing leaves this machine yet.
 ///
 /// # Errors
@@ -53,9 +57,10 @@ pub(super) struct Opened {
 pub(super) fn open(
     route: &Route,
     asked: Asked<'_>,
-    profiles: &Profiles,
-    regions: &Regions,
+    defaults: &Defaults,
+    gates: &mut Gates,
 ) -> Result<Opened, Error> {
+    let (profiles, regions) = (&defaults.profiles, &defaults.regions);
     let profile = route
         .profile
         .as_ref()
@@ -82,7 +87,12 @@ pub(super) fn open(
     let trust = trust(profile, asked)?;
     let transport = Transport::new(&route.endpoint, &trust, Http::Negotiated).map_err(set_up)?;
     let iam = iam(route, profile, &found, &trust)?.map(Rc::new);
-    let Found { text, kind, .. } = found;
+    let gate = gates.entry(found.text.clone()).or_default().clone();
+    let text = match profile {
+        Some(profile) => format!("profile {}: {}", profile.name, found.text),
+        None => found.text.clone(),
+    };
+    let Found { kind, .. } = found;
     let mut user = None;
     let in_doubt = matches!(kind, Kind::Metadata(_));
     let keeper = match kind {
@@ -103,7 +113,7 @@ pub(super) fn open(
         }
     };
     Ok(Opened {
-        lane: Lane::new(route.endpoint.clone(), keeper, transport),
+        lane: Lane::new(route.endpoint.clone(), keeper, gate, transport),
         facts: LaneFacts {
             route: route.clone(),
             credential: Some(text),

@@ -6,6 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use secrecy::SecretString;
+use secrecy::zeroize::Zeroizing;
 
 use crate::error::Error;
 
@@ -23,11 +24,13 @@ pub(super) fn read(what: &str, path: &Path) -> Result<SecretString, Error> {
     let file = File::open(path).map_err(cannot)?;
     let metadata = file.metadata().map_err(cannot)?;
     check(what, path, &metadata)?;
-    let mut text = String::new();
+    // Growing, it would leave pieces of itself behind.
+    let length = usize::try_from(metadata.len().min(LARGEST)).unwrap_or_default();
+    let mut text = Zeroizing::new(String::with_capacity(length + 1));
     file.take(LARGEST)
         .read_to_string(&mut text)
         .map_err(cannot)?;
-    Ok(SecretString::from(text))
+    Ok(SecretString::from(text.as_str()))
 }
 
 /// Refuses a regular file that others may read or write; a pipe is read by whoever holds it.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures::future::{LocalBoxFuture, ready};
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
+use secrecy::zeroize::Zeroizing;
 use tokio::process::Command;
 
 use crate::error::Error;
@@ -147,8 +148,8 @@ impl Program {
             let text = format!("{program} ended with {}; {by_hand}", output.status);
             return Err(SupplyError::Unavailable(text));
         }
-        let printed = output.stdout.get(..LONGEST).unwrap_or(&output.stdout);
-        printed::read(printed).map_err(|fault| {
+        let printed = Zeroizing::new(output.stdout);
+        printed::read(printed.get(..LONGEST).unwrap_or(&printed)).map_err(|fault| {
             SupplyError::Refused(format!(
                 "{program} printed no credential: {fault}; {}",
                 printed::HINT
@@ -164,5 +165,47 @@ impl Supply for Program {
         _: Timestamp,
     ) -> LocalBoxFuture<'a, Result<Supplied, SupplyError>> {
         Box::pin(self.ask())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+
+    use futures::FutureExt;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::secmaster::auth::keeper::Keeper;
+
+    #[test]
+    fn a_token_file_is_read_again_when_it_changes() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("token");
+        let write = |token: &str| {
+            // As whoever is careful replaces a file.
+            let new = folder.path().join("new");
+            fs::write(&new, token).unwrap();
+            fs::set_permissions(&new, Permissions::from_mode(0o600)).unwrap();
+            fs::rename(&new, &path).unwrap();
+        };
+        write("one");
+        let keeper = Keeper::new(Box::new(Reread::token(path.clone()).unwrap()));
+        let project = Id::parse("p").unwrap();
+        let show = || {
+            let shown = keeper.show(&project, Timestamp::UNIX_EPOCH).now_or_never();
+            shown.unwrap().unwrap().credential
+        };
+        let token = |text: &str| Credential::Token(Token::parse(text).unwrap());
+        assert_eq!(show(), token("one"));
+        write("second");
+        assert_eq!(show(), token("second"));
+        fs::remove_file(&path).unwrap();
+        assert_eq!(
+            show(),
+            token("second"),
+            "what was good is used while it lasts"
+        );
     }
 }

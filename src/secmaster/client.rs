@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use reqwest::Method;
@@ -14,6 +15,7 @@ use crate::model::reply::{Answer, Cause, Content, Reply, Silence, Skew};
 use crate::model::row::Row;
 
 use super::auth::credential::Credential;
+use super::auth::gate::{Gate, Pass};
 use super::auth::keeper::{Keeper, Renewal, Shown};
 use super::auth::supply::SupplyError;
 use super::error::tidy;
@@ -41,15 +43,18 @@ pub struct Client {
 pub struct Lane {
     endpoint: Endpoint,
     keeper: Keeper,
+    gate: Gate,
     transport: Transport,
 }
 
 impl Lane {
-    /// The lane to `endpoint` by `transport`, which shows what `keeper` keeps.
-    pub fn new(endpoint: Endpoint, keeper: Keeper, transport: Transport) -> Self {
+    /// The lane to `endpoint` by `transport`, which shows what `keeper` keeps. Lanes that show the same
+    /// credential share its `gate`.
+    pub fn new(endpoint: Endpoint, keeper: Keeper, gate: Gate, transport: Transport) -> Self {
         Self {
             endpoint,
             keeper,
+            gate,
             transport,
         }
     }
@@ -72,19 +77,31 @@ impl Lane {
     /// Sends `request` and waits for its answer; the credential is had, and renewed, beyond that time.
     async fn ask(&self, request: &Request, timeout: Duration) -> Reply {
         let project_id = &request.row().workspace.project_id;
+        let mut pass = match self.gate.enter().await {
+            Ok(pass) => pass,
+            Err(why) => return without_credential(SupplyError::Refused(why)),
+        };
         let shown = match self.keeper.show(project_id, wall()).await {
             Ok(shown) => shown,
-            Err(error) => return Reply::Silence(without_credential(error)),
+            Err(error) => {
+                if let SupplyError::Unauthorized(why) = &error {
+                    pass.refused(why).await;
+                }
+                return without_credential(error);
+            }
         };
         let mut parcel = match self.parcel(request) {
             Ok(parcel) => parcel,
             Err(silence) => return Reply::Silence(silence),
         };
-        let sent_at = wall();
         let project = Some(project_id.as_str());
-        shown.credential.put_on(&mut parcel, project, sent_at);
+        shown.credential.put_on(&mut parcel, project, wall());
         let reply = match self.transport.send(parcel, timeout).await {
-            Ok(received) => self.judge(request, &shown, received).await,
+            Ok(received) => {
+                let there = received.served_at();
+                let answer = answer(received, self.transport.via());
+                self.judge(request, &shown, &mut pass, answer, there).await
+            }
             Err(silence) => Reply::Silence(silence),
         };
         blot_out(&shown.credential, reply)
@@ -114,37 +131,60 @@ impl Lane {
         })
     }
 
-    /// Tells the keeper how its credential fared; a refused one is renewed.
-    async fn judge(&self, request: &Request, shown: &Shown, received: Received) -> Reply {
+    /// Tells the keeper and the gate how the credential fared; a refused one is renewed.
+    async fn judge(
+        &self,
+        request: &Request,
+        shown: &Shown,
+        pass: &mut Pass,
+        mut answer: Answer,
+        there: Option<Timestamp>,
+    ) -> Reply {
         let project_id = &request.row().workspace.project_id;
-        let there = received.served_at();
-        let mut answer = answer(received, self.transport.via());
         if answer.http_status != 401 {
             self.keeper.accepted(project_id, shown).await;
+            pass.accepted();
             return Reply::Answer(answer);
         }
         let now = wall();
         answer.skew = there.and_then(|there| Skew::beyond(now, there));
         match self.keeper.refused(project_id, shown, now).await {
             Ok(Renewal::Renewed(renewal)) => answer.renewal = Some(renewal),
-            Ok(Renewal::Same) => {}
-            Err(error) => return Reply::Silence(without_credential(error)),
+            Ok(Renewal::Same) => {
+                let said = shown.credential.blot_out(said(&answer));
+                pass.refused(&format!("refused elsewhere: {said}")).await;
+            }
+            Err(SupplyError::Unavailable(why)) => {
+                return without_credential(SupplyError::Unavailable(why));
+            }
+            Err(SupplyError::Unauthorized(why) | SupplyError::Refused(why)) => {
+                pass.refused(&why).await;
+                return without_credential(SupplyError::Refused(why));
+            }
         }
         Reply::Answer(answer)
     }
 }
 
-fn without_credential(error: SupplyError) -> Silence {
+/// The service's own words.
+fn said(answer: &Answer) -> String {
+    match &answer.content {
+        Content::Envelope(envelope) => envelope.message.clone().unwrap_or_default(),
+        Content::Unreadable { excerpt, .. } => excerpt.clone(),
+    }
+}
+
+fn without_credential(error: SupplyError) -> Reply {
     let (cause, detail) = match error {
         SupplyError::Unauthorized(detail) | SupplyError::Refused(detail) => {
             (Cause::NoCredential, detail)
         }
         SupplyError::Unavailable(detail) => (Cause::CredentialLate, detail),
     };
-    Silence {
+    Reply::Silence(Silence {
         cause,
         detail: tidy(&detail),
-    }
+    })
 }
 
 impl Client {

@@ -416,9 +416,11 @@ fn many_accounts_regions_and_workspaces_in_one_job() {
         let changed = clouds[region].described(&place, "Reviewed");
         assert_eq!(changed, if refused { 0 } else { 100 }, "{place}");
     }
-    // A key that is wrong is shown once in each region.
-    assert_eq!(clouds[0].access.requests_of("AK2").service, 1);
-    assert_eq!(clouds[1].access.requests_of("AK2").service, 1);
+    // A key that is wrong is shown once, by whichever of its lanes came first.
+    let shown = clouds
+        .each_ref()
+        .map(|cloud| cloud.access.requests_of("AK2").service);
+    assert_eq!(shown.iter().sum::<u64>(), 1);
     each_lane_keeps_its_pace(&desk, 200);
     for part in [
         "given up: a2-r0 in region-0: the credential is refused",

@@ -266,3 +266,48 @@ fn doubt_survives_a_refusal_that_says_nothing_about_the_wish() {
         assert_eq!(ended, Some(status), "{http_status}");
     }
 }
+
+/// A 401, after which there is another credential, or not.
+fn unauthorized(renewal: Option<u32>) -> Reply {
+    match answer(401, None) {
+        Reply::Answer(answer) => Reply::Answer(Answer { renewal, ..answer }),
+        silence @ Reply::Silence(_) => silence,
+    }
+}
+
+#[test]
+fn rows_refused_with_a_credential_that_was_renewed_go_again_at_once_and_use_no_attempt_up() {
+    let (mut schedule, mut rows) = (schedule(1, None), given(&[0, 0, 0]));
+    let (left, _) = leaving(&mut schedule, &mut rows, ms(0));
+    assert_eq!(left, [1]);
+    schedule.answered(ms(1), 1, &answer(200, None), 0.5);
+    let (left, _) = leaving(&mut schedule, &mut rows, ms(1_000));
+    assert_eq!(left, [2, 3]);
+    schedule.answered(ms(1_001), 2, &unauthorized(Some(1)), 0.5);
+    schedule.answered(ms(1_002), 3, &unauthorized(Some(1)), 0.5);
+    let (left, _) = leaving(&mut schedule, &mut rows, ms(2_000));
+    assert_eq!(left, [2, 3]);
+    schedule.answered(ms(2_001), 2, &answer(200, None), 0.5);
+    schedule.answered(ms(2_001), 3, &answer(200, None), 0.5);
+    assert!(matches!(
+        schedule.next(ms(2_002), &mut rows),
+        Ok(Step::Done)
+    ));
+    let events = schedule.take_events();
+    let renewed = |event: &&Event| matches!(event, Event::CredentialRenewed { renewal: 1, .. });
+    assert_eq!(events.iter().filter(renewed).count(), 1, "{events:?}");
+    assert_eq!(schedule.ended(), Ended::Completed);
+}
+
+#[test]
+fn a_refusal_that_another_credential_does_not_cure_closes_the_lane() {
+    let (mut schedule, mut rows) = (schedule(1, None), given(&[0, 0]));
+    leaving(&mut schedule, &mut rows, ms(0));
+    schedule.answered(ms(1), 1, &unauthorized(Some(1)), 0.5);
+    let (left, _) = leaving(&mut schedule, &mut rows, ms(1_000));
+    assert_eq!(left, [1], "one replay");
+    schedule.answered(ms(1_001), 1, &unauthorized(Some(2)), 0.5);
+    let (left, step) = leaving(&mut schedule, &mut rows, ms(2_000));
+    assert!(left.is_empty() && matches!(step, Step::Done), "{left:?}");
+    assert_eq!(schedule.ended(), Ended::Refused);
+}

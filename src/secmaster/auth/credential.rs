@@ -69,6 +69,8 @@ fn put_signature(keys: &Keys, parcel: &mut Parcel, project_id: Option<&str>, at:
     parcel.headers = signed
         .headers
         .into_iter()
+        // HTTP names the host itself, in whichever way its version does.
+        .filter(|(name, _)| !name.eq_ignore_ascii_case("host"))
         .chain([authorization])
         .filter_map(|(name, value)| {
             let name = HeaderName::from_bytes(name.to_ascii_lowercase().as_bytes()).ok()?;

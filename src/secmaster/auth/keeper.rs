@@ -40,6 +40,8 @@ struct Held {
     renewal: u32,
     /// It was accepted at least once.
     proven: bool,
+    /// It was refused, and another one could not be had at once: it is not shown again.
+    spent: bool,
 }
 
 /// A credential, as it was when a request left.
@@ -83,14 +85,22 @@ impl Keeper {
         let mut state = self.state.lock().await;
         let due = match state.held.get(&key) {
             None => true,
-            Some(held) => self.supply.has_changed() || held.renew_at.is_some_and(|at| at <= now),
+            Some(held) => {
+                held.spent || self.supply.has_changed() || held.renew_at.is_some_and(|at| at <= now)
+            }
         };
         if due {
             let supplied = self.supply.supply(project_id, now).await;
             match (supplied, state.held.get_mut(&key)) {
+                (Ok(supplied), Some(held))
+                    if held.spent && held.credential == supplied.credential =>
+                {
+                    let why = "it was refused, and there is no other";
+                    return Err(SupplyError::Unauthorized(why.to_owned()));
+                }
                 (Ok(supplied), _) => state.take(key.clone(), supplied, now),
                 // What is still good is used while it lasts.
-                (Err(_), Some(held)) if held.ends.is_none_or(|ends| ends > now) => {
+                (Err(_), Some(held)) if held.lasts(now) => {
                     held.renew_at = now.checked_add(REST).ok();
                 }
                 (Err(error), _) => return Err(error),
@@ -138,12 +148,22 @@ impl Keeper {
             Some((renewal, false)) if renewal > 0 => return Ok(Renewal::Same),
             Some(_) | None => {}
         }
+        if let Some(held) = state.held.get_mut(&key) {
+            held.spent = true;
+        }
         let supplied = self.supply.supply(project_id, now).await?;
         if supplied.credential == shown.credential {
             return Ok(Renewal::Same);
         }
         state.take(key, supplied, now);
         Ok(Renewal::Renewed(state.renewals))
+    }
+}
+
+impl Held {
+    /// Whether it can be shown a while longer, although a newer one cannot be had.
+    fn lasts(&self, now: Timestamp) -> bool {
+        !self.spent && self.ends.is_none_or(|ends| ends > now)
     }
 }
 
@@ -171,6 +191,7 @@ impl State {
                         renew_at,
                         renewal,
                         proven: false,
+                        spent: false,
                     },
                 );
             }
@@ -277,6 +298,28 @@ mod tests {
         let renewal = now(keeper.refused(&project(), &second, at("08:00:02")));
         assert_eq!(renewal, Ok(Renewal::Same));
         assert_eq!(script.asked(), 2);
+    }
+
+    #[test]
+    fn one_that_was_refused_is_not_shown_again_while_another_cannot_be_had() {
+        let away = || Err(SupplyError::Unavailable("IAM is away".into()));
+        let script = Script::of(vec![
+            token("one", None),
+            away(),
+            away(),
+            token("one", None),
+            token("two", None),
+        ]);
+        let keeper = Keeper::new(Box::new(script));
+        let show = |time| now(keeper.show(&project(), at(time)));
+        let first = show("08:00:00").unwrap();
+        assert!(now(keeper.refused(&project(), &first, at("08:00:01"))).is_err());
+        assert!(matches!(show("08:00:02"), Err(SupplyError::Unavailable(_))));
+        assert!(matches!(
+            show("08:00:03"),
+            Err(SupplyError::Unauthorized(_))
+        ));
+        assert_eq!(show("08:00:04").unwrap().renewal, 1);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Credentials: what requests show, where it comes from, and how it is renewed.
 
 pub mod credential;
+pub mod gate;
 pub mod iam;
 pub mod keeper;
 pub mod keys;

@@ -1,12 +1,24 @@
 //! A credential as JSON, as programs print it and the metadata service answers.
 
 use jiff::Timestamp;
+use secrecy::zeroize::Zeroize;
 use serde::Deserialize;
 
 use super::credential::Credential;
 use super::keys::Keys;
 use super::supply::Supplied;
 use super::token::Token;
+
+impl Printed {
+    fn wipe(&mut self) {
+        self.sk.zeroize();
+        self.security_token.zeroize();
+        self.token.zeroize();
+        if let Some(inner) = &mut self.credential {
+            inner.wipe();
+        }
+    }
+}
 
 /// How such JSON is written, for hints.
 pub const HINT: &str = "it must print {\"ak\": ..., \"sk\": ..., \"security_token\": ..., \
@@ -49,11 +61,13 @@ pub enum PrintedFault {
 /// # Errors
 /// There is none.
 pub fn read(json: &[u8]) -> Result<Supplied, PrintedFault> {
-    let printed: Printed = serde_json::from_slice(json).map_err(|_| PrintedFault::Shape)?;
-    let printed = match printed.credential {
-        Some(inner) => *inner,
-        None => printed,
-    };
+    let mut printed: Printed = serde_json::from_slice(json).map_err(|_| PrintedFault::Shape)?;
+    let supplied = supplied(printed.credential.as_deref().unwrap_or(&printed));
+    printed.wipe();
+    supplied
+}
+
+fn supplied(printed: &Printed) -> Result<Supplied, PrintedFault> {
     let value = |fault: String| PrintedFault::Value(fault);
     let credential = match (&printed.token, &printed.ak, &printed.sk) {
         (Some(token), None, None) => {
@@ -68,7 +82,10 @@ pub fn read(json: &[u8]) -> Result<Supplied, PrintedFault> {
         | (None, None, _)
         | (None, Some(_), None) => return Err(PrintedFault::Members),
     };
-    let ends = printed.expires_at.filter(|ends| !ends.is_empty());
+    let ends = printed
+        .expires_at
+        .as_deref()
+        .filter(|ends| !ends.is_empty());
     let ends = ends.map(|ends| ends.parse::<Timestamp>().map_err(|_| PrintedFault::End));
     Ok(Supplied {
         credential,
