@@ -78,3 +78,14 @@ fn both_commands_of_the_readme_are_there() {
         assert!(readme.contains(command), "{command}");
     }
 }
+
+#[test]
+fn the_profile_of_the_readme_is_a_good_one() {
+    let desk = Desk::new()
+        .secret("profiles.toml", block("[profile.kunde-a]\n"))
+        .variable("FLOWBATCH_PROFILES", "profiles.toml");
+    let said = desk.flowbatch("auth --profile kunde-a");
+    assert_eq!(said.code, 4);
+    let text = "error: the credentials file kunde-a.ini cannot be read";
+    assert!(said.stderr.starts_with(text), "{}", said.stderr);
+}
