@@ -44,7 +44,7 @@ const CRATES: [(&str, &[&str]); 10] = [
     ("indicatif", &["sinks/bar.rs"]),
     ("clap", &["cli"]),
     ("hyper", &["simulator"]),
-    ("configparser", &["app/credential.rs"]),
+    ("configparser", &["app/credentials_file.rs"]),
     ("governor", &["policy/pace.rs"]),
     ("backoff", &["policy/retry.rs"]),
     ("toml", &["job"]),

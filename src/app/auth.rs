@@ -19,7 +19,8 @@ use crate::model::reply::{Reply, Skew, in_minutes};
 use crate::model::span;
 use crate::policy::classify::{Verdict, classify};
 use crate::secmaster::auth::credential::Credential;
-use crate::secmaster::auth::iam::{Owner, Scope};
+use crate::secmaster::auth::iam::Owner;
+use crate::secmaster::auth::password::Scope;
 use crate::secmaster::auth::supply::SupplyError;
 use crate::secmaster::look::Look;
 

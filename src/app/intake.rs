@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufWriter, Read, Seek, SeekFrom};
+use std::io::{self, BufWriter, Read};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,19 +14,16 @@ use crate::engine::ports::{self, RowsError};
 use crate::error::Error;
 use crate::job::encoding::Decoded;
 use crate::job::file::{self, Written};
-use crate::job::index::{Index, TooMany};
 use crate::job::intent::Job;
 use crate::job::problem::{Place, Problem, Source};
 use crate::job::problems::Problems;
 use crate::job::rows::{Census, Reader, Suspects};
-use crate::job::selection::Selector;
 use crate::job::table::Table;
 use crate::model::id::Id;
-use crate::model::row::Row;
-use crate::model::target::LaneId;
 
 use super::folder::Hashed;
-use super::input::{Copy, Input, Tee, changed, open_table};
+use super::input::{Copy, Input, Tee, open_table};
+use super::taken_rows::{LaneRows, TakenRows};
 use super::{environment, profiles, terminal};
 
 /// A job without problems, and the copy of its input.
@@ -329,27 +326,12 @@ impl Taken {
         if self.census.lanes.len() <= 1 {
             return Ok(Box::new(self.rows()?));
         }
-        let mut rows = self.rows()?;
-        let standing = std::iter::from_fn(|| {
-            loop {
-                match rows.next_row() {
-                    Err(error) => return Some(Err(error)),
-                    Ok(None) => return None,
-                    Ok(Some((row, true))) => return Some(Ok((row, rows.reader.offset()))),
-                    Ok(Some((_, false))) => {}
-                }
-            }
-        });
-        let index = Index::of(standing)?;
         let file = match &self.input {
             None => None,
             Some(input) => Some(input.file()?),
         };
-        Ok(Box::new(LaneRows {
-            reader: self.rows()?.reader,
-            file,
-            index,
-        }))
+        let rows = LaneRows::new(self.rows()?, self.rows()?.reader, file)?;
+        Ok(Box::new(rows))
     }
 
     /// The rows once more, from the copy.
@@ -369,81 +351,6 @@ impl Taken {
         match &mut self.input {
             Some(input) => input.keep(path),
             None => Ok(()),
-        }
-    }
-}
-
-/// The rows of a taken job, in input order.
-pub(super) struct TakenRows {
-    reader: Reader<File>,
-    selector: Selector,
-}
-
-impl TakenRows {
-    /// The next row and whether it is taken up.
-    pub(super) fn next_row(&mut self) -> Result<Option<(Row, bool)>, RowsError> {
-        let mut problems = Problems::default();
-        let row = self.reader.next(&mut problems);
-        if !problems.is_empty() {
-            return Err(changed(&problems));
-        }
-        Ok(row.map(|row| {
-            let taken = self.selector.takes(&row);
-            (row, taken)
-        }))
-    }
-}
-
-impl Iterator for TakenRows {
-    type Item = Result<(Row, bool), RowsError>;
-    fn next(&mut self) -> Option<Self::Item> {
-        self.next_row().transpose()
-    }
-}
-
-impl ports::Rows for TakenRows {
-    fn next(&mut self, _: LaneId) -> Result<Option<Row>, RowsError> {
-        while let Some((row, taken)) = self.next_row()? {
-            if taken {
-                return Ok(Some(row));
-            }
-        }
-        Ok(None)
-    }
-}
-
-impl From<TooMany> for RowsError {
-    fn from(error: TooMany) -> Self {
-        Self(error.into())
-    }
-}
-
-/// The rows of a taken job, each lane's in input order.
-struct LaneRows {
-    reader: Reader<File>,
-    /// The table once more, for reading anywhere.
-    file: Option<File>,
-    index: Index,
-}
-
-impl ports::Rows for LaneRows {
-    fn next(&mut self, lane: LaneId) -> Result<Option<Row>, RowsError> {
-        let Some(entry) = self.index.next(lane) else {
-            return Ok(None);
-        };
-        let mut problems = Problems::default();
-        let row = match &mut self.file {
-            Some(file) => {
-                let there = file.seek(SeekFrom::Start(entry.offset));
-                there.map_err(|error| RowsError(error.into()))?;
-                self.reader.row_at(entry, file, &mut problems)
-            }
-            None => self.reader.row_at(entry, io::empty(), &mut problems),
-        };
-        match row {
-            // Lanes are numbered as rows come; here they come in another order.
-            Some(row) => Ok(Some(Row { lane, ..row })),
-            None => Err(changed(&problems)),
         }
     }
 }

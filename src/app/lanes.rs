@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use crate::error::Error;
-use crate::job::builder::Defaults;
+use crate::job::defaults::Defaults;
 use crate::job::destination::region_variable;
 use crate::job::file::Method;
 use crate::job::profiles::Profile;
@@ -13,18 +13,20 @@ use crate::model::endpoint::Endpoint;
 use crate::model::id::Id;
 use crate::model::region::iam_endpoint;
 use crate::model::route::{LaneFacts, Route};
+use crate::secmaster::auth::by_password::ByPassword;
 use crate::secmaster::auth::credential::Credential;
 use crate::secmaster::auth::gate::Gate;
-use crate::secmaster::auth::iam::{ByPassword, Iam, Project, Scope, User};
+use crate::secmaster::auth::iam::{Iam, Project};
 use crate::secmaster::auth::keeper::Keeper;
+use crate::secmaster::auth::password::{Scope, User};
 use crate::secmaster::auth::supply::SupplyError;
 use crate::secmaster::client::Lane;
 use crate::secmaster::transport::{Http, SetUp, Transport, Trust};
 
 use super::clock::wall;
-use super::credential::{self, Found, Kind};
-use super::environment;
+use super::found::{Found, Kind, none};
 use super::profiles::resolve;
+use super::{credential, environment};
 
 /// What the command line and the job say about credentials.
 #[derive(Clone, Copy)]
@@ -138,7 +140,7 @@ impl Opened {
         let any = Id::parse("any").map_err(Error::machine("no project"))?;
         match self.credential(&any).await {
             Ok(_) => Ok(()),
-            Err(error) => Err(credential::none(format!("no credential: {error}"))),
+            Err(error) => Err(none(format!("no credential: {error}"))),
         }
     }
 

@@ -20,7 +20,7 @@ use crate::secmaster::auth::printed;
 use crate::secmaster::auth::supply::{Supplied, Supply, SupplyError};
 use crate::secmaster::auth::token::Token;
 
-use super::credential::Basic;
+use super::credentials_file::Basic;
 use super::secret_file::{self, Stamp};
 
 /// How long a program may take to print a credential.

@@ -6,7 +6,7 @@ use crate::model::endpoint::{self, Endpoint};
 use crate::model::id::Id;
 use crate::model::region::REGIONS;
 
-use super::builder::{Defaults, Level, Told};
+use super::defaults::{Defaults, Level, Told};
 use super::desk::Desk;
 use super::file::File;
 use super::problem::{Place, Problem};

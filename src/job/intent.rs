@@ -7,8 +7,8 @@ use crate::model::field::Field;
 use crate::model::simulation::Simulation;
 use crate::model::update::Update;
 
-use super::builder::Defaults;
 use super::column::Column;
+use super::defaults::Defaults;
 use super::desk::{Desk, Env};
 use super::destination::Destination;
 use super::draft::Draft;

@@ -2,9 +2,11 @@
 //!
 //! Pure: bytes come in as readers, variables of the environment as a function.
 
+pub mod bearing;
 pub mod builder;
 pub mod cell;
 pub mod column;
+pub mod defaults;
 pub mod desk;
 pub mod destination;
 pub mod dialect;

@@ -10,8 +10,9 @@ use crate::model::route::Route;
 use crate::model::row::Row;
 use crate::model::target::{LaneId, Workspace};
 
-use super::builder::{Builder, Defaults};
+use super::builder::Builder;
 use super::column::Column;
+use super::defaults::Defaults;
 use super::draft::Draft;
 use super::file::Written;
 use super::index::Entry;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::model::rate::Rate;
 
 use super::call::{Invalid, ListQuery};
+use super::method::Method;
 use super::records::{VersionRecord, WorkflowRecord, WorkspaceRecord};
 
 /// What comes of a call.
@@ -150,6 +151,18 @@ impl Refusal {
 
     pub(super) fn invalid(message: impl Into<String>) -> Self {
         Self::service(400, "SecMaster.20041002", message)
+    }
+
+    /// The same, in the shape that the refusals of such an operation have.
+    pub(super) fn of(self, method: Method) -> Self {
+        match method {
+            Method::ListWorkspaces | Method::ShowWorkspace => self.about_workspaces(),
+            Method::ListWorkflows
+            | Method::ShowWorkflow
+            | Method::UpdateWorkflow
+            | Method::ListVersions
+            | Method::ShowVersion => self,
+        }
     }
 
     /// The same, said about workspaces.

@@ -12,7 +12,8 @@ use crate::model::target::Workspace;
 use super::account::{Account, Key};
 use super::answer::Refusal;
 use super::denial::Denial;
-use super::metadata::Metadata;
+use super::message::Message;
+use super::metadata::{Metadata, MetadataCall};
 use super::signature::{Claim, Received};
 use super::strikes::Strikes;
 use super::tokens::Tokens;
@@ -63,6 +64,19 @@ pub(super) struct Shown {
 }
 
 impl Gate {
+    /// What the metadata address answers.
+    pub(super) fn metadata(
+        &mut self,
+        call: MetadataCall,
+        request: &Received<'_>,
+        now: Timestamp,
+    ) -> Message {
+        let Self {
+            metadata, accounts, ..
+        } = self;
+        metadata.answer(accounts, call, request, now)
+    }
+
     /// Lets everybody in.
     pub(super) fn open() -> Self {
         Self {

@@ -7,9 +7,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::account::Key;
+use super::account::{Account, Key};
 use super::clock::{iam_time, later};
-use super::gate::Gate;
 use super::message::Message;
 use super::mint::Mint;
 use super::signature::Received;
@@ -90,30 +89,31 @@ struct Credential {
     expires_at: String,
 }
 
-impl Gate {
-    /// Answers like the metadata address.
-    pub(super) fn metadata(
+impl Metadata {
+    /// Answers like the metadata address; keys that it hands out are the account's from now on.
+    pub(super) fn answer(
         &mut self,
+        accounts: &mut [Account],
         call: MetadataCall,
         request: &Received<'_>,
         now: Timestamp,
     ) -> Message {
-        let named = self.metadata.of.clone();
+        let named = self.of.clone();
         let found = named.and_then(|(name, life)| {
-            let mut accounts = self.accounts.iter_mut();
+            let mut accounts = accounts.iter_mut();
             Some((accounts.find(|account| account.name == name)?, life))
         });
         let Some((account, life)) = found else {
             return Message::text(404, "Not Found");
         };
         match call {
-            MetadataCall::IssueToken => self.metadata.issue_token(request, now),
-            MetadataCall::HandOutKey if self.metadata.knows(request, now) => {
+            MetadataCall::IssueToken => self.issue_token(request, now),
+            MetadataCall::HandOutKey if self.knows(request, now) => {
                 #[derive(Serialize)]
                 struct Body {
                     credential: Credential,
                 }
-                let (key, credential) = self.metadata.make_key(life, now);
+                let (key, credential) = self.make_key(life, now);
                 account.keys.push(key);
                 Message::json(200, &Body { credential })
             }

@@ -2,8 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::answer::Refusal;
-
 /// What kind of operation: faults are dealt by it, and the ledger tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -35,18 +33,6 @@ impl Method {
             Self::UpdateWorkflow => "update_workflow",
             Self::ListVersions => "list_versions",
             Self::ShowVersion => "show_version",
-        }
-    }
-
-    /// `refusal` in the shape that such an operation's refusals have.
-    pub(super) fn refuse(self, refusal: Refusal) -> Refusal {
-        match self {
-            Self::ListWorkspaces | Self::ShowWorkspace => refusal.about_workspaces(),
-            Self::ListWorkflows
-            | Self::ShowWorkflow
-            | Self::UpdateWorkflow
-            | Self::ListVersions
-            | Self::ShowVersion => refusal,
         }
     }
 }

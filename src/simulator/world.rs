@@ -182,7 +182,7 @@ impl World {
         let count = self.counts.entry((method, subject.clone())).or_default();
         *count += 1;
         let lot = faults::draw(&self.simulation, method, &subject, *count);
-        let refused = |refusal| Answered::Refused(method.refuse(refusal));
+        let refused = |refusal: Refusal| Answered::Refused(refusal.of(method));
         let mut applied = false;
         let carry_out = |world: &mut Self| {
             let answered = carry_out(world).unwrap_or_else(refused);

@@ -2,27 +2,25 @@
 //!
 //! Source: the vendor's IAM v3 pages (`/v3/auth/tokens`, `/v3/projects`).
 
-use std::rc::Rc;
 use std::time::Duration;
 
-use futures::future::LocalBoxFuture;
 use jiff::Timestamp;
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
-use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
+use secrecy::ExposeSecret;
+use serde::Deserialize;
 use url::Url;
 
 use crate::model::endpoint::Endpoint;
-use crate::model::id::Id;
 use crate::model::reply::{Content, Skew};
 
 use super::super::error::tidy;
 use super::super::transport::{Parcel, Received, Transport, wall};
 use super::super::wire;
 use super::credential::Credential;
+use super::password::{Scope, User, password_body};
 use super::redaction::blot_out;
-use super::supply::{Supplied, Supply, SupplyError};
+use super::supply::{Supplied, SupplyError};
 use super::token::Token;
 
 /// How long IAM may take to answer.
@@ -35,17 +33,6 @@ const SUBJECT: HeaderName = HeaderName::from_static("x-subject-token");
 pub struct Iam {
     transport: Transport,
     endpoint: Endpoint,
-}
-
-/// An IAM user with a password.
-#[derive(Clone, Debug)]
-pub struct User {
-    /// Its name.
-    pub name: String,
-    /// The account that it belongs to (IAM's "domain").
-    pub account: String,
-    /// Redacted in `Debug`, wiped from memory when dropped.
-    pub password: SecretString,
 }
 
 /// Whose a credential is, as IAM says.
@@ -276,83 +263,6 @@ impl Iam {
     }
 }
 
-/// What a token is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope<'a> {
-    /// The project with this id.
-    ProjectId(&'a str),
-    /// The project with this name: a region's.
-    ProjectName(&'a str),
-}
-
-fn password_body(user: &User, scope: Scope<'_>) -> Result<Vec<u8>, SupplyError> {
-    #[derive(Serialize)]
-    struct Name<'a> {
-        name: &'a str,
-    }
-    #[derive(Serialize)]
-    struct Id<'a> {
-        id: &'a str,
-    }
-    #[derive(Serialize)]
-    struct Who<'a> {
-        name: &'a str,
-        password: &'a str,
-        domain: Name<'a>,
-    }
-    #[derive(Serialize)]
-    struct Password<'a> {
-        user: Who<'a>,
-    }
-    #[derive(Serialize)]
-    struct Identity<'a> {
-        methods: [&'a str; 1],
-        password: Password<'a>,
-    }
-    #[derive(Serialize)]
-    #[serde(untagged)]
-    enum Project<'a> {
-        Id(Id<'a>),
-        Name(Name<'a>),
-    }
-    #[derive(Serialize)]
-    struct Within<'a> {
-        project: Project<'a>,
-    }
-    #[derive(Serialize)]
-    struct Auth<'a> {
-        identity: Identity<'a>,
-        scope: Within<'a>,
-    }
-    #[derive(Serialize)]
-    struct Body<'a> {
-        auth: Auth<'a>,
-    }
-    let body = Body {
-        auth: Auth {
-            identity: Identity {
-                methods: ["password"],
-                password: Password {
-                    user: Who {
-                        name: &user.name,
-                        password: user.password.expose_secret(),
-                        domain: Name {
-                            name: &user.account,
-                        },
-                    },
-                },
-            },
-            scope: Within {
-                project: match scope {
-                    Scope::ProjectId(id) => Project::Id(Id { id }),
-                    Scope::ProjectName(name) => Project::Name(Name { name }),
-                },
-            },
-        },
-    };
-    serde_json::to_vec(&body).map_err(|error| SupplyError::Unavailable(error.to_string()))
-}
-
 fn owner(received: &Received) -> Owner {
     let body = received.body.as_deref().unwrap_or_default();
     let body: TokenBody = serde_json::from_slice(body).unwrap_or_default();
@@ -365,32 +275,5 @@ fn owner(received: &Received) -> Owner {
             .map(|name| tidy(&name)),
         project: body.token.project,
         ends: body.token.expires_at.and_then(|ends| ends.parse().ok()),
-    }
-}
-
-/// Tokens by password, one for each project.
-#[derive(Debug)]
-pub struct ByPassword {
-    /// Who gives them.
-    pub iam: Rc<Iam>,
-    /// Whose they are.
-    pub user: User,
-}
-
-impl Supply for ByPassword {
-    fn supply<'a>(
-        &'a self,
-        project_id: &'a Id,
-        _: Timestamp,
-    ) -> LocalBoxFuture<'a, Result<Supplied, SupplyError>> {
-        Box::pin(async {
-            let scope = Scope::ProjectId(project_id.as_str());
-            let (supplied, _) = self.iam.token(&self.user, scope).await?;
-            Ok(supplied)
-        })
-    }
-
-    fn is_per_project(&self) -> bool {
-        true
     }
 }

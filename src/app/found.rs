@@ -1,0 +1,56 @@
+//! A credential that was found, wherever.
+
+use crate::error::Error;
+use crate::model::endpoint::Endpoint;
+use crate::secmaster::auth::credential::Credential;
+use crate::secmaster::auth::metadata::Metadata;
+use crate::secmaster::auth::password::User;
+use crate::secmaster::auth::supply::{Fixed, Supply};
+
+/// A credential that was found.
+pub(super) struct Found {
+    /// Whose it is as far as it says itself, and where it was found; nothing secret.
+    pub(super) text: String,
+    pub(super) kind: Kind,
+    /// IAM, where the same place names it.
+    pub(super) iam_endpoint: Option<Endpoint>,
+    /// What was found as well and is not used.
+    pub(super) passed_over: Vec<String>,
+}
+
+/// What has to be done to have it.
+pub(super) enum Kind {
+    /// It is here, or whoever has it can be asked.
+    Supply(Box<dyn Supply>),
+    /// The metadata service may have one; whether there is one must be asked.
+    Metadata(Metadata),
+    /// IAM gives tokens for it.
+    Password(User),
+}
+
+impl Found {
+    pub(super) fn new(text: String, kind: Kind) -> Self {
+        Self {
+            text,
+            kind,
+            iam_endpoint: None,
+            passed_over: Vec::new(),
+        }
+    }
+
+    pub(super) fn fixed(text: String, credential: Credential) -> Self {
+        Self::new(text, Kind::Supply(Box::new(Fixed(credential))))
+    }
+}
+
+const HINT: &str = "give an IAM token by HW_AUTH_TOKEN or --token-file FILE, an access key by \
+                    HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK, a profile by --profile NAME; to try a job \
+                    without an account, say --simulate";
+
+/// There is no credential.
+pub(super) fn none(what: String) -> Error {
+    Error::Refused {
+        what,
+        hint: HINT.to_owned(),
+    }
+}

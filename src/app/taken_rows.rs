@@ -1,0 +1,115 @@
+//! The rows of a taken job, once more: in input order, or lane by lane.
+
+use std::fs::File;
+use std::io::{self, Seek, SeekFrom};
+
+use crate::engine::ports::{self, RowsError};
+use crate::job::index::{Index, TooMany};
+use crate::job::problems::Problems;
+use crate::job::rows::Reader;
+use crate::job::selection::Selector;
+use crate::model::row::Row;
+use crate::model::target::LaneId;
+
+use super::input::changed;
+
+/// The rows of a taken job, in input order.
+pub(super) struct TakenRows {
+    pub(super) reader: Reader<File>,
+    pub(super) selector: Selector,
+}
+
+impl TakenRows {
+    /// The next row and whether it is taken up.
+    pub(super) fn next_row(&mut self) -> Result<Option<(Row, bool)>, RowsError> {
+        let mut problems = Problems::default();
+        let row = self.reader.next(&mut problems);
+        if !problems.is_empty() {
+            return Err(changed(&problems));
+        }
+        Ok(row.map(|row| {
+            let taken = self.selector.takes(&row);
+            (row, taken)
+        }))
+    }
+}
+
+impl Iterator for TakenRows {
+    type Item = Result<(Row, bool), RowsError>;
+    fn next(&mut self) -> Option<Self::Item> {
+        self.next_row().transpose()
+    }
+}
+
+impl ports::Rows for TakenRows {
+    fn next(&mut self, _: LaneId) -> Result<Option<Row>, RowsError> {
+        while let Some((row, taken)) = self.next_row()? {
+            if taken {
+                return Ok(Some(row));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl From<TooMany> for RowsError {
+    fn from(error: TooMany) -> Self {
+        Self(error.into())
+    }
+}
+
+/// The rows of a taken job, each lane's in input order.
+pub(super) struct LaneRows {
+    reader: Reader<File>,
+    /// The table once more, for reading anywhere.
+    file: Option<File>,
+    index: Index,
+}
+
+impl LaneRows {
+    /// The rows of `rows` that are taken up; `reader` and `file` (if there is a table) begin anew.
+    pub(super) fn new(
+        mut rows: TakenRows,
+        reader: Reader<File>,
+        file: Option<File>,
+    ) -> Result<Self, RowsError> {
+        let standing = std::iter::from_fn(|| {
+            loop {
+                match rows.next_row() {
+                    Err(error) => return Some(Err(error)),
+                    Ok(None) => return None,
+                    Ok(Some((row, true))) => return Some(Ok((row, rows.reader.offset()))),
+                    Ok(Some((_, false))) => {}
+                }
+            }
+        });
+        let index = Index::of(standing)?;
+        Ok(Self {
+            reader,
+            file,
+            index,
+        })
+    }
+}
+
+impl ports::Rows for LaneRows {
+    fn next(&mut self, lane: LaneId) -> Result<Option<Row>, RowsError> {
+        let Some(entry) = self.index.next(lane) else {
+            return Ok(None);
+        };
+        let mut problems = Problems::default();
+        let row = match &mut self.file {
+            Some(file) => {
+                let there = file.seek(SeekFrom::Start(entry.offset));
+                there.map_err(|error| RowsError(error.into()))?;
+                self.reader.row_at(entry, file, &mut problems)
+            }
+            None => self.reader.row_at(entry, io::empty(), &mut problems),
+        };
+        match row {
+            // Lanes are numbered as rows come; here they come in another order.
+            Some(row) => Ok(Some(Row { lane, ..row })),
+            None => Err(changed(&problems)),
+        }
+    }
+}

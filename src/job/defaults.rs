@@ -1,0 +1,54 @@
+//! What completes rows: fields, and where they go.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use crate::model::id::Id;
+use crate::model::route::Route;
+use crate::model::update::Update;
+
+use super::profiles::{Profile, Profiles};
+use super::way::{Regions, Target, Way};
+
+/// What completes a row that leaves something out.
+#[derive(Clone, Debug, Default)]
+pub struct Defaults {
+    /// The command line; a row must not say otherwise.
+    pub flags: Level,
+    /// The job file.
+    pub job: Level,
+    /// The environment (or the simulator), where all else is silent; never for a row with a profile.
+    pub environment: Target,
+    /// The simulator, which is in every region: where rows go whatever they say.
+    pub simulator: Option<Way>,
+    /// Those that rows may name.
+    pub profiles: Rc<Profiles>,
+    /// Those that rows may name.
+    pub regions: Rc<Regions>,
+    /// Projects that were looked up, by where they are.
+    pub looked_up: HashMap<Route, Id>,
+    /// What is wrong outside the rows, which has been told.
+    pub told: Vec<Told>,
+    /// For the fields that a row leaves out.
+    pub update: Update,
+}
+
+/// What a place outside the rows says about the target.
+#[derive(Clone, Debug, Default)]
+pub struct Level {
+    /// By itself.
+    pub target: Target,
+    /// By the profile that it names.
+    pub profile: Option<Rc<Profile>>,
+}
+
+/// Something of the target that is wrong or missing outside the rows, and has been told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// Region or endpoint.
+    Way,
+    /// The project.
+    Project,
+    /// The workspace.
+    Workspace,
+}
