@@ -153,7 +153,11 @@ impl Findings {
                 self.read = format!("not tried: {error}");
                 return;
             }
-            Err(SupplyError::Refused(error) | SupplyError::Unavailable(error)) => {
+            Err(
+                SupplyError::Forbidden(error)
+                | SupplyError::Refused(error)
+                | SupplyError::Unavailable(error),
+            ) => {
                 self.unknown = Some(error);
             }
         }

@@ -24,8 +24,12 @@ pub(super) fn check(args: &CheckArgs) -> Done {
             0 => String::new(),
             skipped => format!(", {skipped} of them left out"),
         };
+        let looked_up = match taken.census.without_project.is_empty() {
+            true => "",
+            false => "IAM will be asked for the project; ",
+        };
         terminal::print(&format!(
-            "{}: {} in {}{skipped}: {}; no problems, nothing was sent",
+            "{}: {} in {}{skipped}: {}; {looked_up}no problems, nothing was sent",
             taken.name,
             count(rows, "row"),
             count(workspaces, "workspace"),

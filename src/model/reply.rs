@@ -169,6 +169,8 @@ pub enum Cause {
     Unsendable,
     /// There is no credential to be had: nothing left this machine.
     NoCredential,
+    /// There is no credential for this project: nothing left this machine.
+    NoProject,
     /// The credential could not be had just now: the request was not carried out.
     CredentialLate,
 }
@@ -183,6 +185,7 @@ impl Cause {
             | Self::Tls
             | Self::Unsendable
             | Self::NoCredential
+            | Self::NoProject
             | Self::CredentialLate => false,
         }
     }

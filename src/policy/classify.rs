@@ -116,6 +116,10 @@ fn classify_silence(silence: &Silence) -> Verdict {
         Cause::TimedOut => (ErrorClass::Timeout, "no answer in time"),
         Cause::Unsendable => (ErrorClass::Protocol, "the request could not be built"),
         Cause::NoCredential => (ErrorClass::Auth, "no credential can be had"),
+        Cause::NoProject => (
+            ErrorClass::Permission,
+            "no credential can be had for the project",
+        ),
         Cause::CredentialLate => (ErrorClass::Auth, "the credential cannot be had just now"),
     };
     let message = match silence.detail.as_str() {
@@ -129,6 +133,10 @@ fn classify_silence(silence: &Silence) -> Verdict {
         Cause::NoCredential => Verdict::CredentialRefused {
             failure,
             renewal: None,
+        },
+        Cause::NoProject => Verdict::PermissionRefused {
+            failure,
+            workspace: true,
         },
         Cause::Dns | Cause::Connect | Cause::Lost | Cause::TimedOut | Cause::CredentialLate => {
             Verdict::Passing {

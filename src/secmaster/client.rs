@@ -85,7 +85,7 @@ impl Lane {
             Ok(shown) => shown,
             Err(error) => {
                 if let SupplyError::Unauthorized(why) = &error {
-                    pass.refused(why).await;
+                    pass.refused(why);
                 }
                 return without_credential(error);
             }
@@ -141,6 +141,9 @@ impl Lane {
         there: Option<Timestamp>,
     ) -> Reply {
         let project_id = &request.row().workspace.project_id;
+        if !is_the_services(&answer) {
+            return Reply::Answer(answer);
+        }
         if answer.http_status != 401 {
             self.keeper.accepted(project_id, shown).await;
             pass.accepted();
@@ -152,18 +155,22 @@ impl Lane {
             Ok(Renewal::Renewed(renewal)) => answer.renewal = Some(renewal),
             Ok(Renewal::Same) => {
                 let said = shown.credential.blot_out(said(&answer));
-                pass.refused(&format!("refused elsewhere: {said}")).await;
+                pass.refused(&format!("refused elsewhere: {said}"));
             }
-            Err(SupplyError::Unavailable(why)) => {
-                return without_credential(SupplyError::Unavailable(why));
-            }
-            Err(SupplyError::Unauthorized(why) | SupplyError::Refused(why)) => {
-                pass.refused(&why).await;
-                return without_credential(SupplyError::Refused(why));
+            Err(error) => {
+                if let SupplyError::Unauthorized(why) | SupplyError::Refused(why) = &error {
+                    pass.refused(why);
+                }
+                return without_credential(error);
             }
         }
         Reply::Answer(answer)
     }
+}
+
+/// Whether the service or its gateway answered; what stands on the way says nothing about a credential.
+fn is_the_services(answer: &Answer) -> bool {
+    answer.request_id.is_some() || matches!(answer.content, Content::Envelope(_))
 }
 
 /// The service's own words.
@@ -179,6 +186,7 @@ fn without_credential(error: SupplyError) -> Reply {
         SupplyError::Unauthorized(detail) | SupplyError::Refused(detail) => {
             (Cause::NoCredential, detail)
         }
+        SupplyError::Forbidden(detail) => (Cause::NoProject, detail),
         SupplyError::Unavailable(detail) => (Cause::CredentialLate, detail),
     };
     Reply::Silence(Silence {

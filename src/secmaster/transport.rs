@@ -168,7 +168,11 @@ impl Transport {
             (None, _)
             | (
                 Some(_),
-                Cause::Tls | Cause::Unsendable | Cause::NoCredential | Cause::CredentialLate,
+                Cause::Tls
+                | Cause::Unsendable
+                | Cause::NoCredential
+                | Cause::NoProject
+                | Cause::CredentialLate,
             ) => silence,
         })
     }

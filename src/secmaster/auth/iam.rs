@@ -257,7 +257,8 @@ impl Iam {
         };
         match status {
             401 => Err(SupplyError::Unauthorized(text)),
-            400 | 403 | 404 | 409 => Err(SupplyError::Refused(text)),
+            403 | 404 => Err(SupplyError::Forbidden(text)),
+            400 | 409 => Err(SupplyError::Refused(text)),
             _ => Err(SupplyError::Unavailable(text)),
         }
     }

@@ -42,6 +42,9 @@ pub enum SupplyError {
     /// Whoever was asked refuses the credential itself: showing it elsewhere does no better.
     #[error("{0}")]
     Unauthorized(String),
+    /// The credential is good, but not for this project.
+    #[error("{0}")]
+    Forbidden(String),
     /// Whoever was asked says no, or there is none: asking again gives the same.
     #[error("{0}")]
     Refused(String),
