@@ -31,14 +31,72 @@ pub struct Answer {
     pub redirect_to: Option<String>,
     /// The proxy that it came through: host and port.
     pub via: Option<String>,
-    /// For a 401: the renewal that has brought another credential since the request left, so that the
-    /// same request may go again.
-    pub renewal: Option<u32>,
+    /// For an answer that refuses the credential: what became of it since the request left.
+    pub renewal: Option<Renewal>,
     /// For a 401: this machine's clock and the service's, where they are too far apart for
     /// signatures.
     pub skew: Option<Skew>,
     /// The body.
     pub content: Content,
+}
+
+/// What became of a credential that was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Renewal {
+    /// This renewal has brought another one: the same request may go again.
+    Renewed(u32),
+    /// There is no other.
+    Same,
+    /// Another one cannot be had, and asking again gives the same.
+    Lost(String),
+    /// Another one cannot be had just now.
+    Late(String),
+}
+
+/// Gateway codes of a credential that is refused, whatever the status.
+const CREDENTIAL: [&str; 4] = ["0301", "0303", "0305", "0307"];
+
+impl Answer {
+    /// The service's or the gateway's code.
+    pub fn code(&self) -> Option<&str> {
+        match &self.content {
+            Content::Envelope(envelope) => envelope.code.as_deref(),
+            Content::Unreadable { .. } => None,
+        }
+    }
+
+    /// The digits of `SecMaster.20040611`, `APIG.0308`, `APIGW.0308`; empty without a code.
+    pub fn code_digits(&self) -> &str {
+        let code = self.code().unwrap_or_default();
+        code.rsplit('.').next().unwrap_or_default()
+    }
+
+    /// Whether something before the service answered: a proxy or a captive portal. The service and
+    /// its gateway always name the request; what does not, and is a web page or forbids, is not theirs.
+    pub fn is_from_the_way(&self) -> bool {
+        let page = matches!(
+            self.content,
+            Content::Unreadable {
+                how: Unreadable::Html,
+                ..
+            }
+        );
+        self.request_id.is_none() && (page || matches!(self.http_status, 403 | 407))
+    }
+
+    /// Whether the service or its gateway refuses the credential itself.
+    pub fn refuses_credential(&self) -> bool {
+        let refuses = self.http_status == 401 || CREDENTIAL.contains(&self.code_digits());
+        refuses && !self.is_from_the_way()
+    }
+
+    /// Whether the answer comes from behind the check of credentials. A service that is out of order
+    /// or has no time may not have looked at it.
+    pub fn accepts_credential(&self) -> bool {
+        let behind = matches!(self.http_status, 200..=299 | 400..=499)
+            && !matches!(self.http_status, 407 | 408 | 425 | 429);
+        behind && !self.refuses_credential() && !self.is_from_the_way()
+    }
 }
 
 /// Two clocks that are too far apart.

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use crate::model::outcome::{ErrorClass, Failure};
-use crate::model::reply::{Answer, Cause, Content, Envelope, Reply, Silence, Unreadable};
+use crate::model::reply::{Answer, Cause, Content, Envelope, Renewal, Reply, Silence, Unreadable};
 use crate::model::workflow::Workflow;
 
 /// What a reply means for its row and its lane.
@@ -83,8 +83,6 @@ impl Trouble {
 
 /// Service codes that are worth two attempts: "unknown error" of the service's own.
 const TWICE: [&str; 2] = ["20039999", "20040000"];
-/// Gateway codes of a credential that is refused, whatever the status.
-const CREDENTIAL: [&str; 4] = ["0301", "0303", "0305", "0307"];
 /// The service is being upgraded.
 const UPGRADING: &str = "11181002";
 /// "Invalid workspace id", seen with a 403: closes the workspace, not the row.
@@ -152,24 +150,21 @@ fn classify_silence(silence: &Silence) -> Verdict {
 
 fn classify_answer(answer: &Answer) -> Verdict {
     let status = answer.http_status;
-    let digits = code(answer).map(digits).unwrap_or_default();
+    let digits = answer.code_digits();
     match status {
         429 => throttled(answer),
         503 if answer.retry_after.is_some() => throttled(answer),
         _ if digits == "0308" => throttled(answer),
         200..=299 if !says_no(answer) => classify_success(answer),
         300..=399 => Verdict::Final(failure(answer, ErrorClass::Protocol)),
-        400..=499 if is_from_the_way(answer) => {
+        400..=499 if answer.is_from_the_way() => {
             Verdict::Final(failure(answer, ErrorClass::Network))
         }
         _ if digits == WRONG_WORKSPACE => Verdict::PermissionRefused {
             failure: failure(answer, ErrorClass::Permission),
             workspace: true,
         },
-        _ if status == 401 || CREDENTIAL.contains(&digits) => Verdict::CredentialRefused {
-            failure: failure(answer, ErrorClass::Auth),
-            renewal: answer.renewal,
-        },
+        _ if answer.refuses_credential() => refused(answer),
         403 => Verdict::PermissionRefused {
             failure: failure(answer, ErrorClass::Permission),
             workspace: false,
@@ -247,17 +242,26 @@ fn classify_error(answer: &Answer, digits: &str) -> Verdict {
     }
 }
 
-/// Whether something before the service answered: a proxy or a captive portal. The service and
-/// its gateway always name the request; what does not, and is a web page or forbids, is not theirs.
-fn is_from_the_way(answer: &Answer) -> bool {
-    let page = matches!(
-        answer.content,
-        Content::Unreadable {
-            how: Unreadable::Html,
-            ..
+/// The credential is refused; what became of it decides whether the row goes again.
+fn refused(answer: &Answer) -> Verdict {
+    let mut failure = failure(answer, ErrorClass::Auth);
+    let renewal = match &answer.renewal {
+        Some(Renewal::Renewed(renewal)) => Some(*renewal),
+        Some(Renewal::Same) | None => None,
+        Some(Renewal::Lost(why)) => {
+            failure.message += &format!("; there is no other: {why}");
+            None
         }
-    );
-    answer.request_id.is_none() && (page || matches!(answer.http_status, 403 | 407))
+        Some(Renewal::Late(why)) => {
+            failure.message += &format!("; another one cannot be had just now: {why}");
+            return Verdict::Passing {
+                failure,
+                trouble: Trouble::Silent { doubt: false },
+                at_most: None,
+            };
+        }
+    };
+    Verdict::CredentialRefused { failure, renewal }
 }
 
 fn throttled(answer: &Answer) -> Verdict {
@@ -293,25 +297,13 @@ fn someone(answer: &Answer) -> String {
     }
 }
 
-fn code(answer: &Answer) -> Option<&str> {
-    match &answer.content {
-        Content::Envelope(envelope) => envelope.code.as_deref(),
-        Content::Unreadable { .. } => None,
-    }
-}
-
-/// The digits of `SecMaster.20040611`, `APIG.0308`, `APIGW.0308`.
-fn digits(code: &str) -> &str {
-    code.rsplit('.').next().unwrap_or_default()
-}
-
 fn failure(answer: &Answer, class: ErrorClass) -> Failure {
     let status = answer.http_status;
     let message = match &answer.content {
         Content::Envelope(Envelope {
             message: Some(message),
             ..
-        }) if !message.is_empty() => match is_from_the_way(answer) {
+        }) if !message.is_empty() => match answer.is_from_the_way() {
             true => format!("{} HTTP {status}: {message}", someone(answer)),
             false => message.clone(),
         },
@@ -324,7 +316,7 @@ fn failure(answer: &Answer, class: ErrorClass) -> Failure {
                 Unreadable::TooLarge => "a body larger than 1 MiB",
                 Unreadable::Empty => "an empty body",
             };
-            let who = match is_from_the_way(answer) {
+            let who = match answer.is_from_the_way() {
                 true => format!("{} ", someone(answer)),
                 false => String::new(),
             };
@@ -341,7 +333,7 @@ fn failure(answer: &Answer, class: ErrorClass) -> Failure {
     };
     Failure {
         class,
-        code: code(answer).map(str::to_owned),
+        code: answer.code().map(str::to_owned),
         message,
     }
 }

@@ -11,12 +11,12 @@ use url::Url;
 
 use crate::engine::ports::{Request, Service};
 use crate::model::endpoint::Endpoint;
-use crate::model::reply::{Answer, Cause, Content, Reply, Silence, Skew};
+use crate::model::reply::{Answer, Cause, Content, Renewal, Reply, Silence, Skew};
 use crate::model::row::Row;
 
 use super::auth::credential::Credential;
 use super::auth::gate::{Gate, Pass};
-use super::auth::keeper::{Keeper, Renewal, Shown};
+use super::auth::keeper::{Keeper, Shown};
 use super::auth::supply::SupplyError;
 use super::error::tidy;
 use super::transport::{Parcel, Received, Transport, wall};
@@ -79,7 +79,10 @@ impl Lane {
         let project_id = &request.row().workspace.project_id;
         let mut pass = match self.gate.enter().await {
             Ok(pass) => pass,
-            Err(why) => return without_credential(SupplyError::Refused(why)),
+            Err(why) => {
+                let why = format!("another request was refused with it: {why}");
+                return without_credential(SupplyError::Refused(why));
+            }
         };
         let shown = match self.keeper.show(project_id, wall()).await {
             Ok(shown) => shown,
@@ -141,36 +144,25 @@ impl Lane {
         there: Option<Timestamp>,
     ) -> Reply {
         let project_id = &request.row().workspace.project_id;
-        if !is_the_services(&answer) {
-            return Reply::Answer(answer);
-        }
-        if answer.http_status != 401 {
-            self.keeper.accepted(project_id, shown).await;
+        if answer.accepts_credential() {
+            self.keeper.accepted(project_id, shown);
             pass.accepted();
+        }
+        if !answer.refuses_credential() {
             return Reply::Answer(answer);
         }
         let now = wall();
         answer.skew = there.and_then(|there| Skew::beyond(now, there));
-        match self.keeper.refused(project_id, shown, now).await {
-            Ok(Renewal::Renewed(renewal)) => answer.renewal = Some(renewal),
-            Ok(Renewal::Same) => {
-                let said = shown.credential.blot_out(said(&answer));
-                pass.refused(&format!("refused elsewhere: {said}"));
-            }
-            Err(error) => {
-                if let SupplyError::Unauthorized(why) | SupplyError::Refused(why) = &error {
-                    pass.refused(why);
-                }
-                return without_credential(error);
+        let renewal = self.keeper.refused(project_id, shown, now).await;
+        match &renewal {
+            Renewal::Renewed(_) | Renewal::Late(_) => {}
+            Renewal::Same | Renewal::Lost(_) => {
+                pass.refused(&shown.credential.blot_out(said(&answer)));
             }
         }
+        answer.renewal = Some(renewal);
         Reply::Answer(answer)
     }
-}
-
-/// Whether the service or its gateway answered; what stands on the way says nothing about a credential.
-fn is_the_services(answer: &Answer) -> bool {
-    answer.request_id.is_some() || matches!(answer.content, Content::Envelope(_))
 }
 
 /// The service's own words.

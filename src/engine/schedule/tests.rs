@@ -6,7 +6,7 @@ use super::*;
 use crate::model::field::Field;
 use crate::model::guard::Guards;
 use crate::model::id::Id;
-use crate::model::reply::{Answer, Cause, Content, Envelope, Reply, Silence};
+use crate::model::reply::{Answer, Cause, Content, Envelope, Renewal, Reply, Silence};
 use crate::model::row::Row;
 use crate::model::target::Workspace;
 use crate::model::update::Update;
@@ -270,7 +270,10 @@ fn doubt_survives_a_refusal_that_says_nothing_about_the_wish() {
 /// A 401, after which there is another credential, or not.
 fn unauthorized(renewal: Option<u32>) -> Reply {
     match answer(401, None) {
-        Reply::Answer(answer) => Reply::Answer(Answer { renewal, ..answer }),
+        Reply::Answer(answer) => Reply::Answer(Answer {
+            renewal: renewal.map(Renewal::Renewed),
+            ..answer
+        }),
         silence @ Reply::Silence(_) => silence,
     }
 }

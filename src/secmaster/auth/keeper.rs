@@ -1,12 +1,15 @@
 //! Keeps a credential, and renews it: before it ends, and once for everybody when it is refused.
 
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fmt;
+use std::rc::Rc;
 
 use futures::lock::Mutex;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::model::id::Id;
+use crate::model::reply::Renewal;
 
 use super::credential::Credential;
 use super::supply::{Fixed, Supplied, Supply, SupplyError};
@@ -14,21 +17,25 @@ use super::supply::{Fixed, Supplied, Supply, SupplyError};
 /// How long before its end a credential is renewed at most: the threshold of the vendor's SDK.
 const MARGIN: SignedDuration = SignedDuration::from_mins(40);
 /// How long a renewal that failed is not tried again while the credential still holds.
-const REST: SignedDuration = SignedDuration::from_secs(30);
+const REST: SignedDuration = SignedDuration::from_secs(60);
 
 /// Keeps the credential of a lane.
 ///
-/// Whoever asks while it is being renewed waits for that one renewal.
+/// Whoever needs one while it is being renewed waits for that one renewal, or goes on with the old one
+/// while that lasts.
 pub struct Keeper {
     supply: Box<dyn Supply>,
-    state: Mutex<State>,
+    /// By project, where each needs its own; else under `None`.
+    slots: RefCell<HashMap<Option<Id>, Rc<Slot>>>,
+    renewals: Cell<u32>,
 }
 
+/// The place of one credential.
 #[derive(Default)]
-struct State {
-    /// By project, where each needs its own; else under `None`.
-    held: HashMap<Option<Id>, Held>,
-    renewals: u32,
+struct Slot {
+    held: RefCell<Option<Held>>,
+    /// Whoever gets a new one holds this.
+    renewing: Mutex<()>,
 }
 
 struct Held {
@@ -52,21 +59,13 @@ pub struct Shown {
     renewal: u32,
 }
 
-/// What became of a credential that was refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Renewal {
-    /// There is another one by now, brought by this renewal: the request may go again.
-    Renewed(u32),
-    /// There is no other.
-    Same,
-}
-
 impl Keeper {
     /// Keeps what `supply` gives.
     pub fn new(supply: Box<dyn Supply>) -> Self {
         Self {
             supply,
-            state: Mutex::default(),
+            slots: RefCell::default(),
+            renewals: Cell::new(0),
         }
     }
 
@@ -79,48 +78,49 @@ impl Keeper {
     /// changed, a new one.
     ///
     /// # Errors
-    /// None can be had, and the one that was there has ended.
+    /// None can be had, and the one that was there has ended or was refused.
     pub async fn show(&self, project_id: &Id, now: Timestamp) -> Result<Shown, SupplyError> {
-        let key = self.supply.is_per_project().then(|| project_id.clone());
-        let mut state = self.state.lock().await;
-        let due = match state.held.get(&key) {
-            None => true,
-            Some(held) => {
-                held.spent || self.supply.has_changed() || held.renew_at.is_some_and(|at| at <= now)
+        let slot = self.slot(project_id);
+        let (usable, due) = slot.standing(now, self.supply.has_changed());
+        if let Some(usable) = usable.filter(|_| !due) {
+            return Ok(usable);
+        }
+        let renewing = slot.renewing.try_lock();
+        let renewing = match (renewing, slot.standing(now, false).0) {
+            (Some(renewing), _) => renewing,
+            // Somebody is at it; what there is still does.
+            (None, Some(usable)) => return Ok(usable),
+            (None, None) => {
+                let renewing = slot.renewing.lock().await;
+                if let (Some(usable), false) = slot.standing(now, false) {
+                    return Ok(usable);
+                }
+                renewing
             }
         };
-        if due {
-            let supplied = self.supply.supply(project_id, now).await;
-            match (supplied, state.held.get_mut(&key)) {
-                (Ok(supplied), Some(held))
-                    if held.spent && held.credential == supplied.credential =>
-                {
-                    let why = "it was refused, and there is no other";
-                    return Err(SupplyError::Unauthorized(why.to_owned()));
-                }
-                (Ok(supplied), _) => state.take(key.clone(), supplied, now),
-                // What is still good is used while it lasts.
-                (Err(_), Some(held)) if held.lasts(now) => {
-                    held.renew_at = now.checked_add(REST).ok();
-                }
-                (Err(error), _) => return Err(error),
+        let supplied = self.supply.supply(project_id, now).await;
+        drop(renewing);
+        match supplied {
+            Ok(supplied) if slot.is_spent(&supplied.credential) => {
+                let why = "it was refused, and there is no other";
+                Err(SupplyError::Unauthorized(why.to_owned()))
             }
-        }
-        match state.held.get(&key) {
-            Some(held) => Ok(Shown {
-                credential: held.credential.clone(),
-                renewal: held.renewal,
-            }),
-            // It was taken a moment ago.
-            None => Err(SupplyError::Unavailable("no credential".to_owned())),
+            Ok(supplied) => Ok(self.take(&slot, supplied, now)),
+            // What is still good is used while it lasts.
+            Err(error) => match slot.standing(now, false).0 {
+                Some(usable) => {
+                    slot.rest_until(now.checked_add(REST).ok());
+                    Ok(usable)
+                }
+                None => Err(error),
+            },
         }
     }
 
     /// `shown` was accepted.
-    pub async fn accepted(&self, project_id: &Id, shown: &Shown) {
-        let key = self.supply.is_per_project().then(|| project_id.clone());
-        let mut state = self.state.lock().await;
-        if let Some(held) = state.held.get_mut(&key)
+    pub fn accepted(&self, project_id: &Id, shown: &Shown) {
+        let slot = self.slot(project_id);
+        if let Some(held) = slot.held.borrow_mut().as_mut()
             && held.renewal == shown.renewal
         {
             held.proven = true;
@@ -129,72 +129,103 @@ impl Keeper {
 
     /// `shown` was refused: gets another one, unless somebody has already. A credential that was
     /// renewed and never accepted since is not renewed again.
-    ///
-    /// # Errors
-    /// None can be had.
-    pub async fn refused(
-        &self,
-        project_id: &Id,
-        shown: &Shown,
-        now: Timestamp,
-    ) -> Result<Renewal, SupplyError> {
-        let key = self.supply.is_per_project().then(|| project_id.clone());
-        let mut state = self.state.lock().await;
-        let held = state.held.get(&key);
-        match held.map(|held| (held.renewal, held.proven)) {
-            Some((renewal, _)) if renewal != shown.renewal => {
-                return Ok(Renewal::Renewed(renewal));
+    pub async fn refused(&self, project_id: &Id, shown: &Shown, now: Timestamp) -> Renewal {
+        let slot = self.slot(project_id);
+        let _renewing = slot.renewing.lock().await;
+        if let Some(held) = slot.held.borrow_mut().as_mut() {
+            if held.renewal != shown.renewal {
+                return Renewal::Renewed(held.renewal);
             }
-            Some((renewal, false)) if renewal > 0 => return Ok(Renewal::Same),
-            Some(_) | None => {}
-        }
-        if let Some(held) = state.held.get_mut(&key) {
             held.spent = true;
+            if held.renewal > 0 && !held.proven {
+                return Renewal::Same;
+            }
         }
-        let supplied = self.supply.supply(project_id, now).await?;
-        if supplied.credential == shown.credential {
-            return Ok(Renewal::Same);
+        match self.supply.supply(project_id, now).await {
+            Ok(supplied) if supplied.credential == shown.credential => Renewal::Same,
+            Ok(supplied) => Renewal::Renewed(self.take(&slot, supplied, now).renewal),
+            Err(SupplyError::Unavailable(why)) => Renewal::Late(why),
+            Err(
+                SupplyError::Unauthorized(why)
+                | SupplyError::Forbidden(why)
+                | SupplyError::Refused(why),
+            ) => Renewal::Lost(why),
         }
-        state.take(key, supplied, now);
-        Ok(Renewal::Renewed(state.renewals))
+    }
+
+    fn slot(&self, project_id: &Id) -> Rc<Slot> {
+        let key = self.supply.is_per_project().then(|| project_id.clone());
+        Rc::clone(self.slots.borrow_mut().entry(key).or_default())
+    }
+
+    fn take(&self, slot: &Slot, supplied: Supplied, now: Timestamp) -> Shown {
+        let mut held = slot.held.borrow_mut();
+        let renew_at = renew_at(supplied.ends, now);
+        let renewal = match held.as_mut() {
+            Some(held) if held.credential == supplied.credential => {
+                held.renew_at = renew_at;
+                held.ends = supplied.ends;
+                return held.shown();
+            }
+            Some(_) => {
+                self.renewals.set(self.renewals.get() + 1);
+                self.renewals.get()
+            }
+            None => 0,
+        };
+        let new = Held {
+            credential: supplied.credential,
+            ends: supplied.ends,
+            renew_at,
+            renewal,
+            proven: false,
+            spent: false,
+        };
+        let shown = new.shown();
+        *held = Some(new);
+        shown
+    }
+}
+
+impl Slot {
+    /// What can be shown at `now`, and whether a new one is due.
+    fn standing(&self, now: Timestamp, changed: bool) -> (Option<Shown>, bool) {
+        match self.held.borrow().as_ref() {
+            None => (None, true),
+            Some(held) => {
+                let due = changed || held.spent || held.renew_at.is_some_and(|at| at <= now);
+                (held.lasts(now).then(|| held.shown()), due)
+            }
+        }
+    }
+
+    /// Whether `credential` is the one that was refused.
+    fn is_spent(&self, credential: &Credential) -> bool {
+        let held = self.held.borrow();
+        held.as_ref()
+            .is_some_and(|held| held.spent && held.credential == *credential)
+    }
+
+    fn rest_until(&self, at: Option<Timestamp>) {
+        if let Some(held) = self.held.borrow_mut().as_mut() {
+            held.renew_at = at;
+        }
     }
 }
 
 impl Held {
-    /// Whether it can be shown a while longer, although a newer one cannot be had.
+    /// Whether it can be shown a while longer.
     fn lasts(&self, now: Timestamp) -> bool {
-        !self.spent && self.ends.is_none_or(|ends| ends > now)
+        !self.spent
+            && self
+                .ends
+                .is_none_or(|ends| ends > now || self.renew_at.is_none())
     }
-}
 
-impl State {
-    fn take(&mut self, key: Option<Id>, supplied: Supplied, now: Timestamp) {
-        let renew_at = renew_at(supplied.ends, now);
-        match self.held.get_mut(&key) {
-            Some(held) if held.credential == supplied.credential => {
-                held.renew_at = renew_at;
-                held.ends = supplied.ends;
-            }
-            known => {
-                let renewal = match known {
-                    Some(_) => {
-                        self.renewals += 1;
-                        self.renewals
-                    }
-                    None => 0,
-                };
-                self.held.insert(
-                    key,
-                    Held {
-                        credential: supplied.credential,
-                        ends: supplied.ends,
-                        renew_at,
-                        renewal,
-                        proven: false,
-                        spent: false,
-                    },
-                );
-            }
+    fn shown(&self) -> Shown {
+        Shown {
+            credential: self.credential.clone(),
+            renewal: self.renewal,
         }
     }
 }
@@ -275,14 +306,14 @@ mod tests {
         let script = Script::of(vec![token("one", None), token("two", None)]);
         let keeper = Keeper::new(Box::new(script.clone()));
         let shown = now(keeper.show(&project(), at("08:00:00"))).unwrap();
-        now(keeper.accepted(&project(), &shown));
+        keeper.accepted(&project(), &shown);
         let project = project();
         let all = (0..8).map(|_| keeper.refused(&project, &shown, at("08:01:00")));
         let renewals = now(join_all(all));
         assert!(
             renewals
                 .iter()
-                .all(|renewal| *renewal == Ok(Renewal::Renewed(1)))
+                .all(|renewal| *renewal == Renewal::Renewed(1))
         );
         assert_eq!(script.asked(), 2);
     }
@@ -293,10 +324,10 @@ mod tests {
         let keeper = Keeper::new(Box::new(script.clone()));
         let first = now(keeper.show(&project(), at("08:00:00"))).unwrap();
         let renewal = now(keeper.refused(&project(), &first, at("08:00:01")));
-        assert_eq!(renewal, Ok(Renewal::Renewed(1)));
+        assert_eq!(renewal, Renewal::Renewed(1));
         let second = now(keeper.show(&project(), at("08:00:01"))).unwrap();
         let renewal = now(keeper.refused(&project(), &second, at("08:00:02")));
-        assert_eq!(renewal, Ok(Renewal::Same));
+        assert_eq!(renewal, Renewal::Same);
         assert_eq!(script.asked(), 2);
     }
 
@@ -313,7 +344,8 @@ mod tests {
         let keeper = Keeper::new(Box::new(script));
         let show = |time| now(keeper.show(&project(), at(time)));
         let first = show("08:00:00").unwrap();
-        assert!(now(keeper.refused(&project(), &first, at("08:00:01"))).is_err());
+        let renewal = now(keeper.refused(&project(), &first, at("08:00:01")));
+        assert_eq!(renewal, Renewal::Late("IAM is away".into()));
         assert!(matches!(show("08:00:02"), Err(SupplyError::Unavailable(_))));
         assert!(matches!(
             show("08:00:03"),
@@ -328,7 +360,7 @@ mod tests {
         let keeper = Keeper::new(Box::new(script));
         let shown = now(keeper.show(&project(), at("08:00:00"))).unwrap();
         let renewal = now(keeper.refused(&project(), &shown, at("08:00:01")));
-        assert_eq!(renewal, Ok(Renewal::Same));
+        assert_eq!(renewal, Renewal::Same);
     }
 
     #[test]
@@ -348,9 +380,9 @@ mod tests {
             "a quarter of what is left is not yet due"
         );
         assert_eq!(show("09:30:00").unwrap().renewal, 0, "IAM is away");
-        assert_eq!(show("09:30:29").unwrap().credential, first.credential);
+        assert_eq!(show("09:30:59").unwrap().credential, first.credential);
         assert_eq!(script.asked(), 2, "and is left alone for a while");
-        assert_eq!(show("09:30:30").unwrap().renewal, 1);
+        assert_eq!(show("09:31:00").unwrap().renewal, 1);
     }
 
     #[test]
@@ -371,5 +403,20 @@ mod tests {
         assert_eq!(due("20:00:00"), Some(at("19:20:00")));
         assert_eq!(due("09:00:00"), Some(at("08:45:00")));
         assert_eq!(due("07:00:00"), None, "the clocks differ");
+    }
+
+    #[test]
+    fn nobody_waits_for_a_renewal_ahead_of_time() {
+        let script = Script::of(vec![token("one", Some("10:00:00")), token("two", None)]);
+        let keeper = Keeper::new(Box::new(script));
+        let project = project();
+        let first = now(keeper.show(&project, at("08:00:00"))).unwrap();
+        let slot = keeper.slot(&project);
+        let renewing = slot.renewing.try_lock().unwrap();
+        let meanwhile = now(keeper.show(&project, at("09:40:00"))).unwrap();
+        assert_eq!(meanwhile.credential, first.credential);
+        drop(renewing);
+        let after = now(keeper.show(&project, at("09:40:01"))).unwrap();
+        assert_eq!(after.renewal, 1);
     }
 }
