@@ -27,6 +27,14 @@ pub enum Error {
         /// What to do.
         hint: String,
     },
+    /// Somebody who must be asked first does not answer.
+    #[error("{what}")]
+    Late {
+        /// What was asked for.
+        what: String,
+        /// What to do.
+        hint: String,
+    },
     /// A file of the run or of the state folder.
     #[error("{doing} {}", path.display())]
     File {
@@ -80,6 +88,7 @@ impl Error {
         match self {
             Self::Problems(_) | Self::Usage { .. } => Exit::Usage,
             Self::Refused { .. } => Exit::Refused,
+            Self::Late { .. } => Exit::Late,
             Self::File { .. } | Self::Machine { .. } => Exit::Unrecorded,
         }
     }
@@ -88,7 +97,9 @@ impl Error {
     pub fn text(&self) -> String {
         let hint = match self {
             Self::Problems(text) => return text.clone(),
-            Self::Usage { hint, .. } | Self::Refused { hint, .. } => Some(hint),
+            Self::Usage { hint, .. } | Self::Refused { hint, .. } | Self::Late { hint, .. } => {
+                Some(hint)
+            }
             Self::File { .. } | Self::Machine { .. } => None,
         };
         let mut text = format!("error: {self}");

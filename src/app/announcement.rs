@@ -165,11 +165,21 @@ impl LaneText {
             1 => format!("1 {noun}"),
             count => format!("{count} {noun}s"),
         };
+        let looked_up = if self.looked_up {
+            " (looked up in IAM)"
+        } else {
+            ""
+        };
+        let place = match (&self.workspace_id, &self.project_id) {
+            (Some(workspace), Some(project)) => {
+                format!("workspace {workspace} of project {project}{looked_up}")
+            }
+            _ => format!("{}{looked_up}", count(self.workspaces, "workspace")),
+        };
         format!(
-            "  {}: {} in {}, {}",
+            "  {}: {} in {place}, {}",
             self.target,
             count(self.rows, "row"),
-            count(self.workspaces, "workspace"),
             self.credential
         )
     }

@@ -19,7 +19,7 @@ use crate::model::reply::{Reply, Skew, in_minutes};
 use crate::model::span;
 use crate::policy::classify::{Verdict, classify};
 use crate::secmaster::auth::credential::Credential;
-use crate::secmaster::auth::iam::Owner;
+use crate::secmaster::auth::iam::{Owner, Project};
 use crate::secmaster::auth::password::Scope;
 use crate::secmaster::auth::supply::SupplyError;
 use crate::secmaster::look::Look;
@@ -291,21 +291,32 @@ async fn who(
         Credential::Token(token) => iam.whose(token).await,
         Credential::Keys(_) => {
             let projects = iam.projects(region, &credential).await;
-            projects.map(|projects| {
-                let mut projects = projects.into_iter();
-                let mut ours = projects
-                    .clone()
-                    .filter(|project| project_id.is_some_and(|id| id.as_str() == project.id));
-                Owner {
-                    project: ours
-                        .next()
-                        .or(projects.next().filter(|_| project_id.is_none())),
-                    ..Owner::default()
-                }
-            })
+            projects.and_then(|projects| of_project(projects, project_id))
         }
     };
     Ok((credential, owner))
+}
+
+/// The owner as far as a project tells it: the one that is asked for, or the only one.
+fn of_project(projects: Vec<Project>, wanted: Option<&Id>) -> Result<Owner, SupplyError> {
+    let project = match (wanted, projects.as_slice()) {
+        (Some(wanted), all) => all.iter().find(|project| project.id == wanted.as_str()),
+        (None, [] | [_]) => projects.first(),
+        (None, several) => {
+            let names: Vec<_> = several
+                .iter()
+                .map(|project| format!("{} ({})", project.id, project.name))
+                .collect();
+            return Err(SupplyError::Refused(format!(
+                "the account has several projects, give one by --project-id or --region: {}",
+                names.join(", ")
+            )));
+        }
+    };
+    Ok(Owner {
+        project: project.cloned(),
+        ..Owner::default()
+    })
 }
 
 /// What is wrong with an answer that is no success.

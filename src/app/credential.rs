@@ -7,7 +7,7 @@ use crate::job::file::Method;
 use crate::job::profiles::{Profile, Source};
 
 use super::credentials_file::{self, Basic};
-use super::found::{Found, Kind, none};
+use super::found::{Found, Kind, key_identity, none};
 use super::metadata;
 use super::profiles::resolve;
 use super::supply::{Program, Reread};
@@ -34,17 +34,18 @@ pub(super) fn of_profile(profile: &Profile) -> Result<Found, Error> {
                 hint: "write ak and sk into it".to_owned(),
             })?
         }
-        Some(Source::Command(words)) => Found::new(
-            format!("what {} prints", words.first().map_or("", String::as_str)),
-            Kind::Supply(Box::new(Program::new(words.clone()))),
-        ),
+        Some(Source::Command(words)) => {
+            let text = format!("what {} prints", words.first().map_or("", String::as_str));
+            let kind = Kind::Supply(Box::new(Program::new(resolve_program(words))));
+            Found::new(text, format!("command of profile {name}"), kind)
+        }
         Some(Source::EnvPrefix(prefix)) => {
-            let mut found = Variables::with(prefix).all(Method::Auto)?.into_iter();
-            match found.next() {
-                Some(first) => Found {
-                    passed_over: found.map(|other| other.text).collect(),
-                    ..first
-                },
+            let mut found = Vec::new();
+            let variables = Variables::with(prefix);
+            variables.tokens_and_keys(Method::Auto, &mut found)?;
+            variables.password(Method::Auto, &mut found)?;
+            match first(found) {
+                Some(first) => first,
                 None => {
                     return Err(Error::Refused {
                         what: format!("profile {name}: no variables {prefix}... hold a credential"),
@@ -76,10 +77,8 @@ pub(super) fn find(asked: Option<&Path>, method: Method) -> Result<Found, Error>
         }
         found.push(token_file(path)?);
     }
-    let mut in_variables = Variables::with("").all(method)?;
-    // A password comes after keys in a file: the vendor recommends keys.
-    let password = in_variables.pop_if(|found| matches!(found.kind, Kind::Password(_)));
-    found.append(&mut in_variables);
+    let variables = Variables::with("");
+    variables.tokens_and_keys(method, &mut found)?;
     if matches!(method, Method::Auto | Method::Keys)
         && let Some(path) = credentials_file::path()
     {
@@ -90,27 +89,44 @@ pub(super) fn find(asked: Option<&Path>, method: Method) -> Result<Found, Error>
             Err(error) => return Err(error),
         }
     }
-    found.extend(password);
-    let mut found = found.into_iter();
-    if let Some(first) = found.next() {
-        return Ok(Found {
-            passed_over: found.map(|other| other.text).collect(),
-            ..first
-        });
+    // After keys in a file: the vendor recommends keys.
+    variables.password(method, &mut found)?;
+    if let Some(first) = first(found) {
+        return Ok(first);
     }
     match metadata::service() {
         Some(metadata) if matches!(method, Method::Auto | Method::Keys) => Ok(Found::new(
             "temporary key of this server's agency".to_owned(),
+            "agency".to_owned(),
             Kind::Metadata(metadata?),
         )),
         Some(_) | None => Err(none("no credential".to_owned())),
     }
 }
 
+/// The first of `found`; the others are passed over.
+fn first(found: Vec<Found>) -> Option<Found> {
+    let mut found = found.into_iter();
+    let first = found.next()?;
+    Some(Found {
+        passed_over: found.map(|other| other.text).collect(),
+        ..first
+    })
+}
+
+/// The words of a profile's command: a program with a path counts from the folder of the profiles.
+fn resolve_program(words: &[String]) -> Vec<String> {
+    let mut words = words.to_vec();
+    if let Some(program) = words.first_mut().filter(|program| program.contains('/')) {
+        *program = resolve(Path::new(program)).display().to_string();
+    }
+    words
+}
+
 fn token_file(path: &Path) -> Result<Found, Error> {
     let supply = Reread::token(path.to_owned())?;
     let text = format!("token from {}", path.display());
-    Ok(Found::new(text, Kind::Supply(Box::new(supply))))
+    Ok(Found::new(text.clone(), text, Kind::Supply(supply)))
 }
 
 /// The key in the section `[basic]` of a file as the vendor's SDKs read it; `None` without one.
@@ -123,9 +139,10 @@ fn in_credentials_file(path: &Path) -> Result<Option<Found>, Error> {
         basic.keys.access_key(),
         path.display()
     );
+    let identity = key_identity(&basic.keys);
     let supply = Reread::keys(path.to_owned(), basic.keys);
     Ok(Some(Found {
         iam_endpoint: basic.iam_endpoint,
-        ..Found::new(text, Kind::Supply(Box::new(supply)))
+        ..Found::new(text, identity, Kind::Supply(supply))
     }))
 }

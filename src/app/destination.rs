@@ -23,10 +23,10 @@ use crate::simulator::access::Access;
 use crate::simulator::server;
 use crate::simulator::world::World;
 
-use super::clock;
 use super::folder::{Readers, make_folder, write_whole};
 use super::intake::Taken;
 use super::lanes::{self, Asked, Gates};
+use super::{clock, terminal};
 
 /// Where a run goes, and what keeps that place alive.
 pub(super) struct Open {
@@ -60,8 +60,23 @@ impl Open {
                 opened.insert(lane, lane_opened);
             }
         }
-        let wanted = taken.census.without_project.iter().map(|lane| lane.0);
-        let projects = lanes::look_up_projects(&opened, wanted).await?;
+        let wanted: Vec<_> = taken
+            .census
+            .without_project
+            .iter()
+            .map(|lane| lane.0)
+            .collect();
+        for lane in &wanted {
+            if let Some(opened) = opened.get_mut(lane) {
+                opened.warnings.extend(opened.iam_warning.take());
+            }
+        }
+        let looked_up = lanes::look_up_projects(&opened, wanted).await;
+        if looked_up.is_err() {
+            let warnings = opened.values().flat_map(|opened| &opened.warnings);
+            warnings.for_each(|warning| terminal::complain(&format!("warning: {warning}")));
+        }
+        let projects = looked_up?;
         if !projects.is_empty() {
             taken.settle_projects(projects)?;
         }
@@ -82,11 +97,7 @@ impl Open {
                 ways.push(None);
                 continue;
             };
-            if let Some(proxy) = opened.lane.transport().via() {
-                let endpoint = &census.route.endpoint;
-                open.proxies
-                    .push(format!("{proxy} on the way to {endpoint}"));
-            }
+            open.proxies.extend(opened.proxies());
             for warning in opened.warnings {
                 if !open.warnings.contains(&warning) {
                     open.warnings.push(warning);

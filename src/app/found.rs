@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::model::endpoint::Endpoint;
 use crate::secmaster::auth::credential::Credential;
+use crate::secmaster::auth::keys::Keys;
 use crate::secmaster::auth::metadata::Metadata;
 use crate::secmaster::auth::password::User;
 use crate::secmaster::auth::supply::{Fixed, Supply};
@@ -11,6 +12,8 @@ use crate::secmaster::auth::supply::{Fixed, Supply};
 pub(super) struct Found {
     /// Whose it is as far as it says itself, and where it was found; nothing secret.
     pub(super) text: String,
+    /// The same for the same secret, wherever it was found; nothing secret.
+    pub(super) identity: String,
     pub(super) kind: Kind,
     /// IAM, where the same place names it.
     pub(super) iam_endpoint: Option<Endpoint>,
@@ -29,9 +32,10 @@ pub(super) enum Kind {
 }
 
 impl Found {
-    pub(super) fn new(text: String, kind: Kind) -> Self {
+    pub(super) fn new(text: String, identity: String, kind: Kind) -> Self {
         Self {
             text,
+            identity,
             kind,
             iam_endpoint: None,
             passed_over: Vec::new(),
@@ -39,8 +43,17 @@ impl Found {
     }
 
     pub(super) fn fixed(text: String, credential: Credential) -> Self {
-        Self::new(text, Kind::Supply(Box::new(Fixed(credential))))
+        let identity = match &credential {
+            Credential::Keys(keys) => key_identity(keys),
+            Credential::Token(_) => text.clone(),
+        };
+        Self::new(text, identity, Kind::Supply(Box::new(Fixed(credential))))
     }
+}
+
+/// A key is the same key in whatever file it stands.
+pub(super) fn key_identity(keys: &Keys) -> String {
+    format!("access key {}", keys.access_key())
 }
 
 const HINT: &str = "give an IAM token by HW_AUTH_TOKEN or --token-file FILE, an access key by \

@@ -46,7 +46,10 @@ pub(super) fn take_in(
     args: &JobArgs,
     temporary: impl Fn() -> Result<NamedTempFile, Error>,
 ) -> Result<Taken, Error> {
-    let profiles = profiles::load()?;
+    let (profiles, unreadable) = match profiles::load() {
+        Ok(profiles) => (profiles, None),
+        Err(error) => (Rc::default(), Some(error)),
+    };
     let mut problems = Problems::default();
     let (text, table_alone) = match read_job(&args.job) {
         Ok(read) => read,
@@ -63,7 +66,7 @@ pub(super) fn take_in(
         written,
         &args.flags(),
         table_alone,
-        profiles,
+        Rc::clone(&profiles),
         &environment,
         &mut problems,
     );
@@ -78,8 +81,12 @@ pub(super) fn take_in(
         updates,
     };
     taken.first_pass(&args.job, temporary, &mut problems)?;
+    if let Some(error) = unreadable.filter(|_| profiles.were_asked_for()) {
+        return Err(error);
+    }
     taken.settle_destination(&args.job, &mut problems);
     taken.check_selection(&mut problems);
+    taken.warn_of_variables();
     if problems.is_empty() {
         return Ok(taken);
     }
@@ -251,6 +258,42 @@ impl Taken {
         }
     }
 
+    /// Warns of variables that name another target than all the rows do; against flags and the job file
+    /// they have been compared.
+    fn warn_of_variables(&mut self) {
+        let defaults = &self.job.defaults;
+        if defaults.simulator.is_some() {
+            return;
+        }
+        let used = self.census.lanes.iter().filter(|lane| lane.rows > 0);
+        let regions: Vec<_> = used
+            .clone()
+            .filter_map(|lane| lane.route.region.clone())
+            .collect();
+        let projects: Vec<_> = used
+            .filter_map(|lane| Some(lane.first_workspace.as_ref()?.project_id.to_string()))
+            .collect();
+        for (variable, rows, told) in [
+            ("HW_REGION_NAME", regions, defaults.names_way()),
+            (
+                "HUAWEICLOUD_SDK_PROJECT_ID",
+                projects.clone(),
+                defaults.names_project(),
+            ),
+            ("HW_PROJECT_ID", projects, defaults.names_project()),
+        ] {
+            let Some(value) = environment(variable).filter(|value| !value.is_empty()) else {
+                continue;
+            };
+            if !told && !rows.is_empty() && !rows.contains(&value) {
+                let named = &rows[0];
+                self.job.warnings.push(format!(
+                    "{variable} is {value}, but the rows go elsewhere ({named} ...): the rows' own is used"
+                ));
+            }
+        }
+    }
+
     /// A choice of rows that chooses nothing is a typo; a cron job would do nothing for ever.
     fn check_selection(&self, problems: &mut Problems) {
         for part in &self.census.idle {
@@ -280,6 +323,13 @@ impl Taken {
                 Place::File(job.into()),
                 "some rows name a region, the others would take another one from HW_REGION_NAME",
                 "name the region in every row, or by --region",
+            ));
+        }
+        if let [one, other, ..] = self.census.with_stray_project.as_slice() {
+            problems.push(Problem::new(
+                Place::File(job.into()),
+                format!("rows of several regions ({one}, {other} ...) would take the same project"),
+                "a project belongs to one region: name it in a column, or leave it out to have it looked up",
             ));
         }
         let Some(astray) = self.census.astray.take() else {

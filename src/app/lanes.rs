@@ -1,8 +1,10 @@
 //! Opens the lanes of a run: a credential for each, a project where none is given, the way there.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::error::Error;
 use crate::job::defaults::Defaults;
@@ -43,6 +45,8 @@ pub(super) struct Opened {
     /// Whose credential, if a user has a password.
     pub(super) user: Option<User>,
     pub(super) iam: Option<Rc<Iam>>,
+    /// That a variable leads IAM elsewhere, should IAM be asked.
+    pub(super) iam_warning: Option<String>,
     /// Whether anybody has the credential is still to be asked.
     in_doubt: bool,
     /// What people should know although it is no problem.
@@ -69,6 +73,15 @@ pub(super) fn open(
         .and_then(|name| profiles.get(name).ok());
     let profile = profile.map(Rc::as_ref);
     let found = match profile {
+        Some(profile) if asked.token_file.is_some() || asked.method != Method::Auto => {
+            return Err(Error::Usage {
+                what: format!(
+                    "profile {} says where its credential is, and so does --token-file or [auth] method",
+                    profile.name
+                ),
+                hint: "leave out one of them".to_owned(),
+            });
+        }
         Some(profile) => credential::of_profile(profile)?,
         None => credential::find(asked.token_file, asked.method)?,
     };
@@ -88,8 +101,12 @@ pub(super) fn open(
     }
     let trust = trust(profile, asked)?;
     let transport = Transport::new(&route.endpoint, &trust, Http::Negotiated).map_err(set_up)?;
-    let iam = iam(route, profile, &found, &trust)?.map(Rc::new);
-    let gate = gates.entry(found.text.clone()).or_default().clone();
+    let (iam, iam_warning) = iam(route, profile, &found, &trust)?;
+    let iam = iam.map(Rc::new);
+    if matches!(found.kind, Kind::Password(_)) {
+        warnings.extend(iam_warning.clone());
+    }
+    let gate = gates.entry(found.identity.clone()).or_default().clone();
     let text = match profile {
         Some(profile) => format!("profile {}: {}", profile.name, found.text),
         None => found.text.clone(),
@@ -111,6 +128,7 @@ pub(super) fn open(
             Keeper::new(Box::new(ByPassword {
                 iam: Rc::clone(iam),
                 user: found,
+                had: Cell::new(false),
             }))
         }
     };
@@ -122,12 +140,22 @@ pub(super) fn open(
         },
         user,
         iam,
+        iam_warning,
         in_doubt,
         warnings,
     })
 }
 
 impl Opened {
+    /// The proxies on the way to the service and to IAM.
+    pub(super) fn proxies(&self) -> Vec<String> {
+        let service = (self.lane.transport().via(), self.lane.endpoint());
+        let iam = self.iam.as_ref().map(|iam| (iam.via(), iam.endpoint()));
+        let ways = [Some(service), iam].into_iter().flatten();
+        ways.filter_map(|(proxy, endpoint)| Some(format!("{} on the way to {endpoint}", proxy?)))
+            .collect()
+    }
+
     /// Asks for the credential, should it be in doubt whether anybody has it.
     ///
     /// # Errors
@@ -156,12 +184,40 @@ impl Opened {
     /// IAM knows none or several, refuses the credential, or does not answer.
     pub(super) async fn look_up_project(&self) -> Result<Id, Error> {
         let region = self.facts.route.region.as_deref().unwrap_or_default();
-        let looked_up = self.project_called(region).await;
-        let project = looked_up.map_err(|error| Error::Refused {
-            what: format!("the project of region {region} cannot be looked up: {error}"),
-            hint: "give project_id, by a column, [target], a profile or --project-id; \
-                   `flowbatch auth` shows what the credential is good for"
-                .to_owned(),
+        let mut tries = 0;
+        let looked_up = loop {
+            match self.project_called(region).await {
+                Err(SupplyError::Unavailable(why)) if tries < LOOK_UPS => {
+                    tries += 1;
+                    tracing::info!("IAM did not help, asking again: {why}");
+                    pause(LOOK_UP_PAUSE * tries).await;
+                }
+                done => break done,
+            }
+        };
+        let credential = self.facts.credential.as_deref().unwrap_or_default();
+        let project = looked_up.map_err(|error| {
+            let what = format!(
+                "{} ({credential}): the project of region {region} cannot be looked up: {error}",
+                self.facts.route.name()
+            );
+            match error {
+                SupplyError::Unavailable(_) => Error::Late {
+                    what,
+                    hint: "try again later, or give project_id so that IAM need not be asked"
+                        .to_owned(),
+                },
+                SupplyError::Unauthorized(_) => Error::Refused {
+                    what,
+                    hint: "correct the credential; `flowbatch auth` shows where it was found"
+                        .to_owned(),
+                },
+                SupplyError::Forbidden(_) | SupplyError::Refused(_) => Error::Refused {
+                    what,
+                    hint: "give project_id, by a column, [target], a profile or --project-id"
+                        .to_owned(),
+                },
+            }
         })?;
         Id::parse(&project.id).map_err(Error::machine("IAM gave no usable project id"))
     }
@@ -194,8 +250,9 @@ fn iam(
     profile: Option<&Profile>,
     found: &Found,
     trust: &Trust,
-) -> Result<Option<Iam>, Error> {
+) -> Result<(Option<Iam>, Option<String>), Error> {
     let variable = "HUAWEICLOUD_SDK_IAM_ENDPOINT";
+    let mut warning = None;
     let parse = |text: &str| {
         Endpoint::parse(text).map_err(|fault| Error::Usage {
             what: format!("IAM's endpoint {text:?}: {fault}"),
@@ -208,16 +265,19 @@ fn iam(
         (None, Some(_)) => None,
         (None, None) => {
             let set = environment(variable).filter(|text| !text.trim().is_empty());
+            warning = set
+                .as_ref()
+                .map(|text| format!("{variable} leads IAM to {}", text.trim()));
             set.map(|text| parse(text.trim())).transpose()?
         }
     };
     let endpoint = match told {
         Some(endpoint) => endpoint,
-        None if route.endpoint.is_loopback() => return Ok(None),
+        None if route.endpoint.is_loopback() => return Ok((None, None)),
         None => parse(&iam_endpoint(route.region.as_deref().unwrap_or_default()))?,
     };
     let transport = Transport::new(&endpoint, trust, Http::Negotiated).map_err(set_up)?;
-    Ok(Some(Iam::new(endpoint, transport)))
+    Ok((Some(Iam::new(endpoint, transport)), warning))
 }
 
 fn trust(profile: Option<&Profile>, asked: Asked<'_>) -> Result<Trust, Error> {
@@ -250,6 +310,19 @@ fn set_up(error: SetUp) -> Error {
                them by --ca-file"
             .to_owned(),
     }
+}
+
+/// How often IAM is asked again for a project before the run is given up.
+const LOOK_UPS: u32 = 3;
+/// The first pause before that; the next ones are two and three times as long.
+const LOOK_UP_PAUSE: Duration = Duration::from_secs(1);
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "before a run there is no schedule that could wait"
+)]
+async fn pause(span: Duration) {
+    tokio::time::sleep(span).await;
 }
 
 /// Looks up the projects of the lanes in `wanted`.

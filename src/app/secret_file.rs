@@ -12,9 +12,6 @@ use crate::error::Error;
 
 /// The largest file that is taken for one with a secret: tokens may have 2 MiB.
 const LARGEST: u64 = 4 << 20;
-/// What a secret file must not allow: that others read it, or anybody but its owner writes it.
-const FORBIDDEN: u32 = 0o027;
-
 /// Reads a file of ours; none that others may read or write. `what` it is, for people.
 pub(super) fn read(what: &str, path: &Path) -> Result<SecretString, Error> {
     let cannot = |error: std::io::Error| Error::Refused {
@@ -33,17 +30,22 @@ pub(super) fn read(what: &str, path: &Path) -> Result<SecretString, Error> {
     Ok(SecretString::from(text.as_str()))
 }
 
-/// Refuses a regular file that others may read or write; a pipe is read by whoever holds it.
+/// Refuses a regular file that others may read or write; a pipe is read by whoever holds it. One of
+/// root's may be there for a group, as services are given theirs.
 fn check(what: &str, path: &Path, metadata: &Metadata) -> Result<(), Error> {
     let mode = metadata.permissions().mode() & 0o777;
-    if !metadata.is_file() || mode & FORBIDDEN == 0 {
+    let ours = metadata.uid() == rustix::process::geteuid().as_raw();
+    let forbidden = if ours || metadata.uid() != 0 {
+        0o077
+    } else {
+        0o027
+    };
+    if !metadata.is_file() || mode & forbidden == 0 {
         return Ok(());
     }
     let path = path.display();
     Err(Error::Refused {
-        what: format!(
-            "{what} {path} can be read by others or written by its group (mode {mode:03o})"
-        ),
+        what: format!("{what} {path} can be read or written by others (mode {mode:03o})"),
         hint: format!("make it yours alone: chmod 600 {path}"),
     })
 }
@@ -57,6 +59,11 @@ pub(super) struct Stamp {
 }
 
 impl Stamp {
+    /// Whether nothing is in it yet.
+    pub(super) fn is_empty(self) -> bool {
+        self.length == 0
+    }
+
     /// Of `path` now, if it is there and a regular file.
     pub(super) fn of(path: &Path) -> Option<Self> {
         let metadata = fs::metadata(path).ok()?;

@@ -17,7 +17,7 @@ use crate::model::span;
 use crate::secmaster::auth::credential::Credential;
 use crate::secmaster::auth::keys::Keys;
 use crate::secmaster::auth::printed;
-use crate::secmaster::auth::supply::{Supplied, Supply, SupplyError};
+use crate::secmaster::auth::supply::{Fixed, Supplied, Supply, SupplyError};
 use crate::secmaster::auth::token::Token;
 
 use super::credentials_file::Basic;
@@ -39,7 +39,7 @@ pub(super) struct Reread {
 
 impl Reread {
     /// A file that holds a token.
-    pub(super) fn token(path: PathBuf) -> Result<Self, Error> {
+    pub(super) fn token(path: PathBuf) -> Result<Box<dyn Supply>, Error> {
         let read = |path: &Path| {
             let text = secret_file::read("the token file", path)?;
             match Token::parse(text.expose_secret()) {
@@ -52,17 +52,24 @@ impl Reread {
         };
         let seen = Stamp::of(&path);
         let first = read(&path)?;
-        Ok(Self {
+        if seen.is_none() {
+            // A pipe is read once.
+            return Ok(Box::new(Fixed(first)));
+        }
+        Ok(Box::new(Self {
             path,
             read,
             seen: Cell::new(seen),
             first: Cell::new(Some(first)),
-        })
+        }))
     }
 
     /// A credentials file, which held `keys` a moment ago.
-    pub(super) fn keys(path: PathBuf, keys: Keys) -> Self {
-        Self {
+    pub(super) fn keys(path: PathBuf, keys: Keys) -> Box<dyn Supply> {
+        if Stamp::of(&path).is_none() {
+            return Box::new(Fixed(Credential::Keys(keys)));
+        }
+        Box::new(Self {
             seen: Cell::new(Stamp::of(&path)),
             path,
             read: |path| match Basic::read(path)? {
@@ -73,7 +80,7 @@ impl Reread {
                 }),
             },
             first: Cell::new(Some(Credential::Keys(keys))),
-        }
+        })
     }
 }
 
@@ -95,9 +102,11 @@ impl Supply for Reread {
             ends: None,
         });
         // Whoever replaces the file may not be done yet.
-        Box::pin(ready(
-            supplied.map_err(|error| SupplyError::Unavailable(error.to_string())),
-        ))
+        let missing = Stamp::of(&self.path).is_none_or(Stamp::is_empty);
+        Box::pin(ready(supplied.map_err(|error| match missing {
+            true => SupplyError::Unavailable(error.to_string()),
+            false => SupplyError::Refused(error.to_string()),
+        })))
     }
 
     fn has_changed(&self) -> bool {
@@ -133,7 +142,7 @@ impl Program {
             Ok(Ok(output)) => output,
             Ok(Err(error)) => {
                 return Err(SupplyError::Refused(format!(
-                    "{program} cannot be run: {error}"
+                    "{program} cannot be run: {error}; give its whole path, or look at PATH"
                 )));
             }
             Err(_elapsed) => {
@@ -191,7 +200,7 @@ mod tests {
             fs::rename(&new, &path).unwrap();
         };
         write("one");
-        let keeper = Keeper::new(Box::new(Reread::token(path.clone()).unwrap()));
+        let keeper = Keeper::new(Reread::token(path.clone()).unwrap());
         let project = Id::parse("p").unwrap();
         let show = || {
             let shown = keeper.show(&project, Timestamp::UNIX_EPOCH).now_or_never();

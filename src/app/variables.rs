@@ -54,21 +54,35 @@ impl<'a> Variables<'a> {
         (!empty).then_some(value)
     }
 
-    /// Every credential that they hold, the first choice first, a password last.
-    pub(super) fn all(&self, method: Method) -> Result<Vec<Found>, Error> {
-        let mut found = Vec::new();
+    /// Adds the tokens and keys that they hold to `found`, the first choice first.
+    ///
+    /// # Errors
+    /// One is wrong, and nothing was found before it: what is not needed need not be right.
+    pub(super) fn tokens_and_keys(
+        &self,
+        method: Method,
+        found: &mut Vec<Found>,
+    ) -> Result<(), Error> {
         if matches!(method, Method::Auto | Method::Token) {
-            found.extend(self.token()?);
+            add(found, self.token())?;
         }
         if matches!(method, Method::Auto | Method::Keys) {
             for names in KEY_VARIABLES {
-                found.extend(self.keys(names)?);
+                add(found, self.keys(names))?;
             }
         }
-        if matches!(method, Method::Auto | Method::Password) {
-            found.extend(self.password()?);
+        Ok(())
+    }
+
+    /// The same with the IAM user that they name.
+    ///
+    /// # Errors
+    /// Half of it is missing, and nothing was found before it.
+    pub(super) fn password(&self, method: Method, found: &mut Vec<Found>) -> Result<(), Error> {
+        match method {
+            Method::Auto | Method::Password => add(found, self.user()),
+            Method::Token | Method::Keys => Ok(()),
         }
-        Ok(found)
     }
 
     fn token(&self) -> Result<Option<Found>, Error> {
@@ -105,7 +119,7 @@ impl<'a> Variables<'a> {
         Ok(Some(Found::fixed(text, Credential::Keys(keys))))
     }
 
-    fn password(&self) -> Result<Option<Found>, Error> {
+    fn user(&self) -> Result<Option<Found>, Error> {
         let [user, password, account] = PASSWORD_VARIABLES;
         // An account's name alone is set for other reasons.
         if self.secret(user).is_none() && self.secret(password).is_none() {
@@ -128,6 +142,7 @@ impl<'a> Variables<'a> {
         );
         Ok(Some(Found::new(
             text,
+            format!("IAM user {user_name} of account {account}"),
             Kind::Password(User {
                 name: user_name,
                 account,
@@ -143,4 +158,14 @@ impl<'a> Variables<'a> {
             hint: format!("set both, or unset {set} to have the credential found elsewhere"),
         }
     }
+}
+
+/// Adds what was looked for to `found`, unless it is wrong and not needed.
+fn add(found: &mut Vec<Found>, looked_for: Result<Option<Found>, Error>) -> Result<(), Error> {
+    match looked_for {
+        Ok(more) => found.extend(more),
+        Err(_) if !found.is_empty() => {}
+        Err(error) => return Err(error),
+    }
+    Ok(())
 }

@@ -66,14 +66,22 @@ impl Defaults {
             .clone()
             .or_else(|| flags.profile.clone())
             .or_else(|| job.profile.clone());
+        let speaks = |named: &Option<Rc<Profile>>| {
+            named.is_none()
+                || named.as_ref().map(|named| &named.name)
+                    == profile.as_ref().map(|profile| &profile.name)
+        };
         let mut levels = Vec::new();
         for (target, named) in [
-            (None, own.as_ref()),
-            (Some(&flags.target), flags.profile.as_ref()),
-            (Some(&job.target), job.profile.as_ref()),
+            (None, &own),
+            (Some(&flags.target), &flags.profile),
+            (Some(&job.target), &job.profile),
         ] {
-            levels.extend(target.cloned());
-            levels.extend(named.map(|named| named.target.clone()));
+            // What is written beside another profile is another customer's.
+            if speaks(named) {
+                levels.extend(target.cloned());
+                levels.extend(named.as_ref().map(|named| named.target.clone()));
+            }
         }
         let named = levels.len();
         // Variables may be another customer's: who names a profile says whose.
@@ -85,7 +93,7 @@ impl Defaults {
             None => self.way(desk, own.as_deref(), &levels)?,
         };
         let way = match &profile {
-            Some(_) => way.map(|way| self.regions.undo_override(way)),
+            Some(_) => way.map(|way| self.regions.without_variables(way)),
             None => way,
         };
         let by_environment = desk.text(Column::Region).is_none()
@@ -192,14 +200,14 @@ impl Defaults {
         }
     }
 
-    /// The row's own, else its profile's, the flag's, the job's, the environment's. The outer `None` is
-    /// a problem that has been told.
+    /// The row's own, else its profile's, the flag's, the job's, the environment's, and whether the place
+    /// that says so names the row or its region. The outer `None` is a problem that has been told.
     pub(super) fn given<D: Draft>(
         &self,
         desk: &mut Desk<'_, D>,
         bearing: &Bearing,
         given: Given,
-    ) -> Option<Option<Id>> {
+    ) -> Option<Option<(Id, bool)>> {
         let in_cell = desk.text(given.column).is_some();
         let own = match (in_cell, &bearing.own) {
             (true, _) => Some((given.column, desk.id(given.column)?)),
@@ -220,12 +228,13 @@ impl Defaults {
             return None;
         }
         if in_cell {
-            return Some(own.map(|(_, id)| id));
+            return Some(own.map(|(_, id)| (id, true)));
         }
         let mut levels = bearing.levels.iter();
         Some(levels.find_map(|level| {
             let id = (given.pick)(level).as_ref()?;
-            level.speaks_of(bearing.way.as_ref()).then(|| id.clone())
+            let speaks = level.speaks_of(bearing.way.as_ref());
+            speaks.then(|| (id.clone(), level.way.is_some()))
         }))
     }
 }

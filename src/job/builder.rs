@@ -31,6 +31,8 @@ pub struct Builder {
     pub by_name: bool,
     /// Lanes with a project that is to be looked up.
     pub without_project: Vec<LaneId>,
+    /// Regions whose rows take a project from a place that names no region.
+    pub with_stray_project: Vec<String>,
 }
 
 impl Builder {
@@ -46,6 +48,7 @@ impl Builder {
             by_environment: false,
             by_name: false,
             without_project: Vec::new(),
+            with_stray_project: Vec::new(),
         }
     }
 
@@ -112,7 +115,12 @@ impl Builder {
         let lane = self.lane(&bearing, &desk)?;
         let project_id = self.defaults.given(&mut desk, &bearing, Given::PROJECT)?;
         let workspace_id = self.defaults.given(&mut desk, &bearing, Given::WORKSPACE)?;
-        Some((self.routes[lane.0].clone(), project_id, workspace_id))
+        let id = |given: Option<(Id, bool)>| given.map(|(id, _)| id);
+        Some((
+            self.routes[lane.0].clone(),
+            id(project_id),
+            id(workspace_id),
+        ))
     }
 
     /// The lane of the row's route, which may be a new one.
@@ -147,13 +155,21 @@ impl Builder {
         let project_id = self.defaults.given(desk, bearing, Given::PROJECT);
         let workspace_id = self.defaults.given(desk, bearing, Given::WORKSPACE);
         let project_id = match project_id? {
-            Some(id) => Some(id),
+            Some((id, placed)) => {
+                let region = bearing.way.as_ref().and_then(|way| way.region.as_ref());
+                if let Some(region) = region.filter(|_| !placed)
+                    && !self.with_stray_project.contains(region)
+                {
+                    self.with_stray_project.push(region.clone());
+                }
+                Some(id)
+            }
             None => lane.and_then(|lane| self.project_of(lane)),
         };
         if project_id.is_none() && (lane.is_some() || self.told.contains(&Told::Way)) {
             self.missing(desk, Given::PROJECT);
         }
-        let workspace_id = workspace_id?;
+        let workspace_id = workspace_id?.map(|(id, _)| id);
         if workspace_id.is_none() {
             self.missing(desk, Given::WORKSPACE);
         }

@@ -52,3 +52,25 @@ pub enum Told {
     /// The workspace.
     Workspace,
 }
+
+impl Defaults {
+    /// Whether the command line or the job file names a region or an endpoint, by a profile or not.
+    pub fn names_way(&self) -> bool {
+        self.names(|target| target.way.is_some())
+    }
+
+    /// Whether the command line or the job file names a project, by a profile or not.
+    pub fn names_project(&self) -> bool {
+        self.names(|target| target.project_id.is_some())
+    }
+
+    fn names(&self, says: fn(&Target) -> bool) -> bool {
+        [&self.flags, &self.job].into_iter().any(|level| {
+            says(&level.target)
+                || level
+                    .profile
+                    .as_ref()
+                    .is_some_and(|named| says(&named.target))
+        })
+    }
+}

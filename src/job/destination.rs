@@ -124,6 +124,7 @@ impl Desk<'_> {
             Ok(endpoint) => Some(Way {
                 endpoint,
                 region: None,
+                by_variable: false,
             }),
             Err(fault) => {
                 self.wrong(place, fault.to_string(), endpoint::HINT);

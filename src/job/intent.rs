@@ -30,6 +30,7 @@ fn simulator_way() -> Option<Way> {
     Some(Way {
         endpoint,
         region: None,
+        by_variable: false,
     })
 }
 

@@ -1,5 +1,6 @@
 //! `profiles.toml`: names for accounts, each with a target and the place of its credential.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -49,6 +50,8 @@ pub enum Source {
 pub struct Profiles {
     /// Where they are written, for people.
     pub path: String,
+    /// Whether one was asked for.
+    asked: Cell<bool>,
     profiles: BTreeMap<String, Rc<Profile>>,
 }
 
@@ -98,8 +101,14 @@ impl Profiles {
         }
         Self {
             path: path.to_owned(),
+            asked: Cell::new(false),
             profiles,
         }
+    }
+
+    /// Whether a profile was asked for: otherwise it does not matter what is wrong with the file.
+    pub fn were_asked_for(&self) -> bool {
+        self.asked.get()
     }
 
     /// The profile called `name`.
@@ -107,6 +116,7 @@ impl Profiles {
     /// # Errors
     /// A hint, if there is none.
     pub fn get(&self, name: &str) -> Result<&Rc<Profile>, String> {
+        self.asked.set(true);
         self.profiles.get(name).ok_or_else(|| {
             if self.profiles.is_empty() {
                 return format!("there are none: write [profile.{name}] into {}", self.path);
@@ -139,6 +149,7 @@ impl Reader<'_> {
             (Some(endpoint), region) => Some(Way {
                 endpoint,
                 region: region.map(|region| region.value),
+                by_variable: false,
             }),
             (None, Some(region)) => self.way(region),
             (None, None) => None,

@@ -45,6 +45,8 @@ pub struct Census {
     pub region_left_out: bool,
     /// Lanes with a project that is to be looked up.
     pub without_project: Vec<LaneId>,
+    /// Regions whose rows take a project from a place that names no region.
+    pub with_stray_project: Vec<String>,
     /// What the rows that are taken up wish.
     pub wishes: Wishes,
     /// The parts of `--only` that no row matched.
@@ -230,9 +232,13 @@ impl<R: Read> Reader<R> {
         }
         census.rows = self.builder.count();
         census.idle = selector.idle();
+        census.with_stray_project = std::mem::take(&mut self.builder.with_stray_project);
         census.astray = self.builder.astray.take();
         census.region_left_out = self.builder.by_environment && self.builder.by_name;
         census.without_project = std::mem::take(&mut self.builder.without_project);
+        census
+            .without_project
+            .retain(|lane| census.lanes.get(lane.0).is_some_and(|lane| lane.rows > 0));
         hashes.sort_unstable();
         let twice = hashes.windows(2).filter(|pair| pair[0] == pair[1]);
         (census, Suspects(twice.map(|pair| pair[0]).collect()))

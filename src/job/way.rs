@@ -15,6 +15,8 @@ pub struct Way {
     pub endpoint: Endpoint,
     /// The region.
     pub region: Option<String>,
+    /// Whether a variable of the environment leads the region there.
+    pub by_variable: bool,
 }
 
 /// What one place says about the target, as far as it says anything.
@@ -46,10 +48,9 @@ pub struct Regions {
 }
 
 impl Regions {
-    /// `way` as the vendor's table has it, should the environment have led it elsewhere.
-    pub fn undo_override(&self, way: Way) -> Way {
-        let is_override = |region: &String| self.overrides.get(region) == Some(&way.endpoint);
-        match way.region.as_ref().filter(|region| is_override(region)) {
+    /// `way` as the vendor's table has it, should a variable have led it elsewhere.
+    pub fn without_variables(&self, way: Way) -> Way {
+        match way.region.as_ref().filter(|_| way.by_variable) {
             Some(region) => Self::default().way(region).unwrap_or(way),
             None => way,
         }
@@ -61,10 +62,12 @@ impl Regions {
     /// A hint, if there is no such region.
     pub fn way(&self, name: &str) -> Result<Way, String> {
         let table = || region::endpoint(name).and_then(|url| Endpoint::parse(&url).ok());
+        let by_variable = self.overrides.contains_key(name);
         match self.overrides.get(name).cloned().or_else(table) {
             Some(endpoint) => Ok(Way {
                 endpoint,
                 region: Some(name.to_owned()),
+                by_variable,
             }),
             None => Err(match suggestion(name, REGIONS) {
                 Some(meant) => format!("did you mean {meant}? Regions: {}", REGIONS.join(", ")),

@@ -21,7 +21,7 @@ const LONGEST_BODY: usize = 1 << 20;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Whom a server is believed by, and by which way it is reached.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trust {
     /// PEM certificates that are believed besides those of the system.
     pub ca: Option<Arc<[u8]>>,

@@ -191,6 +191,10 @@ fn cells(
     let optional = |text: Option<&str>| text.unwrap_or_default().to_owned();
     let failure = outcome.failure.as_ref();
     let route = lane.map(|lane| &lane.route);
+    // The region's name stands for a project that nobody had to look up.
+    let project = row.workspace.project_id.to_string();
+    let stands_in = route.is_some_and(|route| route.region.as_ref() == Some(&project));
+    let project = if stands_in { String::new() } else { project };
     // A row that sent nothing has no times of its own.
     let finished = at.filter(|_| outcome.duration_ms.is_some());
     let started = finished.zip(outcome.duration_ms).and_then(|(at, ms)| {
@@ -200,7 +204,7 @@ fn cells(
     [
         row.number.to_string(),
         row.line.to_string(),
-        row.workspace.project_id.to_string(),
+        project,
         row.workspace.workspace_id.to_string(),
         row.workflow_id.to_string(),
         optional(outcome.live_name.as_deref()),

@@ -302,12 +302,14 @@ fn errors(text: &mut String, digest: &Digest) {
     }
 }
 
-/// What to do about a credential that is refused, by what the gateway says.
+/// What to do about a credential that is refused, by what the gateway or IAM says.
 ///
 /// Source: the vendor's pages of errors with `APIG.0301`.
 fn auth_hint(message: &str) -> &'static str {
     let says = |words: &str| message.contains(words);
-    if says("set the clock") || says("signature expired") {
+    if says("just now") {
+        "whoever gives the credential did not answer as it should: try again later, see `flowbatch auth`"
+    } else if says("set the clock") || says("signature expired") {
         "set this machine's clock; signatures hold for 15 minutes"
     } else if says("reach the limit") {
         "the access key is locked after five wrong signatures: wait 5 minutes, and find what signs wrongly"
@@ -315,7 +317,9 @@ fn auth_hint(message: &str) -> &'static str {
         "there is no such access key: it was deleted, or is of another cloud; `flowbatch auth` says where it was found"
     } else if says("signature fail") {
         "the secret key is not that of the access key: correct it; five wrong signatures lock the key for 5 minutes"
-    } else if says("token") {
+    } else if says("password is wrong") || says("username or password") {
+        "correct the IAM user's name, password and account; `flowbatch auth` says where they were found"
+    } else if says("token expires") || says("decrypt token fail") || says("token must be updated") {
         "get a new token (HW_AUTH_TOKEN or --token-file): it has ended, or is for another region"
     } else {
         "`flowbatch auth` shows which credential was found and what it is good for"

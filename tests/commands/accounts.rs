@@ -526,3 +526,114 @@ fn the_variables_of_another_customer_are_never_used_against_the_jobs_own_target(
     );
     assert_eq!(cloud.access.requests_of(AK).service, 3);
 }
+
+/// Two profiles at a cloud that knows the first's key.
+fn two_profiles(cloud: &Cloud, second: &str) -> Desk {
+    let profiles = format!(
+        "[profile.a]\nendpoint = \"{0}\"\nproject_id = \"{PROJECT}\"\nworkspace_id = \"{WORKSPACE}\"\ncredentials_file = \"a.ini\"\n[profile.b]\nendpoint = \"{0}\"\n{second}\n",
+        cloud.address
+    );
+    Desk::new()
+        .secret("profiles.toml", profiles)
+        .secret(
+            "a.ini",
+            format!("[basic]\nak = {AK}\nsk = {}\n", CANARIES.secret_key),
+        )
+        .variable("FLOWBATCH_PROFILES", "profiles.toml")
+}
+
+#[test]
+fn what_stands_beside_another_profile_is_not_used_with_this_one() {
+    let cloud = Cloud::start(Access::of([acme()]));
+    let desk = two_profiles(&cloud, "credentials_file = \"a.ini\"").file(
+        "job.toml",
+        format!("[target]\nprofile = \"a\"\nworkspace_id = \"{WORKSPACE}\"\n[[update]]\nworkflow_id = \"w\"\nname = \"n\"\n"),
+    );
+    assert_eq!(desk.flowbatch("check job.toml").code, 0);
+    let said = desk.flowbatch("run job.toml --profile b");
+    assert_eq!(said.code, 2, "{}", said.stderr);
+    for missing in ["the row has no project_id", "the row has no workspace_id"] {
+        assert!(said.stderr.contains(missing), "{}", said.stderr);
+    }
+}
+
+#[test]
+fn a_wrong_key_in_several_files_is_shown_once() {
+    let cloud = Cloud::start(Access::of([acme()]));
+    let ids = cloud.workflows(&place(), 2);
+    let csv = format!("workflow_id,name,profile\n{},n,a\n{},n,b\n", ids[0], ids[1]);
+    let second = format!(
+        "project_id = \"{PROJECT}\"\nworkspace_id = \"{WORKSPACE}\"\ncredentials_file = \"b.ini\""
+    );
+    let wrong = format!("[basic]\nak = {AK}\nsk = not-the-secret-key\n");
+    let desk = two_profiles(&cloud, &second)
+        .file("rows.csv", csv)
+        .secret("a.ini", &wrong)
+        .secret("b.ini", &wrong);
+    let said = desk.flowbatch("run rows.csv --report out.csv");
+    assert_eq!(said.code, 4, "{}", said.stderr);
+    assert_eq!(cloud.access.requests_of(AK).service, 1);
+    let rows = csv_rows(&desk.path("out.csv"));
+    let elsewhere = "another request was refused with it";
+    assert!(
+        rows.iter()
+            .any(|row| row["error_message"].contains(elsewhere)),
+        "{rows:?}"
+    );
+}
+
+#[test]
+fn a_project_that_iam_gives_no_token_for_closes_its_workspace_alone() {
+    let (cloud, desk) = start(3);
+    let mut csv = desk
+        .read("rows.csv")
+        .replace("workflow_id,", "project_id,workflow_id,");
+    csv = csv.replace('\n', &format!("\n{PROJECT},"));
+    csv = csv.trim_end_matches(&format!("{PROJECT},")).to_owned();
+    csv = csv.replacen(
+        "description\n",
+        "description\nno-such-project,w-other,Reviewed\n",
+        1,
+    );
+    let desk = with_password(Desk::with("rows.csv", csv), &cloud);
+    let address = &cloud.address;
+    let said = desk.flowbatch(&format!(
+        "run rows.csv --endpoint {address} --workspace-id {WORKSPACE} --report out.csv"
+    ));
+    assert_eq!(said.code, 1, "{}{}", said.stderr, said.stdout);
+    assert_eq!(cloud.described(&place(), "Reviewed"), 3);
+    let rows = csv_rows(&desk.path("out.csv"));
+    assert_eq!(
+        (&*rows[0]["status"], &*rows[0]["error_class"]),
+        ("failed", "permission")
+    );
+}
+
+#[test]
+fn what_is_not_needed_need_not_be_right() {
+    let (cloud, desk) = start(1);
+    let desk = with_keys(desk)
+        .variable("HW_USER_NAME", "alice")
+        .variable("HW_ACCESS_KEY", "half")
+        .file(
+            ".config/flowbatch/profiles.toml",
+            "[profile.x]\nnonsense = 1\n",
+        );
+    done(&run(&desk, &cloud, ""), &cloud, 1);
+}
+
+#[test]
+fn a_token_from_a_pipe_is_read_once() {
+    let (cloud, desk) = start(2);
+    let flowbatch = env!("CARGO_BIN_EXE_flowbatch");
+    let address = &cloud.address;
+    let line = format!(
+        "{flowbatch} run rows.csv --endpoint {address} --project-id {PROJECT} --workspace-id {WORKSPACE} --token-file <(cat token)"
+    );
+    let desk = desk.secret("token", CANARIES.token);
+    let output = desk.shell(&line).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let desk = desk.secret("token", "not-the-token");
+    let output = desk.shell(&line).output().unwrap();
+    assert_eq!(output.status.code(), Some(4), "{output:?}");
+}

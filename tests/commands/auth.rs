@@ -78,6 +78,7 @@ fn a_password_and_a_token_are_told_with_their_account_and_end() {
     assert_eq!(said.code, 0, "{}{}", said.stderr, said.stdout);
     expect![[r#"
         warning:    HUAWEICLOUD_SDK_REGION_SECMASTER_CN_NORTH_4 leads region cn-north-4 to URL
+        warning:    HUAWEICLOUD_SDK_IAM_ENDPOINT leads IAM to URL
         credential: IAM user alice of account acme from HW_USER_NAME
         target:     region cn-north-4 (URL)
         account:    acme

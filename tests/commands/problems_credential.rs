@@ -76,7 +76,7 @@ fn secret_files_that_others_can_read() {
         &format!("{run} --token-file token"),
         4,
         &expect![[r#"
-            error: the token file token can be read by others or written by its group (mode 644)
+            error: the token file token can be read or written by others (mode 644)
               make it yours alone: chmod 600 token
         "#]],
     );
@@ -89,9 +89,9 @@ fn secret_files_that_others_can_read() {
         run,
         4,
         &expect![[r#"
-        error: the credentials file keys can be read by others or written by its group (mode 660)
-          make it yours alone: chmod 600 keys
-    "#]],
+            error: the credentials file keys can be read or written by others (mode 660)
+              make it yours alone: chmod 600 keys
+        "#]],
     );
     let desk = with_profiles("[profile.a]\nregion = \"cn-north-4\"\n");
     set_permissions(desk.path("profiles.toml"), Permissions::from_mode(0o644)).unwrap();
@@ -100,9 +100,9 @@ fn secret_files_that_others_can_read() {
         &format!("{RUN} --profile a"),
         4,
         &expect![[r#"
-        error: the profiles in profiles.toml can be read by others or written by its group (mode 644)
-          make it yours alone: chmod 600 profiles.toml
-    "#]],
+            error: the profiles in profiles.toml can be read or written by others (mode 644)
+              make it yours alone: chmod 600 profiles.toml
+        "#]],
     );
 }
 
@@ -373,7 +373,7 @@ fn a_command_that_prints_no_credential() {
         (
             "[\"no-such-program\"]",
             expect![
-                "read:       no credential can be had: no-such-program cannot be run: No such file or directory (os error 2)"
+                "read:       no credential can be had: no-such-program cannot be run: No such file or directory (os error 2); give its whole path, or look at PATH"
             ],
         ),
     ] {
@@ -407,4 +407,56 @@ fn a_profiles_command_and_variables_give_its_credential() {
         let said = desk.flowbatch(&format!("{RUN} --profile a"));
         assert_eq!(said.code, 0, "{}{}", said.stderr, said.stdout);
     }
+}
+
+#[test]
+fn a_token_file_beside_a_profile() {
+    let desk = with_profiles("[profile.a]\nregion = \"cn-north-4\"\ntoken_file = \"t\"\n")
+        .secret("t", CANARIES.token);
+    told(
+        &desk,
+        &format!("{RUN} --profile a --token-file t"),
+        2,
+        &expect![[r#"
+            error: profile a says where its credential is, and so does --token-file or [auth] method
+              leave out one of them
+        "#]],
+    );
+}
+
+#[test]
+fn one_project_for_several_regions() {
+    let desk = Desk::with(
+        "rows.csv",
+        "workflow_id,name,region\nw1,a,cn-north-4\nw2,a,cn-north-1\n",
+    )
+    .variable("HW_AUTH_TOKEN", CANARIES.token);
+    told(
+        &desk,
+        RUN,
+        2,
+        &expect![[r#"
+        error: rows of several regions (cn-north-4, cn-north-1 ...) would take the same project
+        --> rows.csv
+         = help: a project belongs to one region: name it in a column, or leave it out to have it looked up
+
+        1 problem; nothing was sent
+    "#]],
+    );
+}
+
+#[test]
+fn variables_that_differ_from_what_every_row_says_are_warned_of() {
+    let desk = Desk::with(
+        "rows.csv",
+        "workflow_id,name,region,project_id,workspace_id\nw1,a,cn-north-4,p,s\n",
+    )
+    .variable("HW_REGION_NAME", "cn-south-1")
+    .variable("HW_PROJECT_ID", "p-other");
+    let said = desk.flowbatch("check rows.csv");
+    assert_eq!(said.code, 0);
+    expect![[r#"
+        warning: HW_REGION_NAME is cn-south-1, but the rows go elsewhere (cn-north-4 ...): the rows' own is used
+        warning: HW_PROJECT_ID is p-other, but the rows go elsewhere (p ...): the rows' own is used
+    "#]].assert_eq(&said.stderr);
 }

@@ -1,5 +1,6 @@
 //! Tokens by password, as a supply.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use futures::future::LocalBoxFuture;
@@ -18,6 +19,8 @@ pub struct ByPassword {
     pub iam: Rc<Iam>,
     /// Whose they are.
     pub user: User,
+    /// Whether one was had.
+    pub had: Cell<bool>,
 }
 
 impl Supply for ByPassword {
@@ -28,8 +31,17 @@ impl Supply for ByPassword {
     ) -> LocalBoxFuture<'a, Result<Supplied, SupplyError>> {
         Box::pin(async {
             let scope = Scope::ProjectId(project_id.as_str());
-            let (supplied, _) = self.iam.token(&self.user, scope).await?;
-            Ok(supplied)
+            match self.iam.token(&self.user, scope).await {
+                Ok((supplied, _)) => {
+                    self.had.set(true);
+                    Ok(supplied)
+                }
+                // The password is right: it is this project that the user has no part in.
+                Err(SupplyError::Unauthorized(why)) if self.had.get() => {
+                    Err(SupplyError::Forbidden(why))
+                }
+                Err(error) => Err(error),
+            }
         })
     }
 

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use reqwest::Method;
-use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use url::Url;
 
 use crate::model::endpoint::Endpoint;
-use crate::model::reply::{Content, Skew};
+use crate::model::reply::{Content, Skew, Unreadable};
 
 use super::super::error::tidy;
 use super::super::transport::{Parcel, Received, Transport, wall};
@@ -61,6 +61,17 @@ pub struct Project {
     pub domain_id: Option<String>,
 }
 
+impl Project {
+    /// Fit for a terminal.
+    fn tidy(self) -> Self {
+        Self {
+            id: tidy(&self.id),
+            name: tidy(&self.name),
+            domain_id: self.domain_id.map(|id| tidy(&id)),
+        }
+    }
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct TokenBody {
@@ -95,6 +106,16 @@ impl Iam {
             transport,
             endpoint,
         }
+    }
+
+    /// Where it is.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// The proxy on the way, if there is one: host and port.
+    pub fn via(&self) -> Option<&str> {
+        self.transport.via()
     }
 
     /// A token for `user`, scoped to the project, and whose it is.
@@ -171,7 +192,7 @@ impl Iam {
         let received = self.ask(parcel, "the projects", &clean).await?;
         let body = received.body.unwrap_or_default();
         match serde_json::from_slice::<Body>(&body) {
-            Ok(body) => Ok(body.projects),
+            Ok(body) => Ok(body.projects.into_iter().map(Project::tidy).collect()),
             Err(_) => Err(self.unavailable("answered without a list of projects")),
         }
     }
@@ -203,7 +224,7 @@ impl Iam {
     }
 
     fn url(&self, path: &str, query: Option<(&str, &str)>) -> Result<Url, SupplyError> {
-        // HW_AUTH_URL and others give the version with it.
+        // Some write the version with it.
         let base = self.endpoint.as_str().trim_end_matches("/v3");
         let url = Url::parse(&format!("{base}{path}"));
         let mut url = url.map_err(|error| self.unavailable(&error.to_string()))?;
@@ -223,6 +244,10 @@ impl Iam {
         wanted: &str,
         clean: &dyn Fn(String) -> String,
     ) -> Result<Received, SupplyError> {
+        let signed = parcel
+            .headers
+            .iter()
+            .any(|(name, _)| *name == AUTHORIZATION);
         let received = match self.transport.send(parcel, TIMEOUT).await {
             Ok(received) => received,
             Err(silence) => {
@@ -235,9 +260,9 @@ impl Iam {
             return Ok(received);
         }
         let body = received.body.as_deref().unwrap_or_default();
-        let said = match wire::read(body).0 {
-            Content::Envelope(envelope) => envelope.message.unwrap_or_default(),
-            Content::Unreadable { excerpt, .. } => excerpt,
+        let (said, page) = match wire::read(body).0 {
+            Content::Envelope(envelope) => (envelope.message.unwrap_or_default(), false),
+            Content::Unreadable { how, excerpt } => (excerpt, how == Unreadable::Html),
         };
         let said = clean(said);
         let via = match self.transport.via() {
@@ -251,11 +276,13 @@ impl Iam {
         let skew = received
             .served_at()
             .and_then(|there| Skew::beyond(wall(), there));
-        let text = match skew.filter(|_| status == 401) {
+        let text = match skew.filter(|_| status == 401 && signed) {
             Some(skew) => format!("{text}; {skew}"),
             None => text,
         };
         match status {
+            // A web page, or a proxy that wants a password: not IAM's.
+            _ if page || status == 407 => Err(SupplyError::Unavailable(text)),
             401 => Err(SupplyError::Unauthorized(text)),
             403 | 404 => Err(SupplyError::Forbidden(text)),
             400 | 409 => Err(SupplyError::Refused(text)),
@@ -274,7 +301,7 @@ fn owner(received: &Received) -> Owner {
             .domain
             .and_then(|domain| domain.name)
             .map(|name| tidy(&name)),
-        project: body.token.project,
+        project: body.token.project.map(Project::tidy),
         ends: body.token.expires_at.and_then(|ends| ends.parse().ok()),
     }
 }

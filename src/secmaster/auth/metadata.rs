@@ -67,11 +67,16 @@ impl Metadata {
         let answer = self
             .ask(Method::GET, "/openstack/latest/securitykey", headers)
             .await?;
-        if answer.status != 200 {
-            return Err(SupplyError::Refused(format!(
-                "the metadata service gives no key (HTTP {}): this server has no agency",
-                answer.status
-            )));
+        match answer.status {
+            200 => {}
+            404 => {
+                let text = "the metadata service has no key: this server has no agency";
+                return Err(SupplyError::Refused(text.to_owned()));
+            }
+            status => {
+                let text = format!("the metadata service gives no key: HTTP {status}");
+                return Err(SupplyError::Unavailable(text));
+            }
         }
         printed::read(&answer.body.unwrap_or_default()).map_err(|fault| {
             SupplyError::Unavailable(format!("the metadata service gave no usable key: {fault}"))
