@@ -176,7 +176,7 @@ pub struct AuthArgs {
     /// The credential.
     #[command(flatten)]
     pub credential: CredentialArgs,
-    /// How the findings are written to standard output
+    /// How the findings are written to standard output: for people, or as one JSON object
     #[arg(long, value_enum, default_value = "text", help_heading = "Output")]
     pub output: OutputShape,
 }
@@ -241,6 +241,9 @@ pub struct CheckArgs {
     /// The job.
     #[command(flatten)]
     pub job: JobArgs,
+    /// The credential: its files are looked at, and not shown to anybody.
+    #[command(flatten)]
+    pub credential: CredentialArgs,
     /// Print nothing unless there are problems
     #[arg(short, long, help_heading = "Output")]
     pub quiet: bool,
@@ -362,7 +365,7 @@ pub enum ProgressShape {
 pub enum OutputShape {
     /// For people
     Text,
-    /// The contents of summary.json
+    /// For programs (of a run: summary.json)
     Json,
 }
 

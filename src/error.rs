@@ -93,6 +93,16 @@ impl Error {
         }
     }
 
+    /// What to do, where that is known.
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Usage { hint, .. } | Self::Refused { hint, .. } | Self::Late { hint, .. } => {
+                Some(hint)
+            }
+            Self::Problems(_) | Self::File { .. } | Self::Machine { .. } => None,
+        }
+    }
+
     /// The error, its causes and what to do, for people.
     pub fn text(&self) -> String {
         let hint = match self {

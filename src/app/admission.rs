@@ -1,10 +1,10 @@
 //! Who may come into `flowbatch simulate`.
 
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use secrecy::ExposeSecret;
 
 use crate::cli::SimulateArgs;
 use crate::error::Error;
@@ -12,6 +12,8 @@ use crate::model::id::Id;
 use crate::model::span;
 use crate::simulator::access::Access;
 use crate::simulator::account::{Account, Key};
+
+use super::secret_file;
 
 /// IAM's tokens live so long; so do our temporary keys.
 const LIFE: Duration = Duration::from_secs(24 * 3_600);
@@ -120,12 +122,16 @@ fn alone(flag: &str, other: &str) -> Error {
 
 /// What `file` holds, without the blanks and line ends around it.
 fn secret(flag: &str, file: &Path) -> Result<String, Error> {
-    let name = file.display().to_string();
-    let hint = "name a file that holds the secret and nothing else";
-    let text = fs::read_to_string(file)
-        .map_err(|error| Error::flag(flag, &name, &format!("cannot be read: {error}"), hint))?;
-    match text.trim() {
-        "" => Err(Error::flag(flag, &name, "the file is empty", hint)),
+    let text = secret_file::read("the file", file).map_err(|error| Error::Usage {
+        what: format!("{flag}: {error}"),
+        hint: error.hint().unwrap_or_default().to_owned(),
+    })?;
+    match text.expose_secret().trim() {
+        "" => {
+            let hint = "name a file that holds the secret and nothing else";
+            let name = file.display().to_string();
+            Err(Error::flag(flag, &name, "the file is empty", hint))
+        }
         secret => Ok(secret.to_owned()),
     }
 }

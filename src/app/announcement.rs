@@ -35,6 +35,9 @@ struct LaneText {
     workspaces: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     project_id: Option<String>,
+    /// The variable that names the project, if nothing else does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from_variable: Option<&'static str>,
     /// Whether IAM named the project.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     looked_up: bool,
@@ -60,6 +63,9 @@ impl Announcement {
                     rows: census.rows,
                     workspaces: census.workspaces,
                     project_id: only.map(|workspace| workspace.project_id.to_string()),
+                    from_variable: only.and_then(|workspace| {
+                        taken.job.defaults.variable_of(&workspace.project_id)
+                    }),
                     looked_up: taken.job.defaults.looked_up.contains_key(&facts.route),
                     workspace_id: only.map(|workspace| workspace.workspace_id.to_string()),
                 }
@@ -140,17 +146,21 @@ impl Announcement {
 }
 
 impl LaneText {
+    /// Where the project comes from, if not from the job or the command line.
+    fn whence(&self) -> String {
+        match self.from_variable {
+            Some(variable) => format!(" (from {variable})"),
+            None if self.looked_up => " (looked up in IAM)".to_owned(),
+            None => String::new(),
+        }
+    }
+
     /// The only lane.
     fn lines(&self) -> Vec<String> {
         let mut lines = vec![format!("target:     {}", self.target)];
         match (&self.project_id, &self.workspace_id) {
             (Some(project), Some(workspace)) => {
-                let looked_up = if self.looked_up {
-                    " (looked up in IAM)"
-                } else {
-                    ""
-                };
-                lines.push(format!("project:    {project}{looked_up}"));
+                lines.push(format!("project:    {project}{}", self.whence()));
                 lines.push(format!("workspace:  {workspace}"));
             }
             _ => lines.push(format!("workspaces: {}", self.workspaces)),
@@ -165,11 +175,7 @@ impl LaneText {
             1 => format!("1 {noun}"),
             count => format!("{count} {noun}s"),
         };
-        let looked_up = if self.looked_up {
-            " (looked up in IAM)"
-        } else {
-            ""
-        };
+        let looked_up = self.whence();
         let place = match (&self.workspace_id, &self.project_id) {
             (Some(workspace), Some(project)) => {
                 format!("workspace {workspace} of project {project}{looked_up}")

@@ -15,6 +15,7 @@ use crate::job::file::{File, Method};
 use crate::job::intent::Job;
 use crate::job::problems::Problems;
 use crate::model::id::Id;
+use crate::model::outcome::ErrorClass;
 use crate::model::reply::{Reply, Skew, in_minutes};
 use crate::model::span;
 use crate::policy::classify::{Verdict, classify};
@@ -23,6 +24,8 @@ use crate::secmaster::auth::iam::{Owner, Project};
 use crate::secmaster::auth::password::Scope;
 use crate::secmaster::auth::supply::SupplyError;
 use crate::secmaster::look::Look;
+
+use crate::sinks::summary::hint;
 
 use super::lanes::{self, Asked, Gates, Opened};
 use super::{Done, environment, profiles, runtime, terminal};
@@ -50,6 +53,9 @@ struct Findings {
     project_name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     workspace_id: Option<String>,
+    /// What `run` needs to know of it.
+    #[serde(skip)]
+    project_note: &'static str,
     /// When the token ends.
     #[serde(skip_serializing_if = "Option::is_none")]
     ends: Option<Timestamp>,
@@ -62,6 +68,9 @@ struct Findings {
     works: bool,
     /// What the reading gave.
     read: String,
+    /// What to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'static str>,
 }
 
 /// Tells which credential is found where, for whom, and whether it works.
@@ -143,6 +152,7 @@ impl Findings {
             Ok(found) => found,
             Err(error) => {
                 self.read = format!("no credential can be had: {error}");
+                self.hint = Some(hint(ErrorClass::Auth, &self.read));
                 return;
             }
         };
@@ -150,7 +160,9 @@ impl Findings {
             Ok(owner) => self.take(owner),
             Err(SupplyError::Unauthorized(error)) => {
                 // Five wrong signatures lock a key: one is enough.
+                self.project_id = project_id.as_ref().map(Id::to_string);
                 self.read = format!("not tried: {error}");
+                self.hint = Some(hint(ErrorClass::Auth, &self.read));
                 return;
             }
             Err(
@@ -160,6 +172,9 @@ impl Findings {
             ) => {
                 self.unknown = Some(error);
             }
+        }
+        if project_id.is_none() && region.is_none() && self.project_id.is_some() {
+            self.project_note = ": its only one; without a region a run needs --project-id";
         }
         let named = self.project_id.as_deref().and_then(|id| Id::parse(id).ok());
         let mut project_id = project_id.or(named);
@@ -178,7 +193,7 @@ impl Findings {
         let look = lane.look(&credential, &project_id, workspace_id.as_ref(), TIMEOUT);
         match look.await {
             Ok(look) => self.judge(look, workspace_id.is_some()),
-            Err(silence) => self.read = refusal(&Reply::Silence(silence)),
+            Err(silence) => self.refused(&Reply::Silence(silence)),
         }
     }
 
@@ -215,8 +230,14 @@ impl Findings {
             | Verdict::CredentialRefused { .. }
             | Verdict::PermissionRefused { .. }
             | Verdict::TlsRefused(_)
-            | Verdict::Final(_) => self.read = refusal(&reply),
+            | Verdict::Final(_) => self.refused(&reply),
         }
+    }
+
+    fn refused(&mut self, reply: &Reply) {
+        let (read, class) = refusal(reply);
+        self.hint = Some(hint(class, &read));
+        self.read = read;
     }
 
     /// For people.
@@ -242,8 +263,8 @@ impl Findings {
         line(
             "project:",
             self.project_id.as_ref().map(|id| match &self.project_name {
-                Some(name) => format!("{id} ({name})"),
-                None => id.clone(),
+                Some(name) => format!("{id} ({name}){}", self.project_note),
+                None => format!("{id}{}", self.project_note),
             }),
         );
         line("workspace:", self.workspace_id.clone());
@@ -257,6 +278,7 @@ impl Findings {
         line("unknown:", self.unknown.clone());
         line("clock:", self.clock_ahead_seconds.map(clock_text));
         line("read:", Some(self.read.clone()));
+        line("to do:", self.hint.map(str::to_owned));
         lines.join("\n")
     }
 }
@@ -319,23 +341,28 @@ fn of_project(projects: Vec<Project>, wanted: Option<&Id>) -> Result<Owner, Supp
     })
 }
 
-/// What is wrong with an answer that is no success.
-fn refusal(reply: &Reply) -> String {
+/// What is wrong with an answer that is no success, and what kind of error it is.
+fn refusal(reply: &Reply) -> (String, ErrorClass) {
     match classify(reply) {
-        Verdict::Done(_) => String::new(),
-        Verdict::Throttled { message, .. } => format!("throttled just now: {message}"),
-        Verdict::CredentialRefused { failure, .. } => {
-            format!("the credential is refused: {}", failure.message)
-        }
-        Verdict::PermissionRefused { failure, .. } => {
+        Verdict::Done(_) => (String::new(), ErrorClass::Protocol),
+        Verdict::Throttled { message, .. } => (
+            format!("throttled just now: {message}"),
+            ErrorClass::RateLimited,
+        ),
+        Verdict::CredentialRefused { failure, .. } => (
+            format!("the credential is refused: {}", failure.message),
+            failure.class,
+        ),
+        Verdict::PermissionRefused { failure, .. } => (
             format!(
                 "the credential is good, but not for this: {}",
                 failure.message
-            )
-        }
+            ),
+            failure.class,
+        ),
         Verdict::Passing { failure, .. }
         | Verdict::TlsRefused(failure)
-        | Verdict::Final(failure) => failure.message,
+        | Verdict::Final(failure) => (failure.message, failure.class),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::cli::CheckArgs;
 use crate::error::Error;
 use crate::exit::Exit;
 
-use super::{Done, intake, terminal};
+use super::{Done, credential, intake, terminal};
 
 /// Validates a job; sends nothing.
 pub(super) fn check(args: &CheckArgs) -> Done {
@@ -15,6 +15,7 @@ pub(super) fn check(args: &CheckArgs) -> Done {
         NamedTempFile::new().map_err(Error::file("cannot write in", folder))
     };
     let taken = intake::take_in(&args.job, temporary)?;
+    credential::check(&args.credential)?;
     for warning in &taken.job.warnings {
         terminal::complain(&format!("warning: {warning}"));
     }

@@ -188,6 +188,7 @@ impl Closed<'_> {
             started_at: digest.started_at,
             finished_at: digest.last_at,
             ended,
+            given_up: digest.closed.clone(),
             exit_code: exit.code(),
             files: files.into_iter().flatten().collect(),
         }
@@ -250,7 +251,7 @@ fn next_command(folder: &RunFolder, left: Option<&[RangeInclusive<u64>]>) -> Str
         let name = word.split('=').next().unwrap_or_default();
         match name {
             "--encoding" if !from_input => words.push(word),
-            "--only" | "--limit" | "--encoding" => {
+            "--only" | "--limit" | "--encoding" | "--report" => {
                 if !word.contains('=') {
                     typed.next();
                 }

@@ -2,16 +2,17 @@
 
 use std::path::Path;
 
+use crate::cli::CredentialArgs;
 use crate::error::Error;
 use crate::job::file::Method;
 use crate::job::profiles::{Profile, Source};
 
 use super::credentials_file::{self, Basic};
 use super::found::{Found, Kind, key_identity, none};
-use super::metadata;
 use super::profiles::resolve;
 use super::supply::{Program, Reread};
 use super::variables::Variables;
+use super::{lanes, metadata};
 
 /// The credential of `profile`: only the one that it names, because variables may be another
 /// customer's.
@@ -20,7 +21,7 @@ pub(super) fn of_profile(profile: &Profile) -> Result<Found, Error> {
     let found = match &profile.source {
         None => {
             return Err(Error::Refused {
-                what: format!("profile {name} names no credential"),
+                what: "it names no credential".to_owned(),
                 hint: "give it credentials_file, token_file, command, or env_prefix (\"\" for the \
                        usual variables)"
                     .to_owned(),
@@ -36,7 +37,10 @@ pub(super) fn of_profile(profile: &Profile) -> Result<Found, Error> {
         }
         Some(Source::Command(words)) => {
             let text = format!("what {} prints", words.first().map_or("", String::as_str));
-            let kind = Kind::Supply(Box::new(Program::new(resolve_program(words))));
+            let kind = Kind::Supply(Box::new(Program::new(
+                resolve_program(words),
+                resolve(Path::new(".")),
+            )));
             Found::new(text, format!("command of profile {name}"), kind)
         }
         Some(Source::EnvPrefix(prefix)) => {
@@ -48,7 +52,7 @@ pub(super) fn of_profile(profile: &Profile) -> Result<Found, Error> {
                 Some(first) => first,
                 None => {
                     return Err(Error::Refused {
-                        what: format!("profile {name}: no variables {prefix}... hold a credential"),
+                        what: format!("no variables {prefix}... hold a credential"),
                         hint: format!(
                             "set {prefix}HUAWEICLOUD_SDK_AK and {prefix}HUAWEICLOUD_SDK_SK, or \
                              {prefix}HW_AUTH_TOKEN"
@@ -100,7 +104,15 @@ pub(super) fn find(asked: Option<&Path>, method: Method) -> Result<Found, Error>
             "agency".to_owned(),
             Kind::Metadata(metadata?),
         )),
-        Some(_) | None => Err(none("no credential".to_owned())),
+        Some(_) | None => Err(none(match method {
+            Method::Auto => "no credential".to_owned(),
+            Method::Token => "no token, and [auth] method asks for one".to_owned(),
+            Method::Keys => "no access key, and [auth] method asks for one".to_owned(),
+            Method::Password => {
+                "no HW_USER_NAME with its password and HW_DOMAIN_NAME, and [auth] method asks for them"
+                    .to_owned()
+            }
+        })),
     }
 }
 
@@ -145,4 +157,15 @@ fn in_credentials_file(path: &Path) -> Result<Option<Found>, Error> {
         iam_endpoint: basic.iam_endpoint,
         ..Found::new(text, identity, Kind::Supply(supply))
     }))
+}
+
+/// Looks at the files that the command line names.
+pub(super) fn check(args: &CredentialArgs) -> Result<(), Error> {
+    if let Some(path) = &args.token_file {
+        token_file(path)?;
+    }
+    if let Some(path) = &args.ca_file {
+        lanes::read_ca(path)?;
+    }
+    Ok(())
 }

@@ -71,7 +71,7 @@ impl Open {
                 opened.warnings.extend(opened.iam_warning.take());
             }
         }
-        let looked_up = lanes::look_up_projects(&opened, wanted).await;
+        let looked_up = lanes::look_up_projects(&mut opened, wanted).await;
         if looked_up.is_err() {
             let warnings = opened.values().flat_map(|opened| &opened.warnings);
             warnings.for_each(|warning| terminal::complain(&format!("warning: {warning}")));

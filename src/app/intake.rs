@@ -339,13 +339,13 @@ impl Taken {
             problems.push(problem);
             return;
         }
-        let hint = "say --region or --endpoint, set region in [target], or try it with --simulate";
+        let hint = "say --region, --endpoint or --profile, set region in [target], or try it with --simulate";
         problems.push(match self.census.lanes.is_empty() {
             true => Problem::new(Place::File(job.into()), "the job has no target", hint),
             false => Problem::new(
                 astray,
-                "the row has no region, and neither has the job",
-                hint,
+                "the row names no region and no profile, and neither does the job",
+                "fill in its profile or its region",
             ),
         });
     }

@@ -21,7 +21,7 @@ use crate::secmaster::auth::gate::Gate;
 use crate::secmaster::auth::iam::{Iam, Project};
 use crate::secmaster::auth::keeper::Keeper;
 use crate::secmaster::auth::password::{Scope, User};
-use crate::secmaster::auth::supply::SupplyError;
+use crate::secmaster::auth::supply::{Nobody, SupplyError};
 use crate::secmaster::client::Lane;
 use crate::secmaster::transport::{Http, SetUp, Transport, Trust};
 
@@ -82,7 +82,13 @@ pub(super) fn open(
                 hint: "leave out one of them".to_owned(),
             });
         }
-        Some(profile) => credential::of_profile(profile)?,
+        Some(profile) => credential::of_profile(profile).map_err(|error| {
+            let hint = error.hint().unwrap_or_default().to_owned();
+            Error::Refused {
+                what: format!("profile {}: {error}", profile.name),
+                hint,
+            }
+        })?,
         None => credential::find(asked.token_file, asked.method)?,
     };
     let mut warnings: Vec<_> = found
@@ -290,7 +296,7 @@ fn trust(profile: Option<&Profile>, asked: Asked<'_>) -> Result<Trust, Error> {
     })
 }
 
-fn read_ca(path: &Path) -> Result<Vec<u8>, Error> {
+pub(super) fn read_ca(path: &Path) -> Result<Vec<u8>, Error> {
     let wrong = |what: String| Error::Refused {
         what: format!("the CA file {} {what}", path.display()),
         hint: "give PEM certificates: -----BEGIN CERTIFICATE-----".to_owned(),
@@ -327,13 +333,27 @@ async fn pause(span: Duration) {
 
 /// Looks up the projects of the lanes in `wanted`.
 pub(super) async fn look_up_projects(
-    opened: &BTreeMap<usize, Opened>,
+    opened: &mut BTreeMap<usize, Opened>,
     wanted: impl IntoIterator<Item = usize>,
 ) -> Result<BTreeMap<usize, Id>, Error> {
     let mut projects = BTreeMap::new();
     for lane in wanted {
-        if let Some(opened) = opened.get(&lane) {
-            projects.insert(lane, opened.look_up_project().await?);
+        let others = opened.len() > 1;
+        let Some(opened) = opened.get_mut(&lane) else {
+            continue;
+        };
+        match opened.look_up_project().await {
+            Ok(project) => {
+                projects.insert(lane, project);
+            }
+            // Its rows end with the reason; those of the others go on.
+            Err(error) if others => {
+                opened.warnings.push(error.to_string());
+                opened
+                    .lane
+                    .give_up(Keeper::new(Box::new(Nobody(error.to_string()))));
+            }
+            Err(error) => return Err(error),
         }
     }
     Ok(projects)

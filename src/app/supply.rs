@@ -118,12 +118,13 @@ impl Supply for Reread {
 /// A program that prints a credential as JSON.
 pub(super) struct Program {
     words: Vec<String>,
+    folder: PathBuf,
 }
 
 impl Program {
-    /// The program and its arguments; no shell reads them.
-    pub(super) fn new(words: Vec<String>) -> Self {
-        Self { words }
+    /// The program and its arguments, run in `folder`; no shell reads them.
+    pub(super) fn new(words: Vec<String>, folder: PathBuf) -> Self {
+        Self { words, folder }
     }
 
     async fn ask(&self) -> Result<Supplied, SupplyError> {
@@ -133,6 +134,7 @@ impl Program {
         let by_hand = "run it by hand to see why";
         let output = Command::new(program)
             .args(arguments)
+            .current_dir(&self.folder)
             .stdin(Stdio::null())
             // Whatever it says may hold a secret.
             .stderr(Stdio::null())

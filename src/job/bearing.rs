@@ -93,7 +93,11 @@ impl Defaults {
             None => self.way(desk, own.as_deref(), &levels)?,
         };
         let way = match &profile {
-            Some(_) => way.map(|way| self.regions.without_variables(way)),
+            Some(profile) => way.map(|way| match &profile.target.way {
+                // It may have an endpoint of its own for the region, or know the endpoint's region.
+                Some(theirs) if theirs.agrees_with(&way) => theirs.clone(),
+                Some(_) | None => self.regions.without_variables(way),
+            }),
             None => way,
         };
         let by_environment = desk.text(Column::Region).is_none()
@@ -147,7 +151,7 @@ impl Defaults {
         let Some(region) = desk.text(Column::Region).map(trim).map(str::to_owned) else {
             let theirs = own.and_then(|own| own.target.way.as_ref());
             if let (Some(flag), Some(theirs)) = (flag, theirs)
-                && flag != theirs
+                && !flag.agrees_with(theirs)
             {
                 let hint = format!("the command line says {}; leave out the flag", shown(flag));
                 desk.wrong(
@@ -165,7 +169,7 @@ impl Defaults {
         let mut known = ways.filter(|way| way.region.as_ref() == Some(&region));
         if let Some(way) = known
             .next()
-            .filter(|way| flag.is_none_or(|flag| flag == *way))
+            .filter(|way| flag.is_none_or(|flag| flag.agrees_with(way)))
         {
             return Some(Some(way.clone()));
         }

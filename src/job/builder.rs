@@ -166,7 +166,7 @@ impl Builder {
             }
             None => lane.and_then(|lane| self.project_of(lane)),
         };
-        if project_id.is_none() && (lane.is_some() || self.told.contains(&Told::Way)) {
+        if project_id.is_none() && lane.is_some() {
             self.missing(desk, Given::PROJECT);
         }
         let workspace_id = workspace_id?.map(|(id, _)| id);
@@ -206,7 +206,9 @@ impl Builder {
         desk.problems.push(Problem::new(
             desk.draft.whole(),
             format!("the row has no {name}"),
-            format!("add a column {name}, [target] {name}, {option} or {variable}"),
+            format!(
+                "add a column {name}, [target] {name}, {option}, a profile with one, or {variable}"
+            ),
         ));
     }
 }

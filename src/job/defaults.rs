@@ -19,6 +19,8 @@ pub struct Defaults {
     pub job: Level,
     /// The environment (or the simulator), where all else is silent; never for a row with a profile.
     pub environment: Target,
+    /// The variable that names the environment's project.
+    pub project_variable: Option<&'static str>,
     /// The simulator, which is in every region: where rows go whatever they say.
     pub simulator: Option<Way>,
     /// Those that rows may name.
@@ -62,6 +64,13 @@ impl Defaults {
     /// Whether the command line or the job file names a project, by a profile or not.
     pub fn names_project(&self) -> bool {
         self.names(|target| target.project_id.is_some())
+    }
+
+    /// The variable that names `project`, if neither the command line nor the job file names one.
+    pub fn variable_of(&self, project: &Id) -> Option<&'static str> {
+        let named = self.environment.project_id.as_ref() == Some(project);
+        self.project_variable
+            .filter(|_| named && !self.names_project())
     }
 
     fn names(&self, says: fn(&Target) -> bool) -> bool {

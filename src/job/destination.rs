@@ -230,6 +230,24 @@ impl Desk<'_> {
         (target, wrong)
     }
 
+    /// The variable that names the project, unless it is the simulator's own. Two that differ are
+    /// warned of.
+    pub(super) fn project_variable(&mut self, simulated: bool) -> Option<&'static str> {
+        if simulated {
+            return None;
+        }
+        let set = |name: &str| (self.env)(name).filter(|value| !value.is_empty());
+        let [first, second] = PROJECT_VARIABLES;
+        if let (Some(one), Some(other)) = (set(first), set(second))
+            && one != other
+        {
+            let text =
+                format!("{first} is {one}, {second} is {other}: the first is used if any is");
+            self.warnings.push(text);
+        }
+        self.set_variable(&PROJECT_VARIABLES).map(|(name, _)| name)
+    }
+
     pub(super) fn variable(&mut self, names: &[&str]) -> Option<Id> {
         let (name, value) = self.set_variable(names)?;
         self.id(Place::Flag(format!("environment variable {name}")), &value)

@@ -90,6 +90,7 @@ impl Job {
             flags: desk.flag_level(&regions, &profiles),
             job: desk.job_level(&file, &regions, &profiles),
             environment,
+            project_variable: desk.project_variable(simulated),
             simulator: simulated.then(simulator_way).flatten(),
             profiles,
             regions: Rc::new(regions),

@@ -124,18 +124,15 @@ impl Profiles {
             let likely = self
                 .profiles
                 .keys()
-                .max_by(|a, b| {
-                    let likeness = |known: &str| strsim::jaro_winkler(known, name);
-                    likeness(a).total_cmp(&likeness(b))
-                })
-                .filter(|known| strsim::jaro_winkler(known, name) > 0.85);
-            match likely {
-                Some(meant) => format!("did you mean {meant}?"),
-                None => {
-                    let names: Vec<_> = self.profiles.keys().map(String::as_str).collect();
-                    format!("{} has {}", self.path, names.join(", "))
-                }
-            }
+                .map(|known| (strsim::jaro_winkler(known, name), known))
+                .filter(|(likeness, _)| *likeness > 0.85)
+                .max_by(|(a, _), (b, _)| a.total_cmp(b));
+            let meant = match likely {
+                Some((_, meant)) => format!("did you mean {meant}? "),
+                None => String::new(),
+            };
+            let names: Vec<_> = self.profiles.keys().map(String::as_str).collect();
+            format!("{meant}{} has {}", self.path, names.join(", "))
         })
     }
 }
@@ -240,6 +237,12 @@ impl Reader<'_> {
         if let Some(prefix) = env_prefix {
             spans.push(prefix.span);
             sources.push(Source::EnvPrefix(prefix.value));
+        }
+        if let [alone] = command.as_slice()
+            && alone.value.contains(char::is_whitespace)
+        {
+            let hint = "write the program and its arguments as a list: [\"vault\", \"read\"]";
+            self.wrong(alone.span.clone(), "the command is one text", hint);
         }
         if let Some(first) = command.first() {
             spans.push(first.span.clone());

@@ -10,7 +10,10 @@ pub fn belongs(key: &str) -> Option<&'static str> {
         Some("HW_AUTH_TOKEN, or --token-file")
     } else if is(&["passw"]) {
         Some("HW_USER_PASSWORD")
-    } else if plain == "sk" || is(&["secret", "access_key", "private_key"]) {
+    } else if plain == "sk"
+        || plain.ends_with("_sk")
+        || is(&["secret", "access_key", "private_key"])
+    {
         Some("HUAWEICLOUD_SDK_SK")
     } else if is(&["api_key", "apikey", "credential"]) {
         Some("the environment")
@@ -40,6 +43,14 @@ pub fn without_secrets(text: &str) -> String {
     let blot = |line: &str| {
         let line = without_user(line);
         let start = line.trim_start();
+        // As YAML has it; in TOML it is a mistake all the same.
+        if let Some(colon) = start.find(':')
+            && !start[..colon].contains(['=', '"', '\''])
+            && (in_auth || belongs(&start[..colon]).is_some())
+        {
+            let from = line.len() - start.len() + colon;
+            return stars_after(&line, from);
+        }
         if start.starts_with('[') && !start.contains('=') {
             in_auth = start
                 .trim_start_matches('[')
@@ -50,21 +61,24 @@ pub fn without_secrets(text: &str) -> String {
         let keeps = start.starts_with("method");
         let from = match line.find('=') {
             Some(first) if in_auth && !keeps => Some(first),
-            Some(first) if start.starts_with("auth") => Some(first),
+            Some(first) if start.starts_with("auth") || start.starts_with("command") => Some(first),
             Some(_) | None => after_secret(&line),
         };
         match from {
             None => line,
-            Some(from) => {
-                let stars = line[from + 1..].bytes();
-                let stars: String = stars
-                    .map(|byte| if byte == b'\r' { '\r' } else { '*' })
-                    .collect();
-                format!("{}{stars}", &line[..=from])
-            }
+            Some(from) => stars_after(&line, from),
         }
     };
     text.split('\n').map(blot).collect::<Vec<_>>().join("\n")
+}
+
+/// `line` with everything after the byte `from` blotted out, byte for byte.
+fn stars_after(line: &str, from: usize) -> String {
+    let stars = line[from + 1..].bytes();
+    let stars: String = stars
+        .map(|byte| if byte == b'\r' { '\r' } else { '*' })
+        .collect();
+    format!("{}{stars}", &line[..=from])
 }
 
 /// Where the first `=` stands whose key names a secret.

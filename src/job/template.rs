@@ -1,11 +1,16 @@
 //! `${NAME}` in the strings of a job file.
 
+use super::secret::belongs;
+
 /// A `${` that leads to nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateFault {
     /// The variable is not set.
     #[error("the environment variable {0} is not set")]
     Unset(String),
+    /// The variable holds a secret, which the record of the job would keep.
+    #[error("the environment variable {0} holds a secret")]
+    Secret(String),
     /// No `}` follows.
     #[error("`${{` without `}}`")]
     Open,
@@ -14,7 +19,7 @@ pub enum TemplateFault {
 /// `text` with each `${NAME}` replaced by the variable's value; `$${` is a literal `${`.
 ///
 /// # Errors
-/// A variable is not set, or a `${` has no end.
+/// A variable is not set or holds a secret, or a `${` has no end.
 pub fn expand(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<String, TemplateFault> {
     let mut expanded = String::new();
     let mut rest = text;
@@ -27,6 +32,9 @@ pub fn expand(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<String
             continue;
         }
         let (name, after) = after[2..].split_once('}').ok_or(TemplateFault::Open)?;
+        if belongs(name).is_some() {
+            return Err(TemplateFault::Secret(name.to_owned()));
+        }
         expanded.push_str(before);
         expanded.push_str(&env(name).ok_or_else(|| TemplateFault::Unset(name.to_owned()))?);
         rest = after;

@@ -109,7 +109,9 @@ impl Reader<'_> {
             if known.contains(&key) {
                 continue;
             }
-            if let Some(instead) = belongs(key) {
+            let meant = suggestion(key, known.iter().copied());
+            let misspelt = self.what == What::Profiles && meant.is_some();
+            if let Some(instead) = belongs(key).filter(|_| !misspelt) {
                 let (what, hint) = self.what.refuse(instead);
                 self.wrong(span, what, hint);
                 continue;
@@ -118,7 +120,7 @@ impl Reader<'_> {
                 "" => format!("unknown key `{key}`"),
                 name => format!("unknown key `{key}` in [{name}]"),
             };
-            let hint = match suggestion(key, known.iter().copied()) {
+            let hint = match meant {
                 Some(meant) => format!("did you mean `{meant}`?"),
                 None => format!("known here: {}", known.join(", ")),
             };
@@ -205,6 +207,9 @@ impl Reader<'_> {
                         format!(
                             "set it (export {name}=...), or write $${{{name}}} for the text itself"
                         )
+                    }
+                    TemplateFault::Secret(_) => {
+                        "a job is put on record word for word: leave it out".to_owned()
                     }
                     TemplateFault::Open => "write $${ for the text itself".to_owned(),
                 };

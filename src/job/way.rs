@@ -19,6 +19,16 @@ pub struct Way {
     pub by_variable: bool,
 }
 
+impl Way {
+    /// Whether both mean the same place, of which one may know more than the other.
+    pub fn agrees_with(&self, other: &Self) -> bool {
+        match (&self.region, &other.region) {
+            (Some(region), Some(theirs)) => region == theirs,
+            (None, _) | (_, None) => self.endpoint == other.endpoint,
+        }
+    }
+}
+
 /// What one place says about the target, as far as it says anything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Target {

@@ -59,6 +59,12 @@ impl Lane {
         }
     }
 
+    /// Nothing leaves by it any more: `keeper` says why.
+    pub fn give_up(&mut self, keeper: Keeper) {
+        self.keeper = keeper;
+        self.gate = Gate::default();
+    }
+
     /// Where it leads.
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint

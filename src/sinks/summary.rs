@@ -48,6 +48,8 @@ pub struct Summary {
     pub finished_at: Option<Timestamp>,
     /// How it ended.
     pub ended: Ended,
+    /// Targets and workspaces that were given up, and why.
+    pub given_up: Vec<String>,
     /// What the program returned.
     pub exit_code: u8,
     /// The files beside this one.
@@ -327,12 +329,12 @@ fn auth_hint(message: &str) -> &'static str {
 }
 
 /// What to do about an error of `class` that says `message`.
-fn hint(class: ErrorClass, message: &str) -> &'static str {
+pub fn hint(class: ErrorClass, message: &str) -> &'static str {
     match class {
         ErrorClass::Validation => "the service refuses what the row sends: correct the row",
         ErrorClass::Auth => auth_hint(message),
         ErrorClass::Permission => {
-            "the account may not change this workspace: check workspace_id and the IAM policy"
+            "the account may not change this workspace: check project_id, workspace_id and the IAM policy"
         }
         ErrorClass::NotFound => {
             "no such workflow or version there: check workflow_id, version_id and workspace_id"

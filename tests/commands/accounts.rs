@@ -637,3 +637,63 @@ fn a_token_from_a_pipe_is_read_once() {
     let output = desk.shell(&line).output().unwrap();
     assert_eq!(output.status.code(), Some(4), "{output:?}");
 }
+
+#[test]
+fn a_profile_knows_the_endpoint_of_its_region_whoever_names_the_region_as_well() {
+    let cloud = Cloud::start(Access::of([acme()]));
+    cloud.workflows(&place(), 1);
+    let desk = two_profiles(&cloud, "").secret(
+        "profiles.toml",
+        format!("[profile.a]\nregion = \"{REGION}\"\nendpoint = \"{}\"\nproject_id = \"{PROJECT}\"\ncredentials_file = \"a.ini\"\n", cloud.address),
+    );
+    let address = &cloud.address;
+    for way in ["", "--region cn-north-4", &format!("--endpoint {address}")] {
+        let said = desk.flowbatch(&format!(
+            "auth --profile a --workspace-id {WORKSPACE} {way}"
+        ));
+        assert_eq!(said.code, 0, "{way}: {}{}", said.stderr, said.stdout);
+        assert!(
+            said.stdout
+                .contains(&format!("region {REGION} ({address})")),
+            "{}",
+            said.stdout
+        );
+    }
+}
+
+#[test]
+fn a_project_that_cannot_be_looked_up_for_one_account_does_not_stop_the_other() {
+    let (one, other) = (
+        Cloud::start(Access::of([acme()])),
+        Cloud::start(Access::of([])),
+    );
+    let ids = one.workflows(&place(), 2);
+    let profile = |name: &str, cloud: &Cloud| {
+        format!(
+            "[profile.{name}]\nregion = \"{REGION}\"\nendpoint = \"{0}\"\niam_endpoint = \"{0}\"\ncredentials_file = \"a.ini\"\n",
+            cloud.address
+        )
+    };
+    let csv = format!(
+        "workflow_id,description,profile\n{},Reviewed,a\n{},Reviewed,b\n{},Reviewed,a\n",
+        ids[0], "w-other", ids[1]
+    );
+    let desk = two_profiles(&one, "")
+        .secret("profiles.toml", profile("a", &one) + &profile("b", &other))
+        .file("rows.csv", csv);
+    let said = desk.flowbatch(&format!(
+        "run rows.csv --workspace-id {WORKSPACE} --report out.csv"
+    ));
+    assert_eq!(said.code, 1, "{}{}", said.stderr, said.stdout);
+    assert_eq!(one.described(&place(), "Reviewed"), 2);
+    let rows = csv_rows(&desk.path("out.csv"));
+    assert_eq!(
+        (&*rows[1]["status"], &*rows[1]["project_id"]),
+        ("failed", "")
+    );
+    assert!(
+        rows[1]["error_message"].contains("ak not exist"),
+        "{}",
+        rows[1]["error_message"]
+    );
+}

@@ -47,7 +47,7 @@ fn answers(desk: &Desk, arguments: &str, ask: impl FnOnce(&dyn Fn(&str, &str) ->
 
 #[test]
 fn a_user_gets_a_token_that_ends_after_its_requests() {
-    let desk = Desk::new().file("password", "secret\n");
+    let desk = Desk::new().secret("password", "secret\n");
     let arguments = "--user robot --password-file password --account acme --region cn-east-3 \
                      --token-requests 1 --clock-offset -1d";
     answers(&desk, arguments, |ask| {
@@ -84,13 +84,14 @@ fn temporary_keys_are_handed_out_on_demand() {
 
 #[test]
 fn a_credential_that_is_not_whole_is_told_with_what_it_lacks() {
-    let desk = Desk::new().file("empty", "\n");
+    let desk = Desk::new().secret("empty", "\n").file("open", "s");
     let mut told = String::new();
     for arguments in [
         "--ak A",
         "--sk-file key",
         "--ak A --sk-file nowhere",
         "--ak A --sk-file empty",
+        "--ak A --sk-file open",
         "--security-token-file empty",
         "--user robot",
         "--password-file empty",
@@ -107,10 +108,12 @@ fn a_credential_that_is_not_whole_is_told_with_what_it_lacks() {
           give --sk-file too, or leave --ak out
         error: --sk-file without --ak
           give --ak too, or leave --sk-file out
-        error: --sk-file nowhere: cannot be read: No such file or directory (os error 2)
-          name a file that holds the secret and nothing else
+        error: --sk-file: the file nowhere cannot be read: No such file or directory (os error 2)
+          check the path and its permissions
         error: --sk-file empty: the file is empty
           name a file that holds the secret and nothing else
+        error: --sk-file: the file open can be read or written by others (mode 644)
+          make it yours alone: chmod 600 open
         error: --security-token-file without --ak and --sk-file
           give --ak and --sk-file too, or leave --security-token-file out
         error: --user without --password-file

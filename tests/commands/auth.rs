@@ -122,7 +122,9 @@ fn what_does_not_work_is_exit_4_with_the_reason() {
         warning:    HUAWEICLOUD_SDK_REGION_SECMASTER_CN_NORTH_4 leads region cn-north-4 to URL
         credential: access key AKONE from HUAWEICLOUD_SDK_AK
         target:     region cn-north-4 (URL)
-        read:       not tried: IAM (URL) refuses the projects: HTTP 401 Incorrect IAM authentication information: verify aksk signature fail"#]].assert_eq(&plain(&said, &cloud));
+        project:    0f9183e1c2d34b6c8a7e5d4c3b2a1908
+        read:       not tried: IAM (URL) refuses the projects: HTTP 401 Incorrect IAM authentication information: verify aksk signature fail
+        to do:      the secret key is not that of the access key: correct it; five wrong signatures lock the key for 5 minutes"#]].assert_eq(&plain(&said, &cloud));
     let right = desk(&cloud)
         .variable("HUAWEICLOUD_SDK_AK", "AKONE")
         .variable("HUAWEICLOUD_SDK_SK", CANARIES.secret_key);
@@ -136,7 +138,8 @@ fn what_does_not_work_is_exit_4_with_the_reason() {
         project:    0f9183e1c2d34b6c8a7e5d4c3b2a1908 (cn-north-4)
         workspace:  none
         clock:      in step with the service's
-        read:       the credential is good, but not for this: invalid workspace id"#]]
+        read:       the credential is good, but not for this: invalid workspace id
+        to do:      the account may not change this workspace: check project_id, workspace_id and the IAM policy"#]]
     .assert_eq(&plain(&said, &cloud));
     cloud.access.set_clock_offset(SignedDuration::from_mins(20));
     let said = right.flowbatch(&arguments);

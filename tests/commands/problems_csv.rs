@@ -742,7 +742,7 @@ fn a_target_that_is_missing_is_told_once() {
 
         error: the job has no target
         --> rows.csv
-         = help: say --region or --endpoint, set region in [target], or try it with --simulate
+         = help: say --region, --endpoint or --profile, set region in [target], or try it with --simulate
 
         2 problems; nothing was sent
     "#]]

@@ -505,27 +505,19 @@ fn http_to_a_public_host() {
         UPDATE,
         "--endpoint https://me:canary@example.com",
         expect![[r#"
-            error: the row has no project_id
-             --> job.toml:1:1
-              |
-            1 | [[update]]
-              | ^^^^^^^^^^
-              |
-              = help: add a column project_id, [target] project_id, --project-id or HW_PROJECT_ID
-
             error: the row has no workspace_id
              --> job.toml:1:1
               |
             1 | [[update]]
               | ^^^^^^^^^^
               |
-              = help: add a column workspace_id, [target] workspace_id, --workspace-id or FLOWBATCH_WORKSPACE_ID
+              = help: add a column workspace_id, [target] workspace_id, --workspace-id, a profile with one, or FLOWBATCH_WORKSPACE_ID
 
             error: the endpoint holds a user name or password
             --> --endpoint https://*********@example.com
              = help: write https://secmaster.REGION.myhuaweicloud.com, or give the region; http:// is for 127.0.0.1 and [::1] only
 
-            3 problems; nothing was sent
+            2 problems; nothing was sent
         "#]],
     );
 }
@@ -542,11 +534,11 @@ fn no_target_at_all() {
             1 | [[update]]
               | ^^^^^^^^^^
               |
-              = help: add a column workspace_id, [target] workspace_id, --workspace-id or FLOWBATCH_WORKSPACE_ID
+              = help: add a column workspace_id, [target] workspace_id, --workspace-id, a profile with one, or FLOWBATCH_WORKSPACE_ID
 
             error: the job has no target
             --> job.toml
-             = help: say --region or --endpoint, set region in [target], or try it with --simulate
+             = help: say --region, --endpoint or --profile, set region in [target], or try it with --simulate
 
             2 problems; nothing was sent
         "#]],
@@ -555,12 +547,12 @@ fn no_target_at_all() {
         UPDATE,
         "--project-id p --workspace-id s",
         expect![[r#"
-        error: the job has no target
-        --> job.toml
-         = help: say --region or --endpoint, set region in [target], or try it with --simulate
+            error: the job has no target
+            --> job.toml
+             = help: say --region, --endpoint or --profile, set region in [target], or try it with --simulate
 
-        1 problem; nothing was sent
-    "#]],
+            1 problem; nothing was sent
+        "#]],
     );
 }
 
@@ -698,4 +690,29 @@ fn more_at_once_than_any_service_bears() {
             2 problems; nothing was sent
         "#]],
     );
+}
+
+#[test]
+fn a_secret_does_not_get_into_the_record_by_a_variable() {
+    let job = format!(
+        "[job]\ndescription = \"${{HUAWEICLOUD_SDK_SK}}\"\n[target]\nsimulator = true\n{UPDATE}"
+    );
+    let desk = Desk::with("job.toml", job).variable("HUAWEICLOUD_SDK_SK", "canary");
+    let said = desk.flowbatch("check job.toml");
+    assert_eq!(said.code, 2);
+    assert!(!said.stderr.contains("canary"));
+    assert!(
+        said.stderr
+            .contains("the environment variable HUAWEICLOUD_SDK_SK holds a secret"),
+        "{}",
+        said.stderr
+    );
+}
+
+#[test]
+fn a_secret_written_as_in_yaml_is_not_shown() {
+    let job = "[auth]\nsk: canary-77\n";
+    let said = Desk::with("job.toml", job).flowbatch("check job.toml");
+    assert_eq!(said.code, 2);
+    assert!(!said.stderr.contains("canary"), "{}", said.stderr);
 }

@@ -86,6 +86,6 @@ fn the_profile_of_the_readme_is_a_good_one() {
         .variable("FLOWBATCH_PROFILES", "profiles.toml");
     let said = desk.flowbatch("auth --profile kunde-a");
     assert_eq!(said.code, 4);
-    let text = "error: the credentials file kunde-a.ini cannot be read";
+    let text = "error: profile kunde-a: the credentials file kunde-a.ini cannot be read";
     assert!(said.stderr.starts_with(text), "{}", said.stderr);
 }

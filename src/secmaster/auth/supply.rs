@@ -69,3 +69,17 @@ impl Supply for Fixed {
         })))
     }
 }
+
+/// Whoever has nothing, and says why.
+#[derive(Debug)]
+pub struct Nobody(pub String);
+
+impl Supply for Nobody {
+    fn supply<'a>(
+        &'a self,
+        _: &'a Id,
+        _: Timestamp,
+    ) -> LocalBoxFuture<'a, Result<Supplied, SupplyError>> {
+        Box::pin(ready(Err(SupplyError::Refused(self.0.clone()))))
+    }
+}
