@@ -19,7 +19,7 @@ const STYLES: Styles = Styles::styled()
 #[command(
     after_help = "Exit codes: 0 all rows as wished, 1 some rows need a person, 2 the job is wrong and \
 nothing was sent, 3 stopped by max_errors, 4 no credential, permission or endpoint works, 5 deadline or \
-patience, 7 the record could not be written, 129/130/143 hung up/interrupted/terminated."
+patience, 6 another run holds a workspace, 7 the record could not be written, 129/130/143 hung up/interrupted/terminated."
 )]
 pub struct Cli {
     /// What to do.
@@ -45,6 +45,18 @@ pub enum Command {
     Run(RunArgs),
     /// Validate a job without the network; sends nothing
     Check(CheckArgs),
+    /// Go on where a run stopped: rows in doubt are read back, those that are left are sent
+    #[command(after_help = "Examples:
+  flowbatch resume last
+  flowbatch resume 20261124T083100Z-3f9a1c --failed")]
+    Resume(ResumeArgs),
+    /// Write the report of a run again from its journal
+    Report(ReportArgs),
+    /// List the runs in the state folder, the newest first
+    #[command(after_help = "Examples:
+  flowbatch runs
+  flowbatch runs prune --older-than 400d")]
+    Runs(RunsArgs),
     /// Tell which credential is found where, for whom, and whether it works; changes nothing
     #[command(after_help = "Examples:
   flowbatch auth --region ap-southeast-2
@@ -72,27 +84,9 @@ pub struct JobArgs {
     #[arg(long, help_heading = "Target")]
     pub simulate: bool,
 
-    /// Requests in flight [default: 8]
-    #[arg(short = 'j', long, value_name = "N", help_heading = "Pace")]
-    pub concurrency: Option<String>,
-    /// How fast requests may leave: 10/s, 300/m [default: 5/s]
-    #[arg(long, value_name = "N/UNIT", help_heading = "Pace")]
-    pub rate: Option<String>,
-    /// Requests that may leave at once after a quiet time [default: 1]
-    #[arg(long, value_name = "N", help_heading = "Pace")]
-    pub burst: Option<String>,
-    /// How long one request may take: 500ms, 30s [default: 30s]
-    #[arg(long, value_name = "DURATION", help_heading = "Pace")]
-    pub timeout: Option<String>,
-    /// Attempts per row [default: 5]
-    #[arg(long, value_name = "N", help_heading = "Pace")]
-    pub max_attempts: Option<String>,
-    /// Stop beyond so many errors: 3 or 10% [default: 10% once 20 rows have ended]
-    #[arg(long, value_name = "N|N%", help_heading = "Pace")]
-    pub max_errors: Option<String>,
-    /// Start nothing new after this time: 30m, 2h
-    #[arg(long, value_name = "DURATION", help_heading = "Pace")]
-    pub deadline: Option<String>,
+    /// How fast it goes.
+    #[command(flatten)]
+    pub pace: PaceArgs,
 
     /// Take the first N rows only
     #[arg(long, value_name = "N", help_heading = "Rows")]
@@ -116,6 +110,46 @@ impl JobArgs {
     pub fn flags(&self) -> Flags {
         Flags {
             simulate: self.simulate,
+            limit: self.limit.clone(),
+            only: self.only.clone(),
+            set: self.set.clone(),
+            column: self.column.clone(),
+            encoding: self.encoding.clone(),
+            ..self.pace.flags(self.target.flags())
+        }
+    }
+}
+
+/// How fast a run goes, and when it stops.
+#[derive(Debug, Args)]
+pub struct PaceArgs {
+    /// Requests in flight [default: 8]
+    #[arg(short = 'j', long, value_name = "N", help_heading = "Pace")]
+    pub concurrency: Option<String>,
+    /// How fast requests may leave: 10/s, 300/m [default: 5/s]
+    #[arg(long, value_name = "N/UNIT", help_heading = "Pace")]
+    pub rate: Option<String>,
+    /// Requests that may leave at once after a quiet time [default: 1]
+    #[arg(long, value_name = "N", help_heading = "Pace")]
+    pub burst: Option<String>,
+    /// How long one request may take: 500ms, 30s [default: 30s]
+    #[arg(long, value_name = "DURATION", help_heading = "Pace")]
+    pub timeout: Option<String>,
+    /// Attempts per row [default: 5]
+    #[arg(long, value_name = "N", help_heading = "Pace")]
+    pub max_attempts: Option<String>,
+    /// Stop beyond so many errors: 3 or 10% [default: 10% once 20 rows have ended]
+    #[arg(long, value_name = "N|N%", help_heading = "Pace")]
+    pub max_errors: Option<String>,
+    /// Start nothing new after this time: 30m, 2h
+    #[arg(long, value_name = "DURATION", help_heading = "Pace")]
+    pub deadline: Option<String>,
+}
+
+impl PaceArgs {
+    /// `flags` with what the command line says about the pace.
+    pub fn flags(&self, flags: Flags) -> Flags {
+        Flags {
             concurrency: self.concurrency.clone(),
             rate: self.rate.clone(),
             burst: self.burst.clone(),
@@ -123,12 +157,7 @@ impl JobArgs {
             max_attempts: self.max_attempts.clone(),
             max_errors: self.max_errors.clone(),
             deadline: self.deadline.clone(),
-            limit: self.limit.clone(),
-            only: self.only.clone(),
-            set: self.set.clone(),
-            column: self.column.clone(),
-            encoding: self.encoding.clone(),
-            ..self.target.flags()
+            ..flags
         }
     }
 }
@@ -197,6 +226,17 @@ pub struct RunArgs {
     #[arg(long, value_enum, default_value = "off", help_heading = "Target")]
     pub snapshot: Snapshot,
 
+    /// The record.
+    #[command(flatten)]
+    pub record: RecordArgs,
+    /// What is shown.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// Where the record of a run goes.
+#[derive(Debug, Args)]
+pub struct RecordArgs {
     /// Write the report there as well
     #[arg(long, value_name = "FILE", help_heading = "Record")]
     pub report: Option<PathBuf>,
@@ -206,7 +246,25 @@ pub struct RunArgs {
     /// Where runs are kept (default: FLOWBATCH_STATE_DIR, $XDG_STATE_HOME/flowbatch)
     #[arg(long, value_name = "DIR", help_heading = "Record")]
     pub state_dir: Option<PathBuf>,
+    /// What to do where another run holds a workspace
+    #[arg(long, value_enum, default_value = "fail", help_heading = "Record")]
+    pub if_locked: IfLocked,
+}
 
+/// What to do where another run holds a workspace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum IfLocked {
+    /// End with 6
+    Fail,
+    /// Wait until it has ended
+    Wait,
+    /// Leave its workspaces out; if it is a run of the same job, end with 0
+    Skip,
+}
+
+/// What a run shows.
+#[derive(Debug, Args)]
+pub struct OutputArgs {
     /// How progress is shown on standard error
     #[arg(long, value_enum, default_value = "auto", help_heading = "Output")]
     pub progress: ProgressShape,
@@ -222,6 +280,85 @@ pub struct RunArgs {
     /// Log more: -v rows, -vv requests
     #[arg(short, long, action = ArgAction::Count, help_heading = "Output")]
     pub verbose: u8,
+}
+
+/// `flowbatch resume`
+#[derive(Debug, Args)]
+pub struct ResumeArgs {
+    /// The run: its id, its folder, last, or last:JOB
+    pub run: String,
+    /// `last` is the newest run against the simulator
+    #[arg(long, help_heading = "Target")]
+    pub simulate: bool,
+    /// Send every failed row again, not only those that failed in passing or for want of permission
+    #[arg(long, help_heading = "Rows")]
+    pub failed: bool,
+    /// Pass over damaged lines of the journal: rows whose end they held are read back or sent again
+    #[arg(long, help_heading = "Rows")]
+    pub salvage: bool,
+    /// How fast it goes on, where that is not as before.
+    #[command(flatten)]
+    pub pace: PaceArgs,
+    /// Go on with another access key or IAM user than the run had
+    #[arg(long, help_heading = "Target")]
+    pub other_credential: bool,
+    /// The credential.
+    #[command(flatten)]
+    pub credential: CredentialArgs,
+    /// The record.
+    #[command(flatten)]
+    pub record: RecordArgs,
+    /// What is shown.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// `flowbatch report`
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// The run: its id, its folder, last, or last:JOB
+    pub run: String,
+    /// `last` is the newest run against the simulator
+    #[arg(long)]
+    pub simulate: bool,
+    /// Where the CSV goes (-: standard output); without it the run's own report is written again
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
+    /// Pass over damaged lines of the journal
+    #[arg(long)]
+    pub salvage: bool,
+    /// Where runs are kept (default: FLOWBATCH_STATE_DIR, $XDG_STATE_HOME/flowbatch)
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+}
+
+/// `flowbatch runs`
+#[derive(Debug, Args)]
+pub struct RunsArgs {
+    /// What is done with them.
+    #[command(subcommand)]
+    pub command: Option<RunsCommand>,
+    /// How they are written to standard output: for people, or as one JSON array
+    #[arg(long, value_enum, default_value = "text")]
+    pub output: OutputShape,
+    /// Where runs are kept (default: FLOWBATCH_STATE_DIR, $XDG_STATE_HOME/flowbatch)
+    #[arg(long, value_name = "DIR", global = true)]
+    pub state_dir: Option<PathBuf>,
+}
+
+/// What is done with runs.
+#[derive(Debug, Subcommand)]
+pub enum RunsCommand {
+    /// Remove the records of old runs, but never of those that go on or have rows left; summaries stay
+    Prune(PruneArgs),
+}
+
+/// `flowbatch runs prune`
+#[derive(Debug, Args)]
+pub struct PruneArgs {
+    /// How long ago a run must have ended: 400d
+    #[arg(long, value_name = "DURATION")]
+    pub older_than: String,
 }
 
 /// What the command line says about the credential and whom it is shown to.

@@ -35,6 +35,14 @@ pub enum Error {
         /// What to do.
         hint: String,
     },
+    /// Another run holds what this one needs.
+    #[error("{what}")]
+    Locked {
+        /// What, and who.
+        what: String,
+        /// What to do.
+        hint: String,
+    },
     /// A file of the run or of the state folder.
     #[error("{doing} {}", path.display())]
     File {
@@ -89,6 +97,7 @@ impl Error {
             Self::Problems(_) | Self::Usage { .. } => Exit::Usage,
             Self::Refused { .. } => Exit::Refused,
             Self::Late { .. } => Exit::Late,
+            Self::Locked { .. } => Exit::Locked,
             Self::File { .. } | Self::Machine { .. } => Exit::Unrecorded,
         }
     }
@@ -96,9 +105,10 @@ impl Error {
     /// What to do, where that is known.
     pub fn hint(&self) -> Option<&str> {
         match self {
-            Self::Usage { hint, .. } | Self::Refused { hint, .. } | Self::Late { hint, .. } => {
-                Some(hint)
-            }
+            Self::Usage { hint, .. }
+            | Self::Refused { hint, .. }
+            | Self::Late { hint, .. }
+            | Self::Locked { hint, .. } => Some(hint),
             Self::Problems(_) | Self::File { .. } | Self::Machine { .. } => None,
         }
     }
@@ -107,9 +117,10 @@ impl Error {
     pub fn text(&self) -> String {
         let hint = match self {
             Self::Problems(text) => return text.clone(),
-            Self::Usage { hint, .. } | Self::Refused { hint, .. } | Self::Late { hint, .. } => {
-                Some(hint)
-            }
+            Self::Usage { hint, .. }
+            | Self::Refused { hint, .. }
+            | Self::Late { hint, .. }
+            | Self::Locked { hint, .. } => Some(hint),
             Self::File { .. } | Self::Machine { .. } => None,
         };
         let mut text = format!("error: {self}");

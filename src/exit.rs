@@ -18,6 +18,8 @@ pub enum Exit {
     Refused,
     /// Deadline reached or patience ended.
     Late,
+    /// Another run holds the lock.
+    Locked,
     /// Journal or report could not be written.
     Unrecorded,
     /// Hung up.
@@ -38,6 +40,7 @@ impl Exit {
             Self::Stopped => 3,
             Self::Refused => 4,
             Self::Late => 5,
+            Self::Locked => 6,
             Self::Unrecorded => 7,
             Self::Hangup => 129,
             Self::Interrupted => 130,

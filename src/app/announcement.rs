@@ -24,6 +24,33 @@ pub(super) struct Announcement {
     rate: String,
     concurrency: usize,
     at_least: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resumed: Option<Resumed>,
+}
+
+/// What is left of a run that goes on.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Resumed {
+    pub(super) run_id: String,
+    pub(super) left: u64,
+    /// Those of them that are read back first.
+    pub(super) in_doubt: u64,
+}
+
+impl Resumed {
+    fn line(&self) -> String {
+        let left = match self.left {
+            0 => "no rows are left; the report is made up for".to_owned(),
+            1 => "1 row is left".to_owned(),
+            left => format!("{left} rows are left"),
+        };
+        let doubt = match self.in_doubt {
+            0 => String::new(),
+            1 => ", 1 of them in doubt, which is read back first".to_owned(),
+            rows => format!(", {rows} of them in doubt, which are read back first"),
+        };
+        format!("goes on:    run {}, {left}{doubt}", self.run_id)
+    }
 }
 
 /// What is said of one lane.
@@ -46,7 +73,7 @@ struct LaneText {
 }
 
 impl Announcement {
-    pub(super) fn new(taken: &Taken, open: &Open) -> Self {
+    pub(super) fn new(taken: &Taken, open: &Open, resumed: Option<Resumed>) -> Self {
         let (census, settings) = (&taken.census, &taken.job.settings);
         let lanes = open.lanes.iter().zip(&census.lanes);
         let used = lanes.filter(|(facts, _)| facts.credential.is_some());
@@ -66,13 +93,16 @@ impl Announcement {
                     from_variable: only.and_then(|workspace| {
                         taken.job.defaults.variable_of(&workspace.project_id)
                     }),
-                    looked_up: taken.job.defaults.looked_up.contains_key(&facts.route),
+                    looked_up: taken.job.defaults.looked_up(&facts.route).is_some(),
                     workspace_id: only.map(|workspace| workspace.workspace_id.to_string()),
                 }
             })
             .collect();
         // Lanes go side by side: the longest decides.
         let longest = lanes.iter().map(|lane| lane.rows).max().unwrap_or_default();
+        let longest = resumed
+            .as_ref()
+            .map_or(longest, |resumed| resumed.left.min(longest));
         let gaps = longest.saturating_sub(settings.burst.get().into());
         let gaps = u32::try_from(gaps).unwrap_or(u32::MAX);
         let warnings = taken.job.warnings.iter().chain(&open.warnings);
@@ -87,6 +117,7 @@ impl Announcement {
             rate: settings.rate.to_string(),
             concurrency: settings.concurrency,
             at_least: span::show(settings.rate.interval().saturating_mul(gaps)),
+            resumed,
         }
     }
 
@@ -107,6 +138,7 @@ impl Announcement {
                 }
             }
         }
+        lines.extend(self.resumed.iter().map(Resumed::line));
         let left_out = match self.left_out {
             0 => String::new(),
             left_out => format!(" ({left_out} left out)"),

@@ -94,7 +94,13 @@ pub(super) fn auth(args: &AuthArgs) -> Done {
         ca_file: args.credential.ca_file.as_deref(),
         method: Method::Auto,
     };
-    let opened = lanes::open(&route, asked, &job.defaults, &mut Gates::new())?;
+    let opened = lanes::open(
+        &route,
+        asked,
+        &job.defaults.profiles,
+        &job.defaults.regions,
+        &mut Gates::new(),
+    )?;
     let mut findings = Findings {
         credential: opened.facts.credential.clone().unwrap_or_default(),
         warnings: job

@@ -37,6 +37,15 @@ pub(super) fn wall() -> Timestamp {
     Timestamp::now()
 }
 
+/// Lets a moment pass, before a run begins.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "nothing goes on yet that it could hold up"
+)]
+pub(super) fn pause(span: Duration) {
+    std::thread::sleep(span);
+}
+
 /// Dice with a seed that is on record.
 pub(super) struct Seeded(fastrand::Rng);
 

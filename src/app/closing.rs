@@ -1,21 +1,20 @@
 //! The end of a run: its report, its summary, its exit code.
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Write};
-use std::ops::RangeInclusive;
+use std::io::BufWriter;
 use std::path::PathBuf;
 
 use jiff::tz::TimeZone;
 
-use crate::cli::{OutputShape, RunArgs};
+use crate::cli::{OutputArgs, OutputShape, RecordArgs};
+use crate::engine::ports::Watcher;
 use crate::engine::run::Broken;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::job::selection;
 use crate::model::outcome::Ended;
 use crate::sinks::digest::Digest;
-use crate::sinks::journal::find_ends;
-use crate::sinks::report::{self, Written};
+use crate::sinks::report::Written;
+use crate::sinks::rerun::Rerun;
 use crate::sinks::summary::{
     Closing, Counts, FileFacts, InputFacts, JobFacts, Summary, TargetFacts, closing_text,
 };
@@ -23,26 +22,37 @@ use crate::sinks::summary::{
 use super::destination::Open;
 use super::folder::{Readers, RunFolder, sha256_of, write_whole};
 use super::intake::Taken;
-use super::{Done, environment, terminal};
+use super::reporting::Reporting;
+use super::{Done, journal_file, operator, terminal};
 
 /// A run that is over.
 pub(super) struct Closed<'a> {
-    pub(super) args: &'a RunArgs,
+    pub(super) record: &'a RecordArgs,
+    pub(super) output: &'a OutputArgs,
     pub(super) taken: Taken,
     pub(super) folder: RunFolder,
     pub(super) open: Open,
     pub(super) digest: Digest,
+    /// Whether damaged lines of the journal are passed over.
+    pub(super) salvage: bool,
     pub(super) ran: Result<Ended, Broken>,
 }
 
 /// Writes what is to be written of a run that is over, and tells how it went.
 pub(super) fn close(mut closed: Closed<'_>) -> Done {
     let mut trouble = Vec::new();
+    let is_behind = closed.ran.is_err();
     let ended = closed.ended(&mut trouble);
+    if is_behind {
+        keep(closed.catch_up(), &mut trouble);
+    }
     closed.digest.ended = Some(ended);
     let written = keep(closed.write_report(), &mut trouble);
     // Only a record that failed leaves rows that were sent without an end.
     closed.digest.tally.unknown += written.as_ref().map_or(0, |written| written.in_doubt);
+    if let Some(written) = &written {
+        keep(closed.write_rerun(written), &mut trouble);
+    }
     keep(closed.copy_report(), &mut trouble);
     keep(closed.open.close(), &mut trouble);
     let exit = Exit::of_run(ended, &closed.digest.tally, !trouble.is_empty());
@@ -56,8 +66,8 @@ pub(super) fn close(mut closed: Closed<'_>) -> Done {
     for text in &trouble {
         terminal::complain(text);
     }
-    if !(closed.args.quiet && exit == Exit::Done) {
-        match closed.args.output {
+    if !(closed.output.quiet && exit == Exit::Done) {
+        match closed.output.output {
             OutputShape::Json => terminal::print(&json),
             OutputShape::Text => terminal::print(&closed.text(written.as_ref(), &trouble)),
         }
@@ -74,15 +84,38 @@ impl Closed<'_> {
     /// How the run ended. A record that failed is told with what can be done about it.
     fn ended(&mut self, trouble: &mut Vec<String>) -> Ended {
         let ran = std::mem::replace(&mut self.ran, Ok(Ended::RecordFailed));
-        ran.unwrap_or_else(|broken| {
-            let error = Error::machine("the run was stopped")(broken);
-            let folder = self.folder.path.display();
-            trouble.push(format!(
-                "{}\n  free space for {folder}: what is known stands in its journal.jsonl",
-                error.text()
+        let broken = match ran {
+            Ok(ended) => return ended,
+            Err(broken) => broken,
+        };
+        if let Broken::Left(ended) = broken {
+            terminal::complain(&format!(
+                "warning: {broken}: it may lose its end if this machine fails now"
             ));
-            Ended::RecordFailed
-        })
+            return ended;
+        }
+        let error = Error::machine("the run was stopped")(broken);
+        let folder = self.folder.path.display();
+        trouble.push(format!(
+            "{}\n  free space for {folder}: what is known stands in its journal.jsonl",
+            error.text()
+        ));
+        Ended::RecordFailed
+    }
+
+    /// Who watches sees what is durable; at the end all counts that is on record, as for the report.
+    fn catch_up(&mut self) -> Result<(), Error> {
+        let mut digest = Digest::default();
+        let journal = self.folder.file("journal.jsonl");
+        for entry in journal_file::read(&journal, self.salvage)? {
+            digest.see(
+                &entry
+                    .map_err(Error::machine("the journal cannot be read again"))?
+                    .event,
+            );
+        }
+        self.digest = digest;
+        Ok(())
     }
 
     fn report_path(&self) -> PathBuf {
@@ -90,43 +123,49 @@ impl Closed<'_> {
     }
 
     fn write_report(&self) -> Result<Written, Error> {
-        let journal = self.folder.file("journal.jsonl");
-        let read = || {
-            let file = File::open(&journal).map(BufReader::new);
-            file.map_err(Error::file("cannot read", &journal))
-        };
-        let doing = "the report could not be made";
-        let ends = find_ends(read()?).map_err(Error::machine(doing))?;
-        let digest = &self.digest;
-        let stopped = digest.stopped.as_ref().map(|(_, why)| why.clone());
-        let because = stopped.or_else(|| digest.closed.first().cloned());
-        let source = report::Source {
-            journal: read()?,
-            ends: &ends,
-            left_because: because.unwrap_or_else(|| "the run ended first".to_owned()),
+        Reporting {
+            taken: &self.taken,
             lanes: &self.open.lanes,
-        };
+            digest: &self.digest,
+            journal: self.folder.file("journal.jsonl"),
+            salvage: self.salvage,
+        }
+        .write_to(&self.report_path(), self.folder.readers())
+    }
+
+    /// Writes the rows that are left as a job of their own; none left, no file.
+    fn write_rerun(&self, written: &Written) -> Result<(), Error> {
+        let path = self.folder.file("rerun.csv");
+        if written.left.count() == 0 {
+            return match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    Err(Error::file("cannot remove", path)(error))
+                }
+                Ok(()) | Err(_) => Ok(()),
+            };
+        }
+        let doing = "the rows that are left cannot be written";
         let rows = self.taken.rows().map_err(Error::machine(doing))?;
-        let rows = rows.map(|row| row.map_err(|error| error.0));
-        let path = self.report_path();
-        let mut written = Ok(Written::default());
-        let whole = write_whole(&path, Readers::Owner, |file| {
-            let mut out = BufWriter::new(file);
-            written = report::write(rows, source, &mut out);
-            match &written {
-                Ok(_) => out.flush(),
-                // Half a report is none.
-                Err(_) => Err(std::io::Error::other("the report is incomplete")),
+        let write = |file: &mut File| {
+            let other = std::io::Error::other::<csv::Error>;
+            let mut rerun = Rerun::new(&written.columns, BufWriter::new(file)).map_err(other)?;
+            for row in rows {
+                let (row, _) = row.map_err(std::io::Error::other)?;
+                if written.left.contains(row.number) {
+                    let lane = self.open.lanes.get(row.lane.0);
+                    rerun
+                        .write(&row, lane.map(|lane| &lane.route))
+                        .map_err(other)?;
+                }
             }
-        });
-        let written = written.map_err(Error::machine(doing))?;
-        whole.map_err(Error::file("cannot write", path))?;
-        Ok(written)
+            rerun.finish().map_err(other)
+        };
+        write_whole(&path, self.folder.readers(), write).map_err(Error::file("cannot write", path))
     }
 
     /// Writes the report where `--report` asks for it as well.
     fn copy_report(&self) -> Result<(), Error> {
-        let Some(to) = &self.args.report else {
+        let Some(to) = &self.record.report else {
             return Ok(());
         };
         write_whole(to, Readers::Usual, |file| {
@@ -137,7 +176,7 @@ impl Closed<'_> {
 
     fn summary(&self, ended: Ended, exit: Exit, rows: Option<u64>) -> Summary {
         let Self {
-            args,
+            record,
             taken,
             folder,
             open,
@@ -158,6 +197,7 @@ impl Closed<'_> {
             file("input.csv", None),
             file("journal.jsonl", None),
             file("report.csv", rows),
+            file("rerun.csv", None),
         ];
         Summary {
             schema_version: 1,
@@ -169,9 +209,9 @@ impl Closed<'_> {
                 .to_string_lossy()
                 .into_owned(),
             command: shell(typed()),
-            ticket: args.ticket.clone(),
+            ticket: record.ticket.clone(),
             simulated: open.is_simulated(),
-            snapshot: "off",
+            snapshot: "off".to_owned(),
             job: JobFacts {
                 name: taken.name.clone(),
                 sha256: start
@@ -199,9 +239,9 @@ impl Closed<'_> {
         let tally = &self.digest.tally;
         let work_left = tally.failed + tally.unknown + tally.left() > 0;
         let next = written.filter(|_| work_left);
-        let next = next.map(|written| next_command(&self.folder, written.left.as_deref()));
+        let next = next.map(|written| next_command(&self.folder, written, tally.failed));
         let report = self
-            .args
+            .record
             .report
             .clone()
             .unwrap_or_else(|| self.report_path());
@@ -231,52 +271,50 @@ fn targets(open: &Open, taken: &Taken) -> Vec<TargetFacts> {
     .collect()
 }
 
-fn operator() -> String {
-    let name = environment("USER").or_else(|| environment("LOGNAME"));
-    name.unwrap_or_else(|| format!("uid {}", rustix::process::geteuid().as_raw()))
-}
-
 /// The command line, as text.
 fn typed() -> impl Iterator<Item = String> {
     std::env::args_os().map(|word| word.to_string_lossy().into_owned())
 }
 
-/// The command that goes on with the rows that are left: as typed, with those rows alone.
-fn next_command(folder: &RunFolder, left: Option<&[RangeInclusive<u64>]>) -> String {
-    let mut words = Vec::new();
-    let mut typed = typed();
-    // The copy of standard input is UTF-8, whatever the input was.
-    let from_input = std::env::args_os().any(|word| word == "-");
+/// The command that goes on with the rows that are left.
+fn next_command(folder: &RunFolder, written: &Written, failed: u64) -> String {
+    let program = typed().next().unwrap_or_else(|| "flowbatch".to_owned());
+    let mut words = vec![program, "resume".to_owned(), folder.id.clone()];
+    let text = match written.resumable {
+        0 => {
+            words.push("--failed".to_owned());
+            "to send what failed again, once it is mended (or mend rerun.csv and run that):"
+        }
+        _ if failed == 0 => "to go on with what is left:",
+        _ => "to go on with what is left, once what failed is mended:",
+    };
+    words.push("--state-dir".to_owned());
+    words.push(folder.state().display().to_string());
+    words.extend(credential_flags(typed()));
+    format!("{text}\n  {}", shell(words))
+}
+
+/// The flags of `typed` that say where the credential is and who is believed, with whole paths.
+fn credential_flags(typed: impl Iterator<Item = String>) -> Vec<String> {
+    let whole = |path: &str| match std::path::absolute(path) {
+        Ok(path) => path.display().to_string(),
+        Err(_) => path.to_owned(),
+    };
+    let mut flags = Vec::new();
+    let mut typed = typed;
     while let Some(word) = typed.next() {
-        let name = word.split('=').next().unwrap_or_default();
-        match name {
-            "--encoding" if !from_input => words.push(word),
-            "--only" | "--limit" | "--encoding" | "--report" => {
-                if !word.contains('=') {
-                    typed.next();
-                }
-            }
-            "-" => words.push(folder.file("input.csv").display().to_string()),
-            "--fresh" => {}
-            _ => words.push(word),
+        let (name, value) = match word.split_once('=') {
+            Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
+            None => (word, None),
+        };
+        if !matches!(name.as_str(), "--token-file" | "--ca-file") {
+            continue;
+        }
+        if let Some(value) = value.or_else(|| typed.next()) {
+            flags.extend([name, whole(&value)]);
         }
     }
-    match left {
-        Some(ranges) => {
-            let ranges: Vec<_> = ranges.iter().map(selection::show).collect();
-            words.push("--only".to_owned());
-            words.push(format!("row={}", ranges.join(",")));
-            format!(
-                "to go on with what is left, once what failed is mended:\n  {}",
-                shell(words)
-            )
-        }
-        // Sending a row again is safe: what it sets is absolute.
-        None => format!(
-            "to send every row again (those that are left are too scattered to name):\n  {}",
-            shell(words)
-        ),
-    }
+    flags
 }
 
 /// Words as a shell takes them.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
@@ -10,6 +11,7 @@ use tokio::sync::oneshot;
 use crate::engine::ports::Rows;
 use crate::error::Error;
 use crate::job::destination::Destination;
+use crate::job::profiles::Profiles;
 use crate::model::endpoint::Endpoint;
 use crate::model::route::{LaneFacts, Route};
 use crate::model::target::LaneId;
@@ -51,11 +53,27 @@ impl Open {
     /// The services that the rows go to. Where a project is left open it is looked up, and the rows are
     /// read again with it.
     pub(super) async fn services(taken: &mut Taken, asked: Asked<'_>) -> Result<Self, Error> {
+        let profiles = Rc::clone(&taken.job.defaults.profiles);
+        Self::services_again(taken, asked, &profiles).await
+    }
+
+    /// The same, where `profiles` say anew where credentials are.
+    pub(super) async fn services_again(
+        taken: &mut Taken,
+        asked: Asked<'_>,
+        profiles: &Profiles,
+    ) -> Result<Self, Error> {
         let defaults = &taken.job.defaults;
         let (mut opened, mut gates) = (BTreeMap::new(), Gates::new());
         for (lane, census) in taken.census.lanes.iter().enumerate() {
             if census.rows > 0 {
-                let lane_opened = lanes::open(&census.route, asked, defaults, &mut gates)?;
+                let lane_opened = lanes::open(
+                    &census.route,
+                    asked,
+                    profiles,
+                    &defaults.regions,
+                    &mut gates,
+                )?;
                 lane_opened.ensure().await?;
                 opened.insert(lane, lane_opened);
             }
@@ -93,6 +111,7 @@ impl Open {
                 open.lanes.push(LaneFacts {
                     route: census.route.clone(),
                     credential: None,
+                    identity: None,
                 });
                 ways.push(None);
                 continue;
@@ -154,6 +173,7 @@ impl Open {
                     profile: None,
                 },
                 credential: Some("its own token".to_owned()),
+                identity: None,
             }],
             warnings: Vec::new(),
             proxies: Vec::new(),

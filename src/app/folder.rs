@@ -7,10 +7,13 @@ use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{Context, SHA256};
 use jiff::Timestamp;
+use serde::Deserialize;
 use tempfile::NamedTempFile;
 
 use crate::error::Error;
+use crate::job::record::{JobRecord, SCHEMA};
 use crate::model::row::hex;
+use crate::sinks::summary::Summary;
 
 use super::environment;
 
@@ -42,16 +45,83 @@ impl State {
         self.0.join("simulator").join("world.json")
     }
 
+    /// The run that `text` names: its id, its folder, `last` (the newest that was no simulation, or the
+    /// newest that was one) or `last:JOB`.
+    pub(super) fn find_run(&self, text: &str, simulated: bool) -> Result<RunFolder, Error> {
+        if text.contains('/') {
+            let path = Path::new(text);
+            let path = std::path::absolute(path).map_err(Error::file("cannot find", path))?;
+            let id = path.file_name().unwrap_or_default();
+            return RunFolder {
+                id: id.to_string_lossy().into_owned(),
+                path,
+            }
+            .there();
+        }
+        let job = match text.strip_prefix("last") {
+            Some("") => None,
+            Some(rest) if rest.starts_with(':') => Some(&rest[1..]),
+            Some(_) | None => {
+                let path = self.0.join("runs").join(text);
+                let id = text.to_owned();
+                return RunFolder { id, path }.there();
+            }
+        };
+        let newest = self.runs()?.into_iter().rev().find(|folder| {
+            folder.job().is_ok_and(|record| {
+                record.simulated == simulated && job.is_none_or(|job| record.name == job)
+            })
+        });
+        newest.ok_or_else(|| Error::Usage {
+            what: match simulated {
+                true => format!("there is no simulated run {text} in {}", self.0.display()),
+                false => format!("there is no run {text} in {}", self.0.display()),
+            },
+            hint: "see `flowbatch runs`; --simulate finds simulated runs, --state-dir says where runs are kept"
+                .to_owned(),
+        })
+    }
+
+    /// All runs, the oldest first.
+    pub(super) fn runs(&self) -> Result<Vec<RunFolder>, Error> {
+        let runs = self.0.join("runs");
+        let entries = fs::read_dir(&runs).map_err(Error::file("cannot read", &runs))?;
+        let mut found: Vec<_> = entries
+            .filter_map(|entry| {
+                let path = entry.ok()?.path();
+                let id = path.file_name()?.to_str()?.to_owned();
+                path.is_dir().then_some(RunFolder { id, path })
+            })
+            .collect();
+        found.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(found)
+    }
+
+    /// The id of a run that begins now: it sorts by time, the last part by 2⁻²⁴ of a second.
+    pub(super) fn run_id(now: Timestamp) -> String {
+        let nanosecond = u64::try_from(now.subsec_nanosecond()).unwrap_or_default();
+        let part = (nanosecond << 24) / 1_000_000_000;
+        format!("{}-{part:06x}", now.strftime("%Y%m%dT%H%M%SZ"))
+    }
+
+    /// The folder itself.
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
     /// A new run folder.
-    pub(super) fn new_run(&self, now: Timestamp, seed: u64) -> Result<RunFolder, Error> {
-        let id = format!(
-            "{}-{:06x}",
-            now.strftime("%Y%m%dT%H%M%SZ"),
-            seed & 0xff_ffff
-        );
+    pub(super) fn new_run(&self, id: &str) -> Result<RunFolder, Error> {
+        let id = id.to_owned();
         let path = self.0.join("runs").join(&id);
+        let mode = match is_shared(&self.0) {
+            true => 0o750,
+            false => 0o700,
+        };
         let made = DirBuilder::new().mode(0o700).create(&path);
-        made.map_err(Error::file("cannot make the run folder", &path))?;
+        let made = made.and_then(|()| fs::set_permissions(&path, Permissions::from_mode(mode)));
+        // A record that is safe is of no use in a folder that is not.
+        made.and_then(|()| File::open(self.0.join("runs"))?.sync_all())
+            .map_err(Error::file("cannot make the run folder", &path))?;
         Ok(RunFolder { id, path })
     }
 }
@@ -72,10 +142,35 @@ fn default_path() -> Result<PathBuf, Error> {
     }
 }
 
+/// Whether the group of the folder may read in it.
+fn is_shared(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o050 == 0o050)
+}
+
 /// Makes `path` and what leads to it, for this user alone.
 pub(super) fn make_folder(path: &Path) -> Result<(), Error> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.map_err(Error::file("cannot make the folder", path))
+}
+
+impl RunFolder {
+    /// The folder, if it is that of a run.
+    fn there(self) -> Result<Self, Error> {
+        if self.file("job.json").is_file() {
+            return Ok(self);
+        }
+        if self.summary().is_some() {
+            return Err(Error::Usage {
+                what: format!("the record of run {} was pruned", self.id),
+                hint: format!("its {} is left", self.file("summary.json").display()),
+            });
+        }
+        Err(Error::Usage {
+            what: format!("there is no run at {}", self.path.display()),
+            hint: "name a run by its id or its folder; --state-dir says where runs are kept"
+                .to_owned(),
+        })
+    }
 }
 
 /// The folder of a run: complete in itself.
@@ -85,6 +180,49 @@ pub(super) struct RunFolder {
 }
 
 impl RunFolder {
+    /// The state folder that it is in.
+    pub(super) fn state(&self) -> &Path {
+        let state = self.path.parent().and_then(Path::parent);
+        state.unwrap_or(&self.path)
+    }
+
+    /// What is on record of its job.
+    pub(super) fn job(&self) -> Result<JobRecord, Error> {
+        let path = self.file("job.json");
+        let text = fs::read_to_string(&path).map_err(Error::file("cannot read", &path))?;
+        #[derive(Deserialize)]
+        struct Head {
+            schema_version: u32,
+        }
+        let doing = "the job on record (job.json) cannot be read";
+        let head: Head = serde_json::from_str(&text).map_err(Error::machine(doing))?;
+        if head.schema_version != SCHEMA {
+            return Err(Error::Usage {
+                what: format!(
+                    "run {} has a job.json of schema {}, this version reads {SCHEMA}",
+                    self.id, head.schema_version
+                ),
+                hint: "use the version of flowbatch that made it (summary.json: tool_version)"
+                    .to_owned(),
+            });
+        }
+        serde_json::from_str(&text).map_err(Error::machine(doing))
+    }
+
+    /// The summary that the last session left, if it came so far.
+    pub(super) fn summary(&self) -> Option<Summary> {
+        let text = fs::read(self.file("summary.json")).ok()?;
+        serde_json::from_slice(&text).ok()
+    }
+
+    /// Who may read its files: whoever may read the folder.
+    pub(super) fn readers(&self) -> Readers {
+        match is_shared(&self.path) {
+            true => Readers::Group,
+            false => Readers::Owner,
+        }
+    }
+
     pub(super) fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
@@ -92,7 +230,7 @@ impl RunFolder {
     /// Writes a file of the run, complete or not at all.
     pub(super) fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
         let path = self.file(name);
-        write_whole(&path, Readers::Owner, |file| file.write_all(bytes))
+        write_whole(&path, self.readers(), |file| file.write_all(bytes))
             .map_err(Error::file("cannot write", path))
     }
 }
@@ -102,8 +240,20 @@ impl RunFolder {
 pub(super) enum Readers {
     /// This user alone.
     Owner,
+    /// This user, and the group of the file.
+    Group,
     /// Whoever could read the file that was there, else whoever the umask lets.
     Usual,
+}
+
+impl Readers {
+    /// Lets them read `file`, which was made for this user alone.
+    pub(super) fn admit(self, file: &File) -> io::Result<()> {
+        match self {
+            Self::Group => file.set_permissions(Permissions::from_mode(0o640)),
+            Self::Owner | Self::Usual => Ok(()),
+        }
+    }
 }
 
 /// Writes `path` so that it is there complete or as it was before. What exists and is no regular
@@ -123,7 +273,7 @@ pub(super) fn write_whole(
         Some(_) | None => Path::new("."),
     };
     let mut file = match readers {
-        Readers::Owner => NamedTempFile::new_in(folder)?,
+        Readers::Owner | Readers::Group => NamedTempFile::new_in(folder)?,
         // As for any new file: the umask takes from this what it takes.
         Readers::Usual => tempfile::Builder::new()
             .permissions(Permissions::from_mode(0o666))
@@ -132,9 +282,12 @@ pub(super) fn write_whole(
     if let (Readers::Usual, Ok(found)) = (readers, found) {
         file.as_file().set_permissions(found.permissions())?;
     }
+    readers.admit(file.as_file())?;
     write(file.as_file_mut())?;
     file.as_file().sync_all()?;
     file.persist(&path).map_err(|error| error.error)?;
+    // Durably, where the folder may be read; what counts is that the file is whole.
+    let _ = File::open(folder).and_then(|folder| folder.sync_all());
     Ok(())
 }
 

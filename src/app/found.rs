@@ -32,6 +32,11 @@ pub(super) enum Kind {
 }
 
 impl Found {
+    /// Whether its identity is an account's, and not that of a place.
+    pub(super) fn is_an_account(&self) -> bool {
+        self.identity.starts_with("access key ") || self.identity.starts_with("IAM user ")
+    }
+
     pub(super) fn new(text: String, identity: String, kind: Kind) -> Self {
         Self {
             text,

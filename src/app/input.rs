@@ -15,6 +15,7 @@ use crate::job::source::TableSource;
 use crate::job::table::{Options, Table};
 use crate::job::toml::Located;
 
+use super::folder::Readers;
 use super::terminal;
 
 /// The CSV that a job's rows come from.
@@ -37,13 +38,14 @@ pub(super) enum Copy {
 
 impl Input {
     /// Keeps the copy as `path`.
-    pub(super) fn keep(&mut self, path: PathBuf) -> Result<(), Error> {
+    pub(super) fn keep(&mut self, path: PathBuf, readers: Readers) -> Result<(), Error> {
         match std::mem::replace(&mut self.copy, Copy::Kept(path.clone())) {
             Copy::Kept(_) => Ok(()),
-            Copy::Temporary(copy) => copy
-                .persist(&path)
-                .map(|_| ())
-                .map_err(|error| Error::file("cannot keep the input as", path)(error.error)),
+            Copy::Temporary(copy) => {
+                let kept = copy.persist(&path).map_err(|error| error.error);
+                kept.and_then(|file| readers.admit(&file))
+                    .map_err(Error::file("cannot keep the input as", path))
+            }
         }
     }
 

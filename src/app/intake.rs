@@ -12,16 +12,19 @@ use tempfile::NamedTempFile;
 use crate::cli::JobArgs;
 use crate::engine::ports::{self, RowsError};
 use crate::error::Error;
+use crate::job::destination::Destination;
 use crate::job::encoding::Decoded;
-use crate::job::file::{self, Written};
+use crate::job::file::{self, UpdateRecord, Written};
 use crate::job::intent::Job;
 use crate::job::problem::{Place, Problem, Source};
 use crate::job::problems::Problems;
+use crate::job::record::{InputRecord, JobRecord, SCHEMA};
 use crate::job::rows::{Census, Reader, Suspects};
 use crate::job::table::Table;
 use crate::model::id::Id;
+use crate::model::route::LaneFacts;
 
-use super::folder::Hashed;
+use super::folder::{Hashed, Readers};
 use super::input::{Copy, Input, Tee, open_table};
 use super::taken_rows::{LaneRows, TakenRows};
 use super::{environment, profiles, terminal};
@@ -355,8 +358,13 @@ impl Taken {
     pub(super) fn settle_projects(&mut self, projects: BTreeMap<usize, Id>) -> Result<(), Error> {
         for (lane, project) in projects {
             let route = self.census.lanes[lane].route.clone();
-            self.job.defaults.looked_up.insert(route, project);
+            self.job.defaults.looked_up.push((route, project));
         }
+        self.recount()
+    }
+
+    /// Reads the rows once more, from the copy.
+    fn recount(&mut self) -> Result<(), Error> {
         let doing = "cannot read the input again";
         let mut problems = Problems::default();
         let table = self.input.as_ref().map(Input::reopen).transpose();
@@ -371,16 +379,62 @@ impl Taken {
         }
     }
 
+    /// The job as understood, for the record.
+    pub(super) fn record(&self, lanes: &[LaneFacts]) -> JobRecord {
+        let job = &self.job;
+        let simulated = job.destination == Destination::Simulator;
+        JobRecord {
+            schema_version: SCHEMA,
+            name: self.name.clone(),
+            description: job.description.clone(),
+            simulated,
+            lanes: lanes.to_vec(),
+            input: self.input.as_ref().map(|input| InputRecord {
+                path: input.path.clone(),
+                sha256: input.sha256.clone(),
+                options: input.options.clone(),
+            }),
+            settings: job.settings,
+            method: job.method,
+            defaults: job.defaults.clone(),
+            updates: self.updates.iter().map(UpdateRecord::from).collect(),
+            selection: job.selection.clone(),
+            simulation: simulated.then(|| job.simulation.clone()),
+        }
+    }
+
+    /// A job that was put on record, with the copy of its input at `copy`.
+    ///
+    /// # Errors
+    /// The rows do not read as they did.
+    pub(super) fn again(record: JobRecord, copy: PathBuf) -> Result<Self, Error> {
+        let name = record.name.clone();
+        let input = record.input.clone().map(|input| Input {
+            label: input.path.as_str().into(),
+            path: input.path,
+            sha256: input.sha256,
+            options: input.options,
+            copy: Copy::Kept(copy),
+        });
+        let (job, updates) = record.job();
+        let mut taken = Self {
+            job,
+            census: Census::default(),
+            name,
+            input,
+            updates,
+            has_defaults: true,
+        };
+        taken.recount()?;
+        Ok(taken)
+    }
+
     /// The rows by lane: in input order where there is one lane, else each lane's in its own.
     pub(super) fn rows_by_lane(&self) -> Result<Box<dyn ports::Rows>, RowsError> {
         if self.census.lanes.len() <= 1 {
             return Ok(Box::new(self.rows()?));
         }
-        let file = match &self.input {
-            None => None,
-            Some(input) => Some(input.file()?),
-        };
-        let rows = LaneRows::new(self.rows()?, self.rows()?.reader, file)?;
+        let rows = LaneRows::all(self)?;
         Ok(Box::new(rows))
     }
 
@@ -397,9 +451,9 @@ impl Taken {
     }
 
     /// Keeps the copy of the input, if there is one, as `path`.
-    pub(super) fn keep_input(&mut self, path: PathBuf) -> Result<(), Error> {
+    pub(super) fn keep_input(&mut self, path: PathBuf, readers: Readers) -> Result<(), Error> {
         match &mut self.input {
-            Some(input) => input.keep(path),
+            Some(input) => input.keep(path, readers),
             None => Ok(()),
         }
     }

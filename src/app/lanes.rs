@@ -7,10 +7,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::job::defaults::Defaults;
 use crate::job::destination::region_variable;
 use crate::job::file::Method;
-use crate::job::profiles::Profile;
+use crate::job::profiles::{Profile, Profiles};
+use crate::job::way::Regions;
 use crate::model::endpoint::Endpoint;
 use crate::model::id::Id;
 use crate::model::region::iam_endpoint;
@@ -63,10 +63,10 @@ pub(super) type Gates = BTreeMap<String, Gate>;
 pub(super) fn open(
     route: &Route,
     asked: Asked<'_>,
-    defaults: &Defaults,
+    profiles: &Profiles,
+    regions: &Regions,
     gates: &mut Gates,
 ) -> Result<Opened, Error> {
-    let (profiles, regions) = (&defaults.profiles, &defaults.regions);
     let profile = route
         .profile
         .as_ref()
@@ -117,6 +117,7 @@ pub(super) fn open(
         Some(profile) => format!("profile {}: {}", profile.name, found.text),
         None => found.text.clone(),
     };
+    let identity = Some(found.identity.clone()).filter(|_| found.is_an_account());
     let Found { kind, .. } = found;
     let mut user = None;
     let in_doubt = matches!(kind, Kind::Metadata(_));
@@ -143,6 +144,7 @@ pub(super) fn open(
         facts: LaneFacts {
             route: route.clone(),
             credential: Some(text),
+            identity,
         },
         user,
         iam,

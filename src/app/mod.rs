@@ -13,12 +13,20 @@ mod folder;
 mod found;
 mod input;
 mod intake;
+mod journal_file;
 mod lanes;
+mod left_rows;
+mod locks;
 mod metadata;
 mod profiles;
+mod report;
 mod report_target;
+mod reporting;
+mod resume;
 mod run;
+mod runs;
 mod secret_file;
+mod session;
 mod shelter;
 mod signals;
 mod simulate;
@@ -36,6 +44,9 @@ pub fn main() -> u8 {
     shelter::take();
     let done = match Cli::read().command {
         Command::Run(args) => run::run(&args),
+        Command::Resume(args) => resume::resume(&args),
+        Command::Report(args) => report::report(&args),
+        Command::Runs(args) => runs::runs(&args),
         Command::Check(args) => check::check(&args),
         Command::Auth(args) => auth::auth(&args),
         Command::Simulate(args) => simulate::simulate(&args),
@@ -58,6 +69,12 @@ fn runtime() -> Result<tokio::runtime::Runtime, Error> {
 /// The environment, without variables that are no text.
 fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
+}
+
+/// The user who runs this.
+fn operator() -> String {
+    let name = environment("USER").or_else(|| environment("LOGNAME"));
+    name.unwrap_or_else(|| format!("uid {}", rustix::process::geteuid().as_raw()))
 }
 
 /// What a command returns.

@@ -11,7 +11,8 @@ use crate::job::selection::Selector;
 use crate::model::row::Row;
 use crate::model::target::LaneId;
 
-use super::input::changed;
+use super::input::{Input, changed};
+use super::intake::Taken;
 
 /// The rows of a taken job, in input order.
 pub(super) struct TakenRows {
@@ -67,12 +68,18 @@ pub(super) struct LaneRows {
 }
 
 impl LaneRows {
-    /// The rows of `rows` that are taken up; `reader` and `file` (if there is a table) begin anew.
-    pub(super) fn new(
-        mut rows: TakenRows,
-        reader: Reader<File>,
-        file: Option<File>,
-    ) -> Result<Self, RowsError> {
+    /// The rows of `taken` that `index` names.
+    pub(super) fn over(index: Index, taken: &Taken) -> Result<Self, RowsError> {
+        Ok(Self {
+            reader: taken.rows()?.reader,
+            file: taken.input.as_ref().map(Input::file).transpose()?,
+            index,
+        })
+    }
+
+    /// The rows of `taken` that are taken up.
+    pub(super) fn all(taken: &Taken) -> Result<Self, RowsError> {
+        let mut rows = taken.rows()?;
         let standing = std::iter::from_fn(|| {
             loop {
                 match rows.next_row() {
@@ -83,12 +90,7 @@ impl LaneRows {
                 }
             }
         });
-        let index = Index::of(standing)?;
-        Ok(Self {
-            reader,
-            file,
-            index,
-        })
+        Self::over(Index::of(standing)?, taken)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The pure order of a run: which leg comes next, and its start and end, each told once.
 
-use crate::model::event::{Event, Leg, RunStarted};
+use crate::model::event::{Event, Leg, RunStarted, SessionStarted};
 use crate::model::outcome::Ended;
 
 /// The order of a run.
@@ -14,6 +14,12 @@ impl Campaign {
     pub fn begin(start: RunStarted) -> (Self, Event) {
         let legs = vec![Leg::Rows].into_iter();
         (Self { legs }, Event::RunStarted(start))
+    }
+
+    /// A run that goes on with another session, and what is to be told of it.
+    pub fn go_on(session: SessionStarted) -> (Self, Event) {
+        let legs = vec![Leg::Rows].into_iter();
+        (Self { legs }, Event::SessionStarted(session))
     }
 
     /// The leg that comes next, unless the run has ended; and what is to be told of it.

@@ -18,6 +18,7 @@ pub struct Chronicle<'a, R> {
     record: &'a mut R,
     watchers: Vec<&'a mut dyn Watcher>,
     pending: VecDeque<(Seq, Stamped)>,
+    has_begun: bool,
 }
 
 impl<'a, R: Record> Chronicle<'a, R> {
@@ -27,29 +28,42 @@ impl<'a, R: Record> Chronicle<'a, R> {
             record,
             watchers,
             pending: VecDeque::new(),
+            has_begun: false,
         }
     }
 
     /// Tells `event`, which happened at `at`.
     ///
     /// # Errors
-    /// It could not be recorded; the watchers have not seen it.
+    /// The record has failed; the watchers have not seen the event.
     pub fn tell(&mut self, at: Timestamp, event: Event) -> Result<(), RecordError> {
         let stamped = Stamped { at, event };
         let seq = self.record.append(&stamped)?;
         self.pending.push_back((seq, stamped));
-        self.show();
-        Ok(())
+        self.show()
     }
 
     /// Shows the watchers what has become durable.
-    pub fn show(&mut self) {
-        let durable = self.record.durable();
+    ///
+    /// # Errors
+    /// The record has failed.
+    pub fn show(&mut self) -> Result<(), RecordError> {
+        let durable = self.record.durable()?;
         while let Some((_, event)) = self.pending.pop_front_if(|(seq, _)| *seq <= durable) {
+            self.has_begun = true;
             for watcher in &mut self.watchers {
                 watcher.see(&event);
             }
         }
+        Ok(())
+    }
+
+    /// Makes sure that the results of `requests` requests in flight can be told.
+    ///
+    /// # Errors
+    /// They could not.
+    pub fn make_room(&mut self, requests: usize) -> Result<(), RecordError> {
+        self.record.make_room(requests)
     }
 
     /// Whether so much waits to become durable that nothing new may start.
@@ -67,8 +81,11 @@ impl<'a, R: Record> Chronicle<'a, R> {
         self.record.moved()
     }
 
-    /// Tells the watchers that time has passed.
+    /// Tells the watchers that time has passed, once they know of what.
     pub fn tick(&mut self, now: Timestamp) {
+        if !self.has_begun {
+            return;
+        }
         for watcher in &mut self.watchers {
             watcher.tick(now);
         }

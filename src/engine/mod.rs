@@ -3,6 +3,7 @@
 pub mod campaign;
 pub mod chronicle;
 pub mod health;
+pub mod interrupts;
 pub mod ports;
 pub mod run;
 pub mod schedule;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
-use crate::model::event::{Method, Stamped};
+use crate::model::event::{Method, Stamped, WasEnded};
 use crate::model::reply::Reply;
 use crate::model::row::Row;
 use crate::model::target::LaneId;
@@ -52,6 +52,22 @@ pub trait Rows {
     /// # Errors
     /// The copy of the input can no longer be read.
     fn next(&mut self, lane: LaneId) -> Result<Option<Row>, RowsError>;
+
+    /// What earlier sessions of the run did with the row that was handed out last.
+    fn past(&self) -> Past {
+        Past::default()
+    }
+}
+
+/// What earlier sessions of a run did with a row.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Past {
+    /// Updates sent.
+    pub puts: u32,
+    /// One of them may have been carried out without a word: the row is read before it is sent again.
+    pub doubt: bool,
+    /// How it had ended.
+    pub ended: Option<WasEnded>,
 }
 
 /// The copy of the input can no longer be read.
@@ -67,14 +83,25 @@ pub trait Record {
     /// Writes `event` so that it survives the end of this process.
     ///
     /// # Errors
-    /// The event could not be written. No request may leave that cannot be recorded.
+    /// The event could not be written, or an earlier one was lost. No request may leave that cannot be
+    /// recorded. A failure is final.
     fn append(&mut self, event: &Stamped) -> Result<Seq, RecordError>;
 
-    /// Up to which event all survive the end of this machine.
-    fn durable(&self) -> Seq;
+    /// Makes sure that what `requests` requests in flight may lead to can be appended: its results must
+    /// not be lost for want of room.
+    ///
+    /// # Errors
+    /// There is no such room. What was promised before still holds.
+    fn make_room(&mut self, requests: usize) -> Result<(), RecordError>;
 
-    /// Notified, with `notify_one`, whenever [`Record::durable`] may have moved on its own: the
-    /// loop may be busy just then, and must find out later.
+    /// Up to which event all survive the end of this machine.
+    ///
+    /// # Errors
+    /// The record has failed, now or before: nothing can be appended any more.
+    fn durable(&self) -> Result<Seq, RecordError>;
+
+    /// Notified, with `notify_one`, whenever [`Record::durable`] may have moved or failed on its own:
+    /// the loop may be busy just then, and must find out later.
     fn moved(&self) -> Arc<Notify>;
 }
 

@@ -7,12 +7,12 @@ use std::mem;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use crate::model::event::{Event, Method};
+use crate::model::event::{Event, Method, WasEnded};
 use crate::model::outcome::{Ended, Outcome, Status};
 use crate::model::rate::Rate;
 use crate::model::span;
 use crate::model::tally::Tally;
-use crate::model::target::LaneId;
+use crate::model::target::{LaneId, Workspace};
 use crate::policy::budget::Budget;
 use crate::policy::pace::{Pace, Permit};
 use crate::policy::retry::Retry;
@@ -90,8 +90,8 @@ enum Turn {
 }
 
 impl Schedule {
-    /// A schedule for `lanes` lanes.
-    pub fn new(rules: Rules, lanes: usize) -> Self {
+    /// A schedule for `lanes` lanes, of a run that has come as far as `tally`.
+    pub fn new(rules: Rules, lanes: usize, tally: Tally) -> Self {
         let lane = |id| Lane {
             id: LaneId(id),
             pace: Pace::new(rules.rate, rules.burst),
@@ -106,10 +106,22 @@ impl Schedule {
             lanes: (0..lanes).map(lane).collect(),
             turn: 0,
             in_flight: HashMap::new(),
-            tally: Tally::default(),
+            tally,
             stop: None,
             events: Vec::new(),
         }
+    }
+
+    /// No row of `workspace` is sent: somebody else is at it.
+    pub fn leave_out(&mut self, lane: LaneId, workspace: Workspace, message: String) {
+        self.lanes[lane.0]
+            .health
+            .workspace_refuses(&workspace, true, &message);
+        self.tell(Event::WorkspaceClosed {
+            lane,
+            workspace,
+            message,
+        });
     }
 
     /// What has happened since the last call, in order.
@@ -122,16 +134,8 @@ impl Schedule {
     /// # Errors
     /// The rows can no longer be read.
     pub fn next(&mut self, now: Duration, rows: &mut dyn Rows) -> Result<Step, RowsError> {
-        if self.rules.deadline.is_some_and(|deadline| deadline <= now) && self.has_more(rows)? {
-            self.stop(Ended::Deadline, "the deadline is reached");
-        }
-        if self.stop.is_some() {
-            self.leave_waiting(now);
-            return Ok(if self.in_flight.is_empty() {
-                Step::Done
-            } else {
-                Step::Wait(None)
-            });
+        if let Some(step) = self.near_the_end(now, rows)? {
+            return Ok(step);
         }
         let mut wake = None;
         let mut idle = true;
@@ -156,10 +160,42 @@ impl Schedule {
         if idle {
             return Ok(Step::Done);
         }
-        // A deadline that has passed without stopping anything wakes nobody any more.
-        let deadline = self.rules.deadline.filter(|deadline| *deadline > now);
-        let wakes = [wake, deadline];
+        let wakes = [wake, self.deadline_after(now)];
         Ok(Step::Wait(wakes.into_iter().flatten().min()))
+    }
+
+    /// What to do at `now` while nothing may start: only the deadline and a stop are looked at.
+    ///
+    /// # Errors
+    /// The rows can no longer be read.
+    pub fn hold(&mut self, now: Duration, rows: &mut dyn Rows) -> Result<Step, RowsError> {
+        let step = self.near_the_end(now, rows)?;
+        Ok(step.unwrap_or(Step::Wait(self.deadline_after(now))))
+    }
+
+    /// What to do once nothing new starts any more; the deadline is one reason for it.
+    fn near_the_end(
+        &mut self,
+        now: Duration,
+        rows: &mut dyn Rows,
+    ) -> Result<Option<Step>, RowsError> {
+        if self.rules.deadline.is_some_and(|deadline| deadline <= now) && self.has_more(rows)? {
+            self.stop(Ended::Deadline, "the deadline is reached");
+        }
+        if self.stop.is_none() {
+            return Ok(None);
+        }
+        self.leave_waiting(now);
+        Ok(Some(if self.in_flight.is_empty() {
+            Step::Done
+        } else {
+            Step::Wait(None)
+        }))
+    }
+
+    /// A deadline that has passed without stopping anything wakes nobody any more.
+    fn deadline_after(&self, now: Duration) -> Option<Duration> {
+        self.rules.deadline.filter(|deadline| *deadline > now)
     }
 
     /// What one lane can do at `now`.
@@ -176,8 +212,7 @@ impl Schedule {
                 let Some(work) = lane.queue.pop() else {
                     return Ok(lane.quiet());
                 };
-                let outcome = work_left(work, now, &why);
-                self.end(outcome);
+                self.leave(work, now, &why);
                 continue;
             }
             let gives_up = lane.health.gives_up_at(rules.patience);
@@ -210,8 +245,8 @@ impl Schedule {
                 });
             };
             if let Some(why) = lane.health.workspace_closed(&work.row.workspace) {
-                let outcome = work_left(work, now, &format!("its workspace is closed: {why}"));
-                self.end(outcome);
+                let why = format!("its workspace is closed: {why}");
+                self.leave(work, now, &why);
                 continue;
             }
             if work.has_nothing_to_ask() {
@@ -246,7 +281,7 @@ impl Schedule {
         match rows.next(lane.id)? {
             Some(row) => {
                 lane.health.workspace_met(&row.workspace);
-                lane.queue.take_up(row);
+                lane.queue.take_up(row, rows.past());
             }
             None => lane.exhausted = true,
         }
@@ -254,24 +289,43 @@ impl Schedule {
     }
 
     fn send(&mut self, index: usize, now: Duration, mut work: Work) -> Request {
+        let reopens = match work.method {
+            Method::Put => work.ended.take(),
+            Method::Get => None,
+        };
         let request = work.leave(now);
         self.tell(Event::Attempt {
             row: work.row.number,
             method: work.method,
             request: work.requests,
+            reopens,
         });
         self.lanes[index].in_flight += 1;
         self.in_flight.insert(work.row.number, work);
         request
     }
 
-    fn end_with(&mut self, now: Duration, work: Work, status: Status, refused: bool) {
+    fn end_with(&mut self, now: Duration, mut work: Work, status: Status, refused: bool) {
         let row = work.row.number;
-        self.end((row, work.outcome(status, now, refused)));
+        let replaces = work.ended.take();
+        self.end(row, work.outcome(status, now, refused), replaces);
     }
 
-    fn end(&mut self, (row, outcome): (u64, Outcome)) {
-        self.tell(Event::RowEnded { row, outcome });
+    /// Ends a row that no request is sent for any more. One that had ended in an earlier session stays
+    /// as it was.
+    fn leave(&mut self, work: Work, now: Duration, why: &str) {
+        if work.ended.is_none() {
+            let row = work.row.number;
+            self.end(row, work.left_behind(now, why), None);
+        }
+    }
+
+    fn end(&mut self, row: u64, outcome: Outcome, replaces: Option<WasEnded>) {
+        self.tell(Event::RowEnded {
+            row,
+            outcome,
+            replaces,
+        });
         let counted = self.tally.ended() - self.tally.unchanged;
         if let Some(why) = self.rules.budget.exceeded(self.tally.errors, counted) {
             self.stop(Ended::MaxErrors, &why);
@@ -315,16 +369,14 @@ impl Schedule {
         for mut work in works {
             self.lanes[work.row.lane.0].in_flight -= 1;
             work.doubt |= work.method == Method::Put;
-            let outcome = work_left(work, now, "dropped before the answer came");
-            self.end(outcome);
+            self.leave(work, now, "dropped before the answer came");
         }
     }
 
     fn leave_waiting(&mut self, now: Duration) {
         for index in 0..self.lanes.len() {
             while let Some(work) = self.lanes[index].queue.pop() {
-                let outcome = work_left(work, now, "the run ended first");
-                self.end(outcome);
+                self.leave(work, now, "the run ended first");
             }
         }
     }
@@ -363,11 +415,6 @@ impl Lane {
             Turn::Idle
         }
     }
-}
-
-fn work_left(work: Work, now: Duration, why: &str) -> (u64, Outcome) {
-    let row = work.row.number;
-    (row, work.left_behind(now, why))
 }
 
 #[cfg(test)]

@@ -5,11 +5,11 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::event::Method;
+use crate::model::event::{Method, WasEnded};
 use crate::model::outcome::{ErrorClass, Failure, Outcome, Status};
 use crate::model::row::Row;
 
-use super::ports::Request;
+use super::ports::{Past, Request};
 
 /// A row on its way.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub struct Work {
     pub puts: u32,
     /// Attempts that used one up.
     pub used: u32,
+    /// How it had ended in an earlier session, until it goes out again.
+    pub ended: Option<WasEnded>,
     /// When its first request left.
     pub first_sent: Option<Duration>,
     /// When its last request left.
@@ -45,9 +47,9 @@ pub struct Work {
 }
 
 impl Work {
-    /// A row that has just been taken up. With guards it is read first.
-    pub fn new(row: Row) -> Self {
-        let method = if row.guards.is_empty() {
+    /// A row that has just been taken up. With guards, or in doubt, it is read first.
+    pub fn new(row: Row, past: Past) -> Self {
+        let method = if row.guards.is_empty() && !past.doubt {
             Method::Put
         } else {
             Method::Get
@@ -56,11 +58,12 @@ impl Work {
             row: Arc::new(row),
             method,
             requests: 0,
-            puts: 0,
+            puts: past.puts,
             used: 0,
+            ended: past.ended,
             first_sent: None,
             sent: Duration::ZERO,
-            doubt: false,
+            doubt: past.doubt,
             read_again: false,
             replayed: false,
             http_status: None,
@@ -195,9 +198,9 @@ impl Queue {
     }
 
     /// Takes up a new row.
-    pub fn take_up(&mut self, row: Row) {
+    pub fn take_up(&mut self, row: Row, past: Past) {
         debug_assert!(self.fresh.is_none(), "one new row is taken up at a time");
-        self.fresh = Some(Work::new(row));
+        self.fresh = Some(Work::new(row, past));
     }
 
     /// The row that is next: the first that is due, else the new one.
@@ -290,9 +293,9 @@ mod tests {
     /// A queue with a new row 1, and rows that are due when told.
     fn queue(due: &[(u64, u64)]) -> Queue {
         let mut queue = Queue::default();
-        queue.take_up(row(1));
+        queue.take_up(row(1), Past::default());
         for (number, at) in due {
-            queue.push(ms(*at), Work::new(row(*number)));
+            queue.push(ms(*at), Work::new(row(*number), Past::default()));
         }
         queue
     }
@@ -333,7 +336,7 @@ mod tests {
         let mut guarded = row(2);
         guarded.guards.update_time = Some("t0".into());
         let mut queue = Queue::default();
-        let mut work = Work::new(guarded);
+        let mut work = Work::new(guarded, Past::default());
         let mut sent = Vec::new();
         for _ in 0..6 {
             sent.push(work.method);
@@ -353,7 +356,7 @@ mod tests {
     #[test]
     fn a_row_left_behind_is_in_doubt_only_if_its_update_may_have_arrived() {
         for (doubt, status) in [(false, Status::NotAttempted), (true, Status::Unknown)] {
-            let mut work = Work::new(row(1));
+            let mut work = Work::new(row(1), Past::default());
             work.leave(ms(5));
             work.doubt = doubt;
             let outcome = work.left_behind(ms(9), "the run ended first");

@@ -183,7 +183,7 @@ impl Builder {
     /// stands for it until it has been looked up.
     fn project_of(&mut self, lane: LaneId) -> Option<Id> {
         let route = &self.routes[lane.0];
-        if let Some(id) = self.defaults.looked_up.get(route) {
+        if let Some(id) = self.defaults.looked_up(route) {
             return Some(id.clone());
         }
         let region = route.region.as_deref()?;

@@ -1,7 +1,8 @@
 //! What completes rows: fields, and where they go.
 
-use std::collections::HashMap;
 use std::rc::Rc;
+
+use serde::{Deserialize, Serialize};
 
 use crate::model::id::Id;
 use crate::model::route::Route;
@@ -11,7 +12,7 @@ use super::profiles::{Profile, Profiles};
 use super::way::{Regions, Target, Way};
 
 /// What completes a row that leaves something out.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Defaults {
     /// The command line; a row must not say otherwise.
     pub flags: Level,
@@ -20,6 +21,7 @@ pub struct Defaults {
     /// The environment (or the simulator), where all else is silent; never for a row with a profile.
     pub environment: Target,
     /// The variable that names the environment's project.
+    #[serde(skip)]
     pub project_variable: Option<&'static str>,
     /// The simulator, which is in every region: where rows go whatever they say.
     pub simulator: Option<Way>,
@@ -28,15 +30,16 @@ pub struct Defaults {
     /// Those that rows may name.
     pub regions: Rc<Regions>,
     /// Projects that were looked up, by where they are.
-    pub looked_up: HashMap<Route, Id>,
+    pub looked_up: Vec<(Route, Id)>,
     /// What is wrong outside the rows, which has been told.
+    #[serde(skip)]
     pub told: Vec<Told>,
     /// For the fields that a row leaves out.
     pub update: Update,
 }
 
 /// What a place outside the rows says about the target.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Level {
     /// By itself.
     pub target: Target,
@@ -56,6 +59,12 @@ pub enum Told {
 }
 
 impl Defaults {
+    /// The project that was looked up for `route`.
+    pub fn looked_up(&self, route: &Route) -> Option<&Id> {
+        let mut known = self.looked_up.iter();
+        known.find(|(known, _)| known == route).map(|(_, id)| id)
+    }
+
     /// Whether the command line or the job file names a region or an endpoint, by a profile or not.
     pub fn names_way(&self) -> bool {
         self.names(|target| target.way.is_some())

@@ -1,8 +1,10 @@
 //! The job file as written.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use toml::de::DeTable;
 
 use crate::model::rate::{self, Rate};
@@ -42,7 +44,8 @@ pub struct File {
 }
 
 /// Which kinds of credential are looked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Method {
     /// Whatever there is.
     #[default]
@@ -389,6 +392,42 @@ impl Reader<'_> {
                 .keys()
                 .find(|(key, _)| *key == "simulator")
                 .map(|(_, span)| span),
+        }
+    }
+}
+
+/// An `[[update]]` as it is put on record: without its place in the file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct UpdateRecord {
+    line: u64,
+    cells: BTreeMap<String, String>,
+}
+
+impl From<&Written> for UpdateRecord {
+    fn from(written: &Written) -> Self {
+        let cells = written.cells.iter();
+        Self {
+            line: written.line,
+            cells: cells
+                .map(|(column, cell)| (column.as_str().to_owned(), cell.value.clone()))
+                .collect(),
+        }
+    }
+}
+
+impl From<UpdateRecord> for Written {
+    fn from(record: UpdateRecord) -> Self {
+        let cells = record.cells.into_iter();
+        Self {
+            cells: cells
+                .filter_map(|(name, value)| {
+                    let column = Column::from_header(&name)?;
+                    Some((column, Located { value, span: 0..0 }))
+                })
+                .collect(),
+            span: 0..0,
+            line: record.line,
+            broken: false,
         }
     }
 }

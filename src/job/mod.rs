@@ -22,6 +22,7 @@ pub mod picture;
 pub mod problem;
 pub mod problems;
 pub mod profiles;
+pub mod record;
 pub mod rows;
 pub mod secret;
 pub mod selection;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 
+use serde::{Deserialize, Serialize};
 use toml::de::DeTable;
 use url::Url;
 
@@ -16,19 +17,23 @@ use super::toml::{Located, Reader, Table, What};
 use super::way::{Regions, Target, Way};
 
 /// A name for an account.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Profile {
     /// It.
     pub name: String,
     /// What it says about the target.
     pub target: Target,
-    /// Where its credential is.
+    /// Where its credential is. Not on record: it is found anew by the name.
+    #[serde(skip)]
     pub source: Option<Source>,
     /// IAM, if it is not the region's own.
+    #[serde(skip)]
     pub iam_endpoint: Option<Endpoint>,
     /// The proxy to its endpoint.
+    #[serde(skip)]
     pub proxy: Option<Url>,
     /// PEM certificates that are believed besides the system's; relative to the file.
+    #[serde(skip)]
     pub ca_file: Option<PathBuf>,
 }
 
@@ -46,11 +51,12 @@ pub enum Source {
 }
 
 /// The profiles that there are.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Profiles {
     /// Where they are written, for people.
     pub path: String,
     /// Whether one was asked for.
+    #[serde(skip)]
     asked: Cell<bool>,
     profiles: BTreeMap<String, Rc<Profile>>,
 }

@@ -64,6 +64,8 @@ pub struct LaneCensus {
     pub workspaces: u64,
     /// That of the first of them.
     pub first_workspace: Option<Workspace>,
+    /// All of them.
+    pub places: Vec<Workspace>,
 }
 
 impl Census {
@@ -211,6 +213,7 @@ impl<R: Read> Reader<R> {
                     rows: 0,
                     workspaces: 0,
                     first_workspace: None,
+                    places: Vec::new(),
                 });
                 workspaces.push(HashSet::new());
             }
@@ -229,6 +232,9 @@ impl<R: Read> Reader<R> {
                     .get_or_insert_with(|| row.workspace.clone());
                 workspaces[lane].insert(row.workspace);
             }
+        }
+        for (lane, workspaces) in census.lanes.iter_mut().zip(workspaces) {
+            lane.places.extend(workspaces);
         }
         census.rows = self.builder.count();
         census.idle = selector.idle();

@@ -12,7 +12,9 @@ use crate::policy::retry::Retry;
 
 use super::desk::Desk;
 use super::file::Limits;
+use super::flags::Flags;
 use super::problem::Place;
+use super::problems::Problems;
 use super::toml::Located;
 
 /// How a job goes.
@@ -66,6 +68,41 @@ impl Settings {
             max_attempts: self.max_attempts,
             initial_delay: self.initial_delay,
             max_delay: self.max_delay,
+        }
+    }
+}
+
+impl Settings {
+    /// The settings of a run that goes on, with what `flags` say anew; what is wrong with them is a
+    /// problem. A deadline counts from now.
+    pub fn again(&self, flags: &Flags, problems: &mut Problems) -> Self {
+        let mut desk = Desk {
+            flags,
+            env: &|_| None,
+            problems,
+            warnings: Vec::new(),
+        };
+        desk.settings(&Limits::from(self))
+    }
+}
+
+impl From<&Settings> for Limits {
+    fn from(settings: &Settings) -> Self {
+        fn at<T>(value: T) -> Option<Located<T>> {
+            Some(Located { value, span: 0..0 })
+        }
+        Self {
+            concurrency: at(settings.concurrency as u64),
+            rate: at(settings.rate),
+            burst: at(settings.burst.get().into()),
+            timeout: at(settings.timeout),
+            deadline: settings.deadline.and_then(at),
+            max_attempts: at(settings.max_attempts.into()),
+            initial_delay: at(settings.initial_delay),
+            max_delay: at(settings.max_delay),
+            patience: at(settings.patience),
+            max_errors: at(settings.stop.max_errors.to_string()),
+            min_rows: at(settings.stop.min_rows),
         }
     }
 }

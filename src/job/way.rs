@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::endpoint::Endpoint;
 use crate::model::id::Id;
 use crate::model::region::{self, REGIONS};
@@ -9,7 +11,7 @@ use crate::model::region::{self, REGIONS};
 use super::suggestion::suggestion;
 
 /// The way to a service: an endpoint, and the region that it belongs to, if one is named.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Way {
     /// Where requests go.
     pub endpoint: Endpoint,
@@ -30,7 +32,7 @@ impl Way {
 }
 
 /// What one place says about the target, as far as it says anything.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
     /// Region or endpoint.
     pub way: Option<Way>,
@@ -51,7 +53,7 @@ impl Target {
 }
 
 /// Endpoints of regions.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Regions {
     /// By the environment, in place of the vendor's table.
     pub overrides: BTreeMap<String, Endpoint>,

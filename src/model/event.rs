@@ -3,12 +3,12 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::outcome::{Ended, Failure, Outcome};
+use super::outcome::{Ended, ErrorClass, Failure, Outcome, Status};
 use super::route::LaneFacts;
 use super::target::{LaneId, Workspace};
 
-/// The format of the journal. 0 until the journal's own format is fixed.
-pub const FORMAT: u32 = 0;
+/// The format of the journal: lines that check themselves. Format 0, of unpublished versions, did not.
+pub const FORMAT: u32 = 1;
 
 /// An event with the instant at which it was told.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,6 +26,8 @@ pub struct Stamped {
 pub enum Event {
     /// The run began. Always first, exactly once.
     RunStarted(RunStarted),
+    /// Another session of the run began: it goes on with what was left.
+    SessionStarted(SessionStarted),
     /// A leg of the run began.
     LegStarted {
         /// Which.
@@ -39,6 +41,9 @@ pub enum Event {
         method: Method,
         /// The how-manieth request for this row, from 1.
         request: u32,
+        /// How the row had ended in an earlier session: that counts no more.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reopens: Option<WasEnded>,
     },
     /// A request ended.
     Answer {
@@ -58,14 +63,20 @@ pub enum Event {
         /// What was wrong, if anything.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         failure: Option<Failure>,
+        /// Whether an update of the row may have been carried out without a word.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        doubt: bool,
     },
-    /// A row ended. Exactly once for each row that was taken up.
+    /// A row ended. Exactly once for each row that was taken up, in each session that it was taken up in.
     RowEnded {
         /// Which.
         row: u64,
         /// How.
         #[serde(flatten)]
         outcome: Outcome,
+        /// How it had ended in an earlier session: that counts no more.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        replaces: Option<WasEnded>,
     },
     /// Nothing starts on a lane for a while.
     LanePaused {
@@ -131,6 +142,9 @@ pub struct RunStarted {
     pub run_id: String,
     /// Of flowbatch.
     pub tool_version: String,
+    /// The user who started it.
+    #[serde(default)]
+    pub operator: String,
     /// SHA-256 of the job as understood.
     pub job_sha256: String,
     /// SHA-256 of the input's original bytes, if the rows came from a CSV.
@@ -143,6 +157,49 @@ pub struct RunStarted {
     pub rows: u64,
     /// Those of them that the user took out.
     pub skipped: u64,
+}
+
+/// How a row had ended that goes out again, as far as counts need it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WasEnded {
+    /// How.
+    pub status: Status,
+    /// Whether it was refused together with its workspace or credential.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub refused: bool,
+    /// The kind of its error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_class: Option<ErrorClass>,
+    /// The code of its error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_code: Option<String>,
+}
+
+impl From<&Outcome> for WasEnded {
+    fn from(outcome: &Outcome) -> Self {
+        let failure = outcome.failure.as_ref();
+        Self {
+            status: outcome.status,
+            refused: outcome.refused,
+            error_class: failure.map(|failure| failure.class),
+            error_code: failure.and_then(|failure| failure.code.clone()),
+        }
+    }
+}
+
+/// How another session of a run begins.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionStarted {
+    /// The how-manieth session, from 2.
+    pub session: u32,
+    /// Of flowbatch.
+    pub tool_version: String,
+    /// Where the lanes lead, and on whose behalf now.
+    pub lanes: Vec<LaneFacts>,
+    /// Of the dice.
+    pub seed: u64,
+    /// Rows that go out in it.
+    pub rows: u64,
 }
 
 impl RunStarted {

@@ -36,6 +36,14 @@ impl Guards {
         self.fields.is_empty() && self.update_time.is_none()
     }
 
+    /// What is expected of `field`, if anything is.
+    pub fn value(&self, field: Field) -> Option<&str> {
+        let mut fields = self.fields.iter();
+        fields
+            .find(|(known, _)| *known == field)
+            .map(|(_, expected)| expected.as_str())
+    }
+
     /// Compares the live state with what is expected and wished.
     ///
     /// A field may hold the expected or already the wished value; anything else is somebody

@@ -46,4 +46,8 @@ pub struct LaneFacts {
     /// Whose credential is shown, and where it came from; nothing secret. `None` for a lane that no row
     /// leaves by.
     pub credential: Option<String>,
+    /// The same for the same access key or IAM user, wherever it was found; nothing secret. `None` for
+    /// tokens and whatever else changes its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
 }

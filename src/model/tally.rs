@@ -2,13 +2,13 @@
 
 use std::collections::HashSet;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::event::{Event, Meaning, Method};
+use super::event::{Event, Meaning, Method, WasEnded};
 use super::outcome::{Outcome, Status};
 
 /// The counts of a run.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
     /// All rows of the input.
     pub rows: u64,
@@ -50,7 +50,13 @@ impl Tally {
                 self.rows = start.rows;
                 self.skipped = start.skipped;
             }
-            Event::Attempt { row, method, .. } => {
+            Event::Attempt {
+                row,
+                method,
+                reopens,
+                ..
+            } => {
+                self.reopen(reopens.as_ref());
                 self.in_flight += 1;
                 self.attempts += u64::from(*method == Method::Put);
                 self.waiting.remove(row);
@@ -65,9 +71,19 @@ impl Tally {
                     Meaning::Done | Meaning::Final => {}
                 }
             }
-            Event::RowEnded { row, outcome } => {
+            Event::RowEnded {
+                row,
+                outcome,
+                replaces,
+            } => {
+                self.reopen(replaces.as_ref());
                 self.waiting.remove(row);
                 self.end(outcome);
+            }
+            Event::SessionStarted(_) => {
+                // Whatever was on its way when the session before this one ended is in doubt.
+                self.in_flight = 0;
+                self.waiting.clear();
             }
             Event::LegStarted { .. }
             | Event::LanePaused { .. }
@@ -79,6 +95,23 @@ impl Tally {
             | Event::SessionEnded { .. } => {}
         }
         self.retrying = self.waiting.len() as u64;
+    }
+
+    /// An end of an earlier session counts no more.
+    fn reopen(&mut self, was: Option<&WasEnded>) {
+        let Some(was) = was else { return };
+        let count = match was.status {
+            Status::Succeeded => &mut self.succeeded,
+            Status::Unchanged => &mut self.unchanged,
+            Status::Failed => &mut self.failed,
+            Status::Conflict => &mut self.conflict,
+            Status::Unknown => &mut self.unknown,
+            Status::Skipped => &mut self.skipped,
+            Status::NotAttempted => return,
+        };
+        *count = count.saturating_sub(1);
+        let error = matches!(was.status, Status::Failed | Status::Unknown) && !was.refused;
+        self.errors = self.errors.saturating_sub(error.into());
     }
 
     fn end(&mut self, outcome: &Outcome) {

@@ -1,5 +1,7 @@
 //! When there are too many errors to go on.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// How many errors a run may have.
@@ -10,6 +12,15 @@ pub enum MaxErrors {
     Count(u64),
     /// A share of the rows that have ended, in percent.
     Percent(f64),
+}
+
+impl fmt::Display for MaxErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Count(count) => write!(f, "{count}"),
+            Self::Percent(percent) => write!(f, "{percent}%"),
+        }
+    }
 }
 
 /// How a limit on errors is written, for hints.

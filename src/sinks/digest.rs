@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::engine::ports::Watcher;
-use crate::model::event::{Event, Pause, RunStarted, Stamped};
+use crate::model::event::{Event, Pause, RunStarted, Stamped, WasEnded};
 use crate::model::outcome::{Ended, ErrorClass, Outcome, Status};
 use crate::model::tally::Tally;
 use crate::model::target::LaneId;
@@ -35,6 +35,8 @@ pub struct Digest {
     pub ended: Option<Ended>,
     /// Pauses by throttling, and how long they were at least.
     pub throttles: (u64, Duration),
+    /// Sessions after the first.
+    pub sessions: u32,
     /// How often a credential that had ended was renewed.
     pub renewals: u64,
     /// Lanes and workspaces that were closed, and why.
@@ -68,6 +70,20 @@ impl Digest {
     fn prefix(&self, lane: LaneId) -> String {
         let start = self.start.as_ref();
         start.map(|start| start.prefix(lane)).unwrap_or_default()
+    }
+
+    /// The error that the row had ended with is none any more.
+    fn reopened(&mut self, was: Option<&WasEnded>) {
+        let Some((was, class)) = was.and_then(|was| Some((was, was.error_class?))) else {
+            return;
+        };
+        let key = (class, was.error_code.clone());
+        if let Some(kind) = self.errors.get_mut(&key) {
+            kind.count = kind.count.saturating_sub(1);
+            if kind.count == 0 {
+                self.errors.remove(&key);
+            }
+        }
     }
 
     fn row_ended(&mut self, row: u64, outcome: &Outcome) {
@@ -114,7 +130,15 @@ impl Watcher for Digest {
                 self.start = Some(start.clone());
                 self.started_at = Some(stamped.at);
             }
-            Event::RowEnded { row, outcome } => self.row_ended(*row, outcome),
+            Event::RowEnded {
+                row,
+                outcome,
+                replaces,
+            } => {
+                self.reopened(replaces.as_ref());
+                self.row_ended(*row, outcome);
+            }
+            Event::Attempt { reopens, .. } => self.reopened(reopens.as_ref()),
             Event::LanePaused {
                 why: Pause::Throttled,
                 wait_ms,
@@ -137,10 +161,16 @@ impl Watcher for Digest {
                     .push(format!("{prefix}workspace {workspace}: {message}"));
             }
             Event::CredentialRenewed { .. } => self.renewals += 1,
+            Event::SessionStarted(_) => {
+                // What stopped the session before this one stops this one no more.
+                self.stopped = None;
+                self.ended = None;
+                self.closed.clear();
+                self.sessions += 1;
+            }
             Event::Stop { ended, message } => self.stopped = Some((*ended, message.clone())),
             Event::SessionEnded { ended } => self.ended = Some(*ended),
             Event::LegStarted { .. }
-            | Event::Attempt { .. }
             | Event::Answer { .. }
             | Event::LanePaused {
                 why: Pause::Outage, ..

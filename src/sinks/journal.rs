@@ -1,217 +1,265 @@
-//! The journal: the events of a run as JSON lines. Everything else is derived from it.
+//! The journal: the events of a run as JSON lines that check themselves. Everything else is derived
+//! from it.
+//!
+//! An event is in the kernel when `append` returns; a thread of its own makes it durable soon after.
+//! Nothing that failed is tried again: a disk that lost something once cannot be trusted about it.
 
-use std::fs::File;
-use std::io::{self, BufRead, Write};
-use std::sync::Arc;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use serde::Deserialize;
 use tokio::sync::Notify;
 
 use crate::engine::ports::{Record, RecordError, Seq};
-use crate::model::event::{FORMAT, Stamped};
+use crate::model::event::Stamped;
+
+use super::disk::Disk;
+use super::line;
+use super::reader::Extent;
+
+/// Events that are made durable together at most.
+const MOST_TOGETHER: Seq = 64;
+/// How long an event waits for others at most.
+const LONGEST_WAIT: Duration = Duration::from_millis(20);
+/// Room, in bytes, for what one request in flight may still lead to: its attempt, its answer and its
+/// row's end. The service's texts are cut long before.
+const ROOM_A_REQUEST: u64 = 2 << 10;
+/// Room, in bytes, for what the end of a run leads to.
+const ROOM_TO_END: u64 = 8 << 10;
 
 /// The journal of a running run.
-///
-/// In this format (0) an event is durable as soon as it is in the kernel: it survives the end of
-/// the process, not of the machine.
 #[derive(Debug)]
 pub struct Journal {
-    file: File,
+    shared: Arc<Shared>,
     line: Vec<u8>,
-    written: Seq,
+    /// Where the file ends, in bytes.
+    length: u64,
+    /// How far the room reaches that is reserved.
+    reserved: u64,
+}
+
+/// Why a journal takes no more.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Write(io::Error),
+    #[error("the disk did not store what it had taken")]
+    Sync(#[source] io::Error),
+    #[error(transparent)]
+    Text(serde_json::Error),
+}
+
+impl From<&Arc<Failure>> for RecordError {
+    fn from(failure: &Arc<Failure>) -> Self {
+        Self(Box::new(Arc::clone(failure)))
+    }
+}
+
+/// What the run's thread and the syncing thread share.
+struct Shared {
+    disk: Box<dyn Disk>,
+    progress: Mutex<Progress>,
+    /// Wakes the syncing thread.
+    work: Condvar,
+    /// Wakes the run.
     moved: Arc<Notify>,
 }
 
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug)]
+struct Progress {
+    written: Seq,
+    durable: Seq,
+    /// When the first event was written that no sync has begun for.
+    waiting_since: Option<Instant>,
+    failure: Option<Arc<Failure>>,
+    /// Nothing more will be written.
+    is_closed: bool,
+}
+
 impl Journal {
-    /// A journal that is written to the end of `file`.
-    pub fn new(file: File) -> Self {
-        Self {
-            file,
+    /// The journal of a new run, on an empty disk.
+    ///
+    /// # Errors
+    /// The system has no thread for it.
+    pub fn start(disk: impl Disk) -> io::Result<Self> {
+        Self::go_on(Box::new(disk), Extent::default())
+    }
+
+    /// The journal of a run that goes on: what stands on the disk after its `good` part is cut off, and
+    /// all of that part is durable from here on, whoever wrote it. The next event's number is one
+    /// more than the good part has lines.
+    ///
+    /// # Errors
+    /// The disk cannot cut its end off or store the rest, or the system has no thread.
+    pub fn resume(disk: impl Disk, good: Extent) -> io::Result<Self> {
+        disk.cut(good.bytes)?;
+        Self::go_on(Box::new(disk), good)
+    }
+
+    fn go_on(disk: Box<dyn Disk>, good: Extent) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            disk,
+            progress: Mutex::new(Progress {
+                written: good.lines,
+                durable: good.lines,
+                waiting_since: None,
+                failure: None,
+                is_closed: false,
+            }),
+            work: Condvar::new(),
+            moved: Arc::default(),
+        });
+        let syncing = Arc::clone(&shared);
+        std::thread::Builder::new()
+            .name("journal".to_owned())
+            .spawn(move || syncing.keep_syncing())?;
+        Ok(Self {
+            shared,
             line: Vec::new(),
-            written: 0,
-            moved: Arc::new(Notify::new()),
-        }
+            length: good.bytes,
+            reserved: good.bytes,
+        })
     }
 }
 
 impl Record for Journal {
     fn append(&mut self, event: &Stamped) -> Result<Seq, RecordError> {
+        if let Some(failure) = &self.shared.progress().failure {
+            return Err(failure.into());
+        }
         self.line.clear();
-        serde_json::to_writer(&mut self.line, event)
-            .map_err(|error| RecordError(Box::new(error)))?;
-        self.line.push(b'\n');
-        self.file
-            .write_all(&self.line)
-            .map_err(|error| RecordError(Box::new(error)))?;
-        self.written += 1;
-        Ok(self.written)
+        let done = serde_json::to_writer(&mut self.line, event)
+            .map_err(Failure::Text)
+            .and_then(|()| {
+                line::seal(&mut self.line);
+                self.shared.disk.append(&self.line).map_err(Failure::Write)
+            });
+        match done {
+            Ok(()) => {
+                self.length += self.line.len() as u64;
+                Ok(self.shared.wrote())
+            }
+            Err(failure) => Err((&self.shared.fail(failure)).into()),
+        }
     }
 
-    fn durable(&self) -> Seq {
-        self.written
+    fn make_room(&mut self, requests: usize) -> Result<(), RecordError> {
+        let ahead = ROOM_TO_END + ROOM_A_REQUEST * requests as u64;
+        let needed = self.length + ahead;
+        if needed <= self.reserved {
+            return Ok(());
+        }
+        let disk = &self.shared.disk;
+        // Twice as much saves calls; a disk that is nearly full may still have enough.
+        let reserved = disk.reserve(needed + ahead);
+        let reserved = reserved.or_else(|_| disk.reserve(needed));
+        self.reserved = reserved.map_err(|error| RecordError(Box::new(error)))?;
+        Ok(())
+    }
+
+    fn durable(&self) -> Result<Seq, RecordError> {
+        let progress = self.shared.progress();
+        match &progress.failure {
+            Some(failure) => Err(failure.into()),
+            None => Ok(progress.durable),
+        }
     }
 
     fn moved(&self) -> Arc<Notify> {
-        Arc::clone(&self.moved)
+        Arc::clone(&self.shared.moved)
     }
 }
 
-/// A journal that cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub enum Unreadable {
-    /// By the system.
-    #[error("the journal cannot be read")]
-    Io(#[from] io::Error),
-    /// By its content.
-    #[error("line {line} of the journal is no event")]
-    Line {
-        /// From 1.
-        line: u64,
-        /// What is wrong with it.
-        #[source]
-        cause: serde_json::Error,
-    },
-    /// A row's end does not stand where it stood a moment ago.
-    #[error("the journal has changed: no row ends at byte {offset}")]
-    Moved {
-        /// Where it was looked for.
-        offset: u64,
-    },
-    /// The same, and what stands there is no event.
-    #[error("the journal has changed: no event stands at byte {offset}")]
-    End {
-        /// Where it was looked for.
-        offset: u64,
-        /// What is wrong with it.
-        #[source]
-        cause: serde_json::Error,
-    },
-    /// By its format.
-    #[error("the journal has format {0}, this version reads format {FORMAT}")]
-    Format(u32),
+/// Nobody waits for the disk here: whoever wanted to has.
+impl Drop for Journal {
+    fn drop(&mut self) {
+        let mut progress = self.shared.progress();
+        progress.is_closed = true;
+        let is_idle = progress.failure.is_none() && progress.durable == progress.written;
+        drop(progress);
+        self.shared.work.notify_one();
+        if is_idle && self.reserved > self.length && self.reserved < u64::MAX {
+            // Room that is not given back is a nuisance and no more.
+            let _ = self.shared.disk.cut(self.length);
+        }
+    }
 }
 
-/// Where in a journal each row's end stands: 8 bytes a row.
-#[derive(Debug)]
-pub struct Ends(Vec<u64>);
+impl Shared {
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
-/// What a journal says of a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trace {
-    /// It was never sent.
-    None,
-    /// So many updates were sent, and no end is on record.
-    Sent(u32),
-    /// Its end stands at this byte.
-    Ended(u64),
-}
+    /// One more event is written; returns its number.
+    fn wrote(&self) -> Seq {
+        let mut progress = self.progress();
+        progress.written += 1;
+        let is_first = progress.waiting_since.is_none();
+        if is_first {
+            progress.waiting_since = Some(now());
+        }
+        if is_first || progress.is_full() {
+            self.work.notify_one();
+        }
+        progress.written
+    }
 
-/// Marks an entry that counts updates instead of naming a byte.
-const SENT: u64 = 1 << 63;
+    /// The first failure is the one that is told.
+    fn fail(&self, failure: Failure) -> Arc<Failure> {
+        let mut progress = self.progress();
+        Arc::clone(progress.failure.get_or_insert_with(|| Arc::new(failure)))
+    }
 
-impl Ends {
-    /// What the journal says of row `number`.
-    pub fn of(&self, number: u64) -> Trace {
-        let index = usize::try_from(number)
-            .ok()
-            .and_then(|number| number.checked_sub(1));
-        match index.and_then(|index| self.0.get(index)).copied() {
-            // Offset 0 is the run's start, never a row's end.
-            None | Some(0) => Trace::None,
-            Some(sent) if sent & SENT != 0 => {
-                Trace::Sent(u32::try_from(sent & !SENT).unwrap_or(u32::MAX))
+    /// Makes events durable until nothing more will be written, or the disk fails.
+    fn keep_syncing(&self) {
+        let mut progress = self.progress();
+        loop {
+            let Some(since) = progress.waiting_since else {
+                if progress.is_closed {
+                    return;
+                }
+                let woken = self.work.wait(progress);
+                progress = woken.unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let left = (since + LONGEST_WAIT).saturating_duration_since(now());
+            if !(progress.is_closed || progress.is_full() || left.is_zero()) {
+                let woken = self.work.wait_timeout(progress, left);
+                progress = woken.unwrap_or_else(PoisonError::into_inner).0;
+                continue;
             }
-            Some(offset) => Trace::Ended(offset),
-        }
-    }
-}
-
-/// Reads a journal once and notes where rows end.
-///
-/// # Errors
-/// The journal cannot be read, or a line of it is no event.
-pub fn find_ends(journal: impl BufRead) -> Result<Ends, Unreadable> {
-    #[derive(Deserialize)]
-    struct Head<'a> {
-        event: &'a str,
-        row: Option<u64>,
-        method: Option<&'a str>,
-        format: Option<u32>,
-    }
-    let mut journal = journal;
-    let mut ends = Vec::new();
-    let mut text = Vec::new();
-    let mut offset = 0;
-    for line in 1.. {
-        text.clear();
-        let length = journal.read_until(b'\n', &mut text)?;
-        // A last line that is cut was being written when the disk was full or the process ended.
-        if text.last() != Some(&b'\n') {
-            break;
-        }
-        let head: Head<'_> =
-            serde_json::from_slice(&text).map_err(|cause| Unreadable::Line { line, cause })?;
-        if let Some(format) = head.format.filter(|format| *format != FORMAT) {
-            return Err(Unreadable::Format(format));
-        }
-        let ended = head.event == "row_ended";
-        let sent = head.event == "attempt" && head.method == Some("put");
-        if let Some(row) = head.row.filter(|row| *row > 0 && (ended || sent)) {
-            let row = usize::try_from(row).unwrap_or(usize::MAX);
-            if ends.len() < row {
-                ends.resize(row, 0);
+            progress.waiting_since = None;
+            let written = progress.written;
+            drop(progress);
+            let synced = self.disk.sync();
+            if let Err(error) = synced {
+                self.fail(Failure::Sync(error));
+                self.moved.notify_one();
+                return;
             }
-            let entry = &mut ends[row - 1];
-            *entry = if ended { offset } else { (*entry | SENT) + 1 };
+            progress = self.progress();
+            progress.durable = written;
+            self.moved.notify_one();
         }
-        offset += length as u64;
     }
-    Ok(Ends(ends))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const JOURNAL: &str = r#"{"at":"2026-11-24T08:00:00Z","event":"run_started","format":0}
-{"at":"2026-11-24T08:00:00Z","event":"attempt","row":1,"method":"put","request":1}
-{"at":"2026-11-24T08:00:00Z","event":"attempt","row":3,"method":"get","request":1}
-{"at":"2026-11-24T08:00:01Z","event":"attempt","row":4,"method":"put","request":1}
-{"at":"2026-11-24T08:00:01Z","event":"row_ended","row":1,"status":"succeeded"}
-{"at":"2026-11-24T08:00:02Z","event":"attempt","row":4,"method":"put","request":2}
-"#;
-
-    #[test]
-    fn a_row_that_was_sent_without_an_end_is_told_apart_from_one_that_never_was() {
-        let ends = find_ends(JOURNAL.as_bytes()).unwrap();
-        let end = JOURNAL
-            .find("{\"at\":\"2026-11-24T08:00:01Z\",\"event\":\"row_ended\"")
-            .unwrap();
-        assert_eq!(ends.of(1), Trace::Ended(end as u64));
-        assert_eq!(ends.of(4), Trace::Sent(2));
-        for never in [0, 2, 3, 5, u64::MAX] {
-            assert_eq!(ends.of(never), Trace::None, "row {never}");
-        }
+impl Progress {
+    fn is_full(&self) -> bool {
+        self.written - self.durable >= MOST_TOGETHER
     }
+}
 
-    #[test]
-    fn a_last_line_that_is_cut_is_no_event_and_no_error() {
-        let cut = &JOURNAL[..JOURNAL.len() - 20];
-        assert_eq!(find_ends(cut.as_bytes()).unwrap().of(4), Trace::Sent(1));
-        let broken = JOURNAL.replacen("attempt", "att\"empt", 1);
-        assert!(matches!(
-            find_ends(broken.as_bytes()),
-            Err(Unreadable::Line { line: 2, .. })
-        ));
-    }
-
-    #[test]
-    fn another_format_is_refused_by_name() {
-        let other = JOURNAL.replace("\"format\":0", "\"format\":7");
-        let error = find_ends(other.as_bytes()).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "the journal has format 7, this version reads format 0"
-        );
-    }
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long an event waits for the disk is no matter of the run's time"
+)]
+fn now() -> Instant {
+    Instant::now()
 }

@@ -99,6 +99,7 @@ mod tests {
                 format: 0,
                 run_id: "r".into(),
                 tool_version: "v".into(),
+                operator: "o".into(),
                 job_sha256: String::new(),
                 input_sha256: None,
                 lanes: vec![],

@@ -37,11 +37,22 @@ impl Watcher for Log {
                     "run started"
                 );
             }
+            Event::SessionStarted(session) => {
+                if let Some(start) = &mut self.start {
+                    start.lanes.clone_from(&session.lanes);
+                }
+                info!(
+                    session = session.session,
+                    rows = session.rows,
+                    "run goes on"
+                );
+            }
             Event::LegStarted { leg } => debug!(?leg, "leg started"),
             Event::Attempt {
                 row,
                 method,
                 request,
+                ..
             } => debug!(row, ?method, request, "request leaves"),
             Event::Answer {
                 row,
@@ -51,6 +62,7 @@ impl Watcher for Log {
                 http_status,
                 meaning,
                 failure,
+                ..
             } => {
                 let error = failure.as_ref().map(|failure| failure.message.as_str());
                 match meaning {
@@ -78,7 +90,7 @@ impl Watcher for Log {
                     }
                 }
             }
-            Event::RowEnded { row, outcome } => {
+            Event::RowEnded { row, outcome, .. } => {
                 let error = outcome
                     .failure
                     .as_ref()

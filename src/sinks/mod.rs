@@ -2,9 +2,16 @@
 
 pub mod bar;
 pub mod digest;
+pub mod disk;
+pub mod ends;
 pub mod journal;
+pub mod left;
+pub mod line;
 pub mod lines;
+pub mod listing;
 pub mod log;
 pub mod progress;
+pub mod reader;
 pub mod report;
+pub mod rerun;
 pub mod summary;

@@ -57,7 +57,11 @@ impl Progress {
         self.tally.see(&stamped.event);
         self.now = Some(stamped.at);
         match &stamped.event {
-            Event::RunStarted(_) => self.started = Some(stamped.at),
+            Event::RunStarted(_) | Event::SessionStarted(_) => {
+                self.started = Some(stamped.at);
+                self.stopping = false;
+                self.paused = None;
+            }
             Event::RowEnded { .. } => match self.recent.back_mut() {
                 Some((at, count)) if stamped.at.duration_since(*at) < TENTH => *count += 1,
                 Some(_) | None => self.recent.push_back((stamped.at, 1)),

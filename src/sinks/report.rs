@@ -1,7 +1,6 @@
 //! The per-row CSV: a pure function of the rows and the journal.
 
 use std::io::{self, BufRead, Read, Seek, SeekFrom, Write};
-use std::ops::RangeInclusive;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -11,13 +10,14 @@ use crate::model::field::Field;
 use crate::model::formula::guarded;
 use crate::model::outcome::{ErrorClass, Failure, Outcome, Status};
 use crate::model::report_column::REPORT_COLUMNS;
-use crate::model::route::LaneFacts;
+use crate::model::route::{LaneFacts, Route};
 use crate::model::row::Row;
 
-use super::journal::{Ends, Trace, Unreadable};
-
-/// The most ranges of unfinished rows that are kept.
-const MOST_RANGES: usize = 1_000;
+use super::ends::{Ends, Trace};
+use super::left::Left;
+use super::line;
+use super::reader::Unreadable;
+use super::rerun::Columns;
 
 /// A report that could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -34,14 +34,19 @@ pub enum ReportError {
 }
 
 /// What a report says about the run as a whole.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Written {
     /// Lines without the header.
     pub rows: u64,
     /// Rows that were sent without an end on record.
     pub in_doubt: u64,
-    /// Rows that want another run, as ranges; `None` if there are too many ranges to name.
-    pub left: Option<Vec<RangeInclusive<u64>>>,
+    /// Rows that failed, are unknown or were not attempted.
+    pub left: Left,
+    /// Those of them that going on sends without being told to: they failed in passing, or for want of
+    /// permission.
+    pub resumable: u64,
+    /// The columns that a job of those rows needs.
+    pub columns: Columns,
 }
 
 /// The journal a report is made from.
@@ -65,12 +70,18 @@ impl<J: BufRead + Read + Seek> Source<'_, J> {
         }
         let mut line = Vec::new();
         self.journal.read_until(b'\n', &mut line)?;
-        let stamped: Stamped =
-            serde_json::from_slice(&line).map_err(|cause| Unreadable::End { offset, cause })?;
+        let moved = Unreadable::Moved { offset };
+        if line::check(&line).is_err() {
+            return Err(moved);
+        }
+        let Ok(stamped) = serde_json::from_slice::<Stamped>(&line) else {
+            return Err(moved);
+        };
         match stamped.event {
             Event::RowEnded { outcome, .. } => Ok((stamped.at, outcome)),
             Event::RunStarted(_)
             | Event::LegStarted { .. }
+            | Event::SessionStarted(_)
             | Event::Attempt { .. }
             | Event::Answer { .. }
             | Event::LanePaused { .. }
@@ -79,7 +90,7 @@ impl<J: BufRead + Read + Seek> Source<'_, J> {
             | Event::CredentialRenewed { .. }
             | Event::WorkspaceClosed { .. }
             | Event::Stop { .. }
-            | Event::SessionEnded { .. } => Err(Unreadable::Moved { offset }),
+            | Event::SessionEnded { .. } => Err(moved),
         }
     }
 }
@@ -100,24 +111,34 @@ where
     let mut csv = csv::WriterBuilder::new().from_writer(out);
     csv.write_record(REPORT_COLUMNS)
         .map_err(ReportError::Write)?;
-    let mut written = Written {
-        left: Some(Vec::new()),
-        ..Written::default()
-    };
+    let mut written = Written::default();
     for row in rows {
         let (row, taken) = row.map_err(|error| ReportError::Rows(error.into()))?;
         let (at, outcome) = match source.ends.of(row.number) {
-            Trace::Ended(offset) => {
-                let (at, outcome) = source.end(offset)?;
+            Trace::Ended { offset, attempts } => {
+                let (at, mut outcome) = source.end(offset)?;
+                // An end knows of its own session alone.
+                outcome.attempts = outcome.attempts.max(attempts);
                 (Some(at), outcome)
             }
-            Trace::Sent(attempts) => {
+            Trace::Sent {
+                attempts,
+                doubt: false,
+            } => {
+                let outcome = Outcome {
+                    attempts,
+                    ..without_end(taken, &source.left_because)
+                };
+                (None, outcome)
+            }
+            Trace::Sent { attempts, .. } => {
                 written.in_doubt += 1;
                 (None, in_doubt(attempts))
             }
             Trace::None => (None, without_end(taken, &source.left_because)),
         };
-        let line = cells(&row, at, &outcome, source.lanes.get(row.lane.0));
+        let route = source.lanes.get(row.lane.0).map(|lane| &lane.route);
+        let line = cells(&row, at, &outcome, route);
         for cell in &line {
             csv.write_field(&*guarded(cell))
                 .map_err(ReportError::Write)?;
@@ -129,7 +150,9 @@ where
             outcome.status,
             Status::Failed | Status::Unknown | Status::NotAttempted
         ) {
-            leave(&mut written.left, row.number);
+            written.left.insert(row.number);
+            written.resumable += u64::from(goes_on(&outcome));
+            written.columns.see(&row, route);
         }
     }
     csv.flush()
@@ -168,29 +191,17 @@ fn without_end(taken: bool, left_because: &str) -> Outcome {
     }
 }
 
-fn leave(left: &mut Option<Vec<RangeInclusive<u64>>>, row: u64) {
-    let Some(ranges) = left else { return };
-    if let Some(last) = ranges.last_mut().filter(|last| *last.end() + 1 == row) {
-        *last = *last.start()..=row;
-    } else if ranges.len() < MOST_RANGES {
-        ranges.push(row..=row);
-    } else {
-        *left = None;
-    }
-}
-
 fn cells(
     row: &Row,
     at: Option<Timestamp>,
     outcome: &Outcome,
-    lane: Option<&LaneFacts>,
+    route: Option<&Route>,
 ) -> [String; REPORT_COLUMNS.len()] {
     let changed = outcome.status == Status::Succeeded;
     let fields: Vec<Field> = row.update.fields().filter(|_| changed).collect();
     let names: Vec<_> = fields.iter().map(|field| field.as_str()).collect();
     let optional = |text: Option<&str>| text.unwrap_or_default().to_owned();
     let failure = outcome.failure.as_ref();
-    let route = lane.map(|lane| &lane.route);
     // The region's name stands for a project that nobody had to look up.
     let project = row.workspace.project_id.to_string();
     let stands_in = route.is_some_and(|route| route.region.as_ref() == Some(&project));
@@ -263,20 +274,25 @@ impl From<io::Error> for ReportError {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn unfinished_rows_are_named_as_ranges() {
-        let mut left = Some(Vec::new());
-        for row in [2, 3, 4, 9] {
-            leave(&mut left, row);
-        }
-        assert_eq!(left, Some(vec![2..=4, 9..=9]));
-        for row in (20..4_000).step_by(2) {
-            leave(&mut left, row);
-        }
-        assert_eq!(left, None);
+/// Whether a run that goes on sends a row that ended like this without being told to.
+pub fn goes_on(outcome: &Outcome) -> bool {
+    match outcome.status {
+        Status::Unknown | Status::NotAttempted => true,
+        Status::Succeeded | Status::Unchanged | Status::Conflict | Status::Skipped => false,
+        Status::Failed => outcome
+            .failure
+            .as_ref()
+            .is_none_or(|failure| match failure.class {
+                ErrorClass::Auth
+                | ErrorClass::Permission
+                | ErrorClass::RateLimited
+                | ErrorClass::Server
+                | ErrorClass::Timeout
+                | ErrorClass::Network
+                | ErrorClass::Tls
+                | ErrorClass::Protocol
+                | ErrorClass::Canceled => true,
+                ErrorClass::Validation | ErrorClass::NotFound | ErrorClass::Conflict => false,
+            }),
     }
 }

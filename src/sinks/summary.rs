@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::model::outcome::{Ended, ErrorClass, Status};
 use crate::model::route::LaneFacts;
@@ -14,7 +14,7 @@ use crate::model::tally::Tally;
 use super::digest::Digest;
 
 /// `summary.json`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Summary {
     /// Of this file.
     pub schema_version: u32,
@@ -33,7 +33,7 @@ pub struct Summary {
     /// Nothing left this machine.
     pub simulated: bool,
     /// Whether the live state was read first; `off`: rows were sent as they stood.
-    pub snapshot: &'static str,
+    pub snapshot: String,
     /// The job.
     pub job: JobFacts,
     /// The CSV.
@@ -56,8 +56,16 @@ pub struct Summary {
     pub files: Vec<FileFacts>,
 }
 
+impl Summary {
+    /// The hash of the file `name` when this was written.
+    pub fn sha256_of(&self, name: &str) -> Option<&str> {
+        let file = self.files.iter().find(|file| file.path == name);
+        file.map(|file| file.sha256.as_str())
+    }
+}
+
 /// The job in [`Summary`].
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct JobFacts {
     /// Its name.
     pub name: String,
@@ -66,7 +74,7 @@ pub struct JobFacts {
 }
 
 /// The input in [`Summary`].
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct InputFacts {
     /// As given.
     pub path: String,
@@ -77,7 +85,7 @@ pub struct InputFacts {
 }
 
 /// A target in [`Summary`].
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct TargetFacts {
     /// Where requests went, and on whose behalf.
     #[serde(flatten)]
@@ -87,7 +95,7 @@ pub struct TargetFacts {
 }
 
 /// A file in [`Summary`].
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct FileFacts {
     /// Its name in the run folder.
     pub path: String,
@@ -99,7 +107,7 @@ pub struct FileFacts {
 }
 
 /// The counts in [`Summary`].
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Counts {
     /// Those that were counted.
     #[serde(flatten)]
@@ -238,13 +246,16 @@ fn verdict(digest: &Digest) -> String {
     }
 }
 
-/// `2026-11-24 08:31:00 +00:00, took 4.2s, 24.9 rows/s`
+/// `2026-11-24 08:31:00 +00:00, took 4.2s, 24.9 rows/s`, or `…, took 3d 4h, in 2 sessions`
 fn time_line(digest: &Digest, zone: &TimeZone) -> Option<String> {
     let (start, end) = (digest.started_at?, digest.last_at?);
     let took = end.duration_since(start).unsigned_abs();
     let local = start.to_zoned_datetime(zone.clone());
     let mut line = format!("{}, took {}", local.strftime("%F %T %:z"), span::show(took));
-    if took.as_millis() > 0 && digest.tally.ended() > 0 {
+    if digest.sessions > 0 {
+        // What lay between them is no measure of anything.
+        let _ = write!(line, ", in {} sessions", digest.sessions + 1);
+    } else if took.as_millis() > 0 && digest.tally.ended() > 0 {
         let rate = digest.tally.ended() as f64 / took.as_secs_f64();
         let _ = write!(line, ", {rate:.1} rows/s");
     }

@@ -25,10 +25,16 @@ pub(crate) struct Cloud {
 impl Cloud {
     /// Serves those who have `access`.
     pub(crate) fn start(access: Access) -> Self {
-        let world = World::new(Simulation {
+        let quick = Simulation {
             latency: (Duration::ZERO, Duration::from_millis(2)),
             ..Simulation::default()
-        });
+        };
+        Self::with(access, quick)
+    }
+
+    /// The same, with faults and whatever else.
+    pub(crate) fn with(access: Access, simulation: Simulation) -> Self {
+        let world = World::new(simulation);
         let world = Arc::new(Mutex::new(world));
         let (stop, stopped) = oneshot::channel::<()>();
         let (tell, told) = std::sync::mpsc::channel();

@@ -1,5 +1,6 @@
 //! Runs against `flowbatch simulate` in a process of its own, as against a real service.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Stdio};
@@ -10,19 +11,34 @@ use crate::language::{CANARIES, Desk, csv_rows};
 
 const PROJECT: &str = "0f9183e1c2d34b6c8a7e5d4c3b2a1908";
 const WORKSPACE: &str = "909494e3-558e-46b6-a9eb-07a8e18ca621";
-const TOKEN: &str = CANARIES.token;
+pub(crate) const TOKEN: &str = CANARIES.token;
 
 /// `flowbatch simulate`, ended when dropped.
-struct Service {
+pub(crate) struct Service {
     child: Child,
     address: String,
 }
 
 impl Service {
     fn start(desk: &Desk, arguments: &str) -> Self {
+        Self::begin(desk, 20, arguments)
+    }
+
+    /// A service with so many workflows.
+    pub(crate) fn start_with(desk: &Desk, workflows: u32) -> Self {
+        Self::begin(desk, workflows, "")
+    }
+
+    /// What leads a run there.
+    pub(crate) fn target(&self) -> String {
+        let address = &self.address;
+        format!("--endpoint {address} --project-id {PROJECT} --workspace-id {WORKSPACE}")
+    }
+
+    fn begin(desk: &Desk, workflows: u32, arguments: &str) -> Self {
         let mut child = desk
             .command(&format!(
-                "simulate --token {TOKEN} --workflows 20 --latency 1ms {arguments}"
+                "simulate --token {TOKEN} --workflows {workflows} --latency 1ms {arguments}"
             ))
             .stderr(Stdio::null())
             .spawn()
@@ -37,7 +53,7 @@ impl Service {
     }
 
     /// Reads a path below the workspace, by hand: no client of ours.
-    fn get(&self, path: &str) -> Value {
+    pub(crate) fn get(&self, path: &str) -> Value {
         let host = self.address.strip_prefix("http://").unwrap();
         let mut stream = TcpStream::connect(host).unwrap();
         let path = format!("/v1/{PROJECT}/workspaces/{WORKSPACE}/soc/{path}");
@@ -48,12 +64,19 @@ impl Service {
         serde_json::from_str(body).unwrap()
     }
 
-    fn ids(&self) -> Vec<String> {
-        let list = self.get("workflows?limit=100&order=ASC");
-        let data = list["data"].as_array().unwrap();
-        data.iter()
-            .map(|workflow| workflow["id"].as_str().unwrap().to_owned())
-            .collect()
+    /// The ids of all workflows.
+    pub(crate) fn ids(&self) -> Vec<String> {
+        let mut ids = Vec::new();
+        loop {
+            let offset = ids.len();
+            let list = self.get(&format!("workflows?limit=100&offset={offset}&order=ASC"));
+            let data = list["data"].as_array().unwrap();
+            let page = data.iter().map(|workflow| workflow["id"].as_str().unwrap());
+            ids.extend(page.map(str::to_owned));
+            if data.len() < 100 {
+                return ids;
+            }
+        }
     }
 }
 
@@ -65,16 +88,14 @@ impl Drop for Service {
 }
 
 /// A CSV that describes each of `ids`.
-fn csv(ids: &[String]) -> String {
+pub(crate) fn csv(ids: &[String]) -> String {
     let rows: String = ids.iter().map(|id| format!("{id},Reviewed\n")).collect();
     format!("workflow_id,description\n{rows}")
 }
 
 fn run(desk: &Desk, service: &Service, arguments: &str) -> crate::language::Said {
-    let address = &service.address;
-    desk.flowbatch(&format!(
-        "run rows.csv --endpoint {address} --project-id {PROJECT} --workspace-id {WORKSPACE} --rate 500/s {arguments}"
-    ))
+    let target = service.target();
+    desk.flowbatch(&format!("run rows.csv {target} --rate 500/s {arguments}"))
 }
 
 #[test]
@@ -126,7 +147,26 @@ fn a_workflow_that_is_not_there_fails_alone() {
         20
     );
     let next = said.stdout.lines().last().unwrap().trim();
-    assert!(next.ends_with("--only row=4"), "{next}");
+    let token = desk.path("token").display().to_string();
+    assert!(
+        next.contains(" resume ") && next.contains(" --failed "),
+        "{next}"
+    );
+    assert!(next.ends_with(&format!("--token-file {token}")), "{next}");
+    // What is wrong with it is mended: the row that is left is a job by itself.
+    let rerun = fs::read_to_string(desk.only_run().join("rerun.csv")).unwrap();
+    assert_eq!(
+        rerun,
+        format!(
+            "x_row,workflow_id,project_id,workspace_id,description\n4,no-such-workflow,{PROJECT},{WORKSPACE},Reviewed\n"
+        )
+    );
+    let desk = desk.file("again.csv", rerun.replace("no-such-workflow", &ids[0]));
+    let address = &service.address;
+    let said = desk.flowbatch(&format!(
+        "run again.csv --endpoint {address} --token-file token"
+    ));
+    assert_eq!(said.code, 0, "{}", said.stderr);
 }
 
 #[test]
@@ -271,11 +311,8 @@ fn an_interrupt_lets_requests_in_flight_end_and_the_printed_command_does_the_res
         .count();
     assert!(left > 0 && done > 0 && left + done == 20, "{stdout}");
     let next = stdout.lines().last().unwrap().trim();
-    let (_, rest) = next.split_once(" run ").unwrap();
-    let said = desk.flowbatch(&format!(
-        "run {}",
-        rest.replace("--rate 4/s", "--rate 500/s")
-    ));
+    let (_, rest) = next.split_once(" resume ").unwrap();
+    let said = desk.flowbatch(&format!("resume {rest} --rate 500/s"));
     assert_eq!(said.code, 0, "{}", said.stderr);
     for id in &ids {
         assert_eq!(

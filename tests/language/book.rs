@@ -45,15 +45,20 @@ impl Book {
             disk,
         };
         let every = match disk {
-            Disk::Quick | Disk::Full(_) => return book,
-            Disk::Slow(every) => every,
+            Disk::Quick | Disk::Full(_) | Disk::Cramped(_) => return book,
+            Disk::Slow(every) | Disk::Failing(every, _) => every,
             Disk::Trailing(_) => Duration::from_secs(2),
         };
         let syncing = book.clone();
         tokio::spawn(async move {
-            loop {
+            for time in 0.. {
                 pause(every).await;
                 let mut page = syncing.page();
+                if matches!(disk, Disk::Failing(_, times) if times <= time) {
+                    page.failed = true;
+                    drop(page);
+                    return syncing.moved.notify_one();
+                }
                 page.durable = page.events.len();
                 drop(page);
                 syncing.moved.notify_one();
@@ -73,12 +78,15 @@ impl Record for Book {
         let mut page = self.page();
         if matches!(self.disk, Disk::Full(most) if page.events.len() >= most) {
             page.failed = true;
+        }
+        if page.failed {
             return Err(RecordError("no space left on device".into()));
         }
         if let Event::Attempt {
             row,
             method,
             request,
+            ..
         } = event.event
         {
             page.most_pending = page.most_pending.max(page.events.len() - page.durable);
@@ -90,15 +98,33 @@ impl Record for Book {
         page.events.push(event.clone());
         let count = page.events.len();
         match self.disk {
-            Disk::Quick | Disk::Full(_) => page.durable = count,
-            Disk::Slow(_) => {}
+            Disk::Quick | Disk::Full(_) | Disk::Cramped(_) => page.durable = count,
+            Disk::Slow(_) | Disk::Failing(..) => {}
             Disk::Trailing(by) => page.durable = page.durable.max(count.saturating_sub(by)),
         }
         Ok(count as Seq)
     }
 
-    fn durable(&self) -> Seq {
-        self.page().durable as Seq
+    fn make_room(&mut self, _requests: usize) -> Result<(), RecordError> {
+        match self.disk {
+            Disk::Cramped(most) if self.page().events.len() >= most => {
+                Err(RecordError("no space left on device".into()))
+            }
+            Disk::Quick
+            | Disk::Slow(_)
+            | Disk::Trailing(_)
+            | Disk::Full(_)
+            | Disk::Cramped(_)
+            | Disk::Failing(..) => Ok(()),
+        }
+    }
+
+    fn durable(&self) -> Result<Seq, RecordError> {
+        let page = self.page();
+        match page.failed {
+            true => Err(RecordError("input/output error".into())),
+            false => Ok(page.durable as Seq),
+        }
     }
 
     fn moved(&self) -> Arc<Notify> {

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use flowbatch::engine::ports::{Clock, Dice, Rows, RowsError};
-use flowbatch::engine::run::{Broken, Tools, carry_out};
+use flowbatch::engine::run::{Beginning, Broken, Tools, carry_out};
 use flowbatch::model::endpoint::Endpoint;
 use flowbatch::model::event::{Event, FORMAT, Method, RunStarted, Stamped};
 use flowbatch::model::field::Field;
@@ -40,8 +40,10 @@ use scenario::{Scenario, Wish};
 pub(crate) struct Played {
     /// What was to be played.
     pub scenario: Scenario,
-    /// How the run ended.
+    /// How the run ended, also if somebody left before its record was durable.
     pub ended: Result<Ended, Broken>,
+    /// Whether somebody did.
+    pub was_left: bool,
     /// When.
     pub ended_at: Duration,
     /// What is on record.
@@ -78,7 +80,7 @@ impl Played {
     /// How each row ended that did.
     pub(crate) fn outcomes(&self) -> BTreeMap<u64, &Outcome> {
         let ends = self.events.iter().filter_map(|stamped| {
-            let Event::RowEnded { row, outcome } = &stamped.event else {
+            let Event::RowEnded { row, outcome, .. } = &stamped.event else {
                 return None;
             };
             Some((*row, outcome))
@@ -151,6 +153,7 @@ async fn play_now(scenario: &Scenario) -> Played {
         format: FORMAT,
         run_id: "20260101T000000Z-000000".into(),
         tool_version: "0.0.0".into(),
+        operator: "tester".into(),
         job_sha256: "job".into(),
         input_sha256: None,
         lanes: (0..scenario.course.lanes).map(lane_facts).collect(),
@@ -164,6 +167,7 @@ async fn play_now(scenario: &Scenario) -> Played {
         how
     });
     let tools = Tools {
+        left_out: Vec::new(),
         service: &front,
         record: &mut book,
         watchers: vec![&mut reader],
@@ -172,12 +176,18 @@ async fn play_now(scenario: &Scenario) -> Played {
         dice: &mut Jitter(fastrand::Rng::with_seed(scenario.seed)),
         interrupts: std::pin::pin!(asked),
     };
-    let ended = carry_out(start, scenario.course, tools).await;
+    let ended = carry_out(Beginning::Run(start), scenario.course, tools).await;
     let ended_at = clock.now();
     let page = std::mem::take(&mut *book.page());
+    let was_left = matches!(ended, Err(Broken::Left(_)));
+    let ended = match page.events.last().map(|last| &last.event) {
+        Some(Event::SessionEnded { ended }) if was_left => Ok(*ended),
+        _ => ended,
+    };
     Played {
         scenario: scenario.clone(),
         ended,
+        was_left,
         ended_at,
         events: page.events,
         seen: reader.seen,
@@ -324,5 +334,6 @@ fn lane_facts(lane: usize) -> LaneFacts {
             profile: None,
         },
         credential: Some("a key".to_owned()),
+        identity: None,
     }
 }

@@ -99,6 +99,7 @@ impl Replay {
             Event::Stop { ended, .. } => self.stop = Some(*ended),
             Event::RunStarted(_)
             | Event::LegStarted { .. }
+            | Event::SessionStarted(_)
             | Event::CredentialRenewed { .. }
             | Event::SessionEnded { .. } => {}
         }

@@ -124,6 +124,10 @@ pub(crate) enum Disk {
     Trailing(usize),
     /// No event fits after so many.
     Full(usize),
+    /// There is no room for new requests after so many events, only for those in flight.
+    Cramped(usize),
+    /// Everything becomes durable from time to time, until that fails: after so many times.
+    Failing(Duration, usize),
 }
 
 /// One line a field: hundreds of wishes would fill the screen.

@@ -322,6 +322,7 @@ impl Schedule {
             http_status: work.http_status,
             meaning,
             failure,
+            doubt: work.doubt,
         });
     }
 }

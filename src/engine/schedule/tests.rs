@@ -62,7 +62,7 @@ fn schedule(lanes: usize, deadline: Option<Duration>) -> Schedule {
         patience: HOUR,
         deadline,
     };
-    Schedule::new(rules, lanes)
+    Schedule::new(rules, lanes, Tally::default())
 }
 
 fn ms(ms: u64) -> Duration {
@@ -123,7 +123,10 @@ fn a_row_that_was_throttled_goes_before_new_ones_and_has_used_up_nothing() {
     }
     assert_eq!(leaving(&mut schedule, &mut rows, now).0[0], 1);
     schedule.answered(now, 1, &answer(200, None), 0.5);
-    let Some(Event::RowEnded { row: 1, outcome }) = schedule.take_events().pop() else {
+    let Some(Event::RowEnded {
+        row: 1, outcome, ..
+    }) = schedule.take_events().pop()
+    else {
         panic!("row 1 has not ended")
     };
     assert_eq!((outcome.status, outcome.attempts), (Status::Succeeded, 6));

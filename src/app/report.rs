@@ -1,0 +1,66 @@
+//! `flowbatch report`: the report of a run, written again from its journal.
+
+use std::io;
+use std::path::Path;
+
+use crate::cli::ReportArgs;
+use crate::engine::ports::Watcher;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::sinks::digest::Digest;
+
+use super::folder::{Readers, State};
+use super::intake::Taken;
+use super::reporting::Reporting;
+use super::{Done, journal_file, terminal};
+
+/// Writes the report of a run again: the same journal gives the same bytes.
+pub(super) fn report(args: &ReportArgs) -> Done {
+    let state = State::open(args.state_dir.as_deref())?;
+    let folder = state.find_run(&args.run, args.simulate)?;
+    let record = folder.job()?;
+    let lanes = record.lanes.clone();
+    let taken = Taken::again(record, folder.file("input.csv"))?;
+    let journal = folder.file("journal.jsonl");
+    let digest = digest(&journal, args.salvage)?;
+    let reporting = Reporting {
+        taken: &taken,
+        lanes: &lanes,
+        digest: &digest,
+        journal,
+        salvage: args.salvage,
+    };
+    match &args.csv {
+        Some(path) if path.as_os_str() == "-" => {
+            reporting.write(io::stdout().lock())?;
+        }
+        Some(path) => {
+            reporting.write_to(path, Readers::Usual)?;
+        }
+        None => {
+            let path = folder.file("report.csv");
+            reporting.write_to(&path, folder.readers())?;
+            terminal::print(&path.display().to_string());
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// What the journal at `path` comes to.
+pub(super) fn digest(path: &Path, salvage: bool) -> Result<Digest, Error> {
+    let mut digest = Digest::default();
+    let mut reader = journal_file::read(path, salvage)?;
+    for entry in &mut reader {
+        let entry = entry.map_err(Error::machine(
+            "the journal cannot be read (--salvage passes over what is damaged)",
+        ))?;
+        digest.see(&entry.event);
+    }
+    match reader.passed_over() {
+        0 => {}
+        lines => terminal::complain(&format!(
+            "warning: {lines} damaged lines of the journal were passed over"
+        )),
+    }
+    Ok(digest)
+}

@@ -1,0 +1,218 @@
+//! `flowbatch resume`: goes on where a run stopped.
+
+use std::fs::File;
+use std::io;
+
+use crate::cli::ResumeArgs;
+use crate::engine::run::Beginning;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::job::destination::Destination;
+use crate::job::flags::Flags;
+use crate::job::problems::Problems;
+use crate::model::event::SessionStarted;
+use crate::model::outcome::Ended;
+use crate::model::route::LaneFacts;
+use crate::sinks::digest::Digest;
+use crate::sinks::ends::find_ends;
+use crate::sinks::journal::Journal;
+
+use super::announcement::Resumed;
+use super::destination::Open;
+use super::folder::{RunFolder, State, sha256_of};
+use super::intake::Taken;
+use super::journal_file::JournalFile;
+use super::lanes;
+use super::left_rows::{History, LeftRows};
+use super::locks::{Asked, Holder, Locks};
+use super::report::digest;
+use super::run::run_started;
+use super::session::Session;
+use super::{Done, clock, journal_file, profiles, runtime, terminal};
+
+/// Goes on where a run stopped. It reads the run folder alone.
+pub(super) fn resume(args: &ResumeArgs) -> Done {
+    let state = State::open(args.record.state_dir.as_deref())?;
+    let folder = state.find_run(&args.run, args.simulate)?;
+    let record = folder.job()?;
+    let lanes = record.lanes.clone();
+    let mut taken = Taken::again(record, folder.file("input.csv"))?;
+    let mut problems = Problems::default();
+    let flags = args.pace.flags(Flags::default());
+    taken.job.settings = taken.job.settings.again(&flags, &mut problems);
+    if !problems.is_empty() {
+        return Err(Error::Problems(
+            problems.render(None, terminal::wants_color()),
+        ));
+    }
+    tell_of_changed_input(&taken);
+    let holder = Holder {
+        run_id: folder.id.clone(),
+        job: taken.name.clone(),
+        pid: std::process::id(),
+        started_at: clock::wall(),
+        workspace: String::new(),
+    };
+    let locks = match Locks::take(state.path(), &taken, &holder, args.record.if_locked)? {
+        Asked::Taken(locks) => locks,
+        Asked::SameJob(other) => {
+            terminal::complain(&format!(
+                "run {} of the same job still goes on",
+                other.run_id
+            ));
+            return Ok(Exit::Done);
+        }
+    };
+    let path = folder.file("journal.jsonl");
+    let mut digest = digest(&path, args.salvage)?;
+    if digest.start.is_none() {
+        (digest.tally.rows, digest.tally.skipped) = (taken.census.rows, taken.census.skipped);
+    }
+    let (history, journal) = take_up(&folder, args.salvage)?;
+    let rows = LeftRows::new(&taken, history, args.failed)?;
+    // A run that was killed after its last row still wants its report.
+    if rows.count == 0 && is_summed_up(&folder) {
+        terminal::complain(&nothing_left(&folder, &digest));
+        return Ok(Exit::of_run(Ended::Completed, &digest.tally, false));
+    }
+    let held = (journal, locks);
+    runtime()?.block_on(go_on(
+        args, &state, taken, &lanes, folder, digest, rows, held,
+    ))
+}
+
+/// Whether the summary speaks of the journal as it is.
+fn is_summed_up(folder: &RunFolder) -> bool {
+    let summary = folder.summary();
+    let journal = sha256_of(&folder.file("journal.jsonl")).ok();
+    summary.is_some_and(|summary| summary.sha256_of("journal.jsonl") == journal.as_deref())
+}
+
+fn take_up(folder: &RunFolder, salvage: bool) -> Result<(History, Journal), Error> {
+    let path = folder.file("journal.jsonl");
+    let doing = "the journal cannot be read";
+    let mut reader = journal_file::read(&path, salvage)?;
+    let ends = find_ends(&mut reader).map_err(Error::machine(doing))?;
+    let extent = reader.extent();
+    let disk = JournalFile::open(&path).map_err(|error| {
+        if error.kind() == io::ErrorKind::WouldBlock {
+            return Error::Locked {
+                what: format!("run {} goes on in another process", folder.id),
+                hint: "wait until it has ended; `flowbatch runs` shows it".to_owned(),
+            };
+        }
+        Error::file("cannot write", &path)(error)
+    })?;
+    let journal = Journal::resume(disk, extent).map_err(Error::file("cannot write", &path))?;
+    let file = File::open(&path).map_err(Error::file("cannot read", &path))?;
+    Ok((History::new(ends, file), journal))
+}
+
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the parts of a run that is taken up again"
+)]
+async fn go_on(
+    args: &ResumeArgs,
+    state: &State,
+    mut taken: Taken,
+    lanes: &[LaneFacts],
+    folder: RunFolder,
+    digest: Digest,
+    rows: LeftRows,
+    (journal, locks): (Journal, Locks),
+) -> Done {
+    let open = match taken.job.destination {
+        Destination::Simulator => Open::simulator(&taken, state.world(), false).await?,
+        Destination::Services => {
+            // Targets are those on record; where a credential is now, the profiles say.
+            let current = profiles::load()?;
+            let asked = lanes::Asked {
+                token_file: args.credential.token_file.as_deref(),
+                ca_file: args.credential.ca_file.as_deref(),
+                method: taken.job.method,
+            };
+            Open::services_again(&mut taken, asked, &current).await?
+        }
+    };
+    if !args.other_credential {
+        refuse_others(lanes, &open.lanes)?;
+    }
+    let resumed = Resumed {
+        run_id: folder.id.clone(),
+        left: rows.count,
+        in_doubt: rows.in_doubt,
+    };
+    let seed = clock::seed();
+    let beginning = match digest.last_at {
+        // It was killed before its first line.
+        None => {
+            let job = folder.file("job.json");
+            let job_sha256 = sha256_of(&job).map_err(Error::file("cannot read", &job))?;
+            Beginning::Run(run_started(&folder, &taken, job_sha256, &open.lanes, seed))
+        }
+        Some(_) => {
+            let started = SessionStarted {
+                session: digest.sessions + 2,
+                tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+                lanes: open.lanes.clone(),
+                seed,
+                rows: rows.count,
+            };
+            Beginning::Session(started, digest.tally.clone())
+        }
+    };
+    let session = Session {
+        record: &args.record,
+        output: &args.output,
+        taken,
+        open,
+        folder,
+        beginning,
+        rows: Box::new(rows),
+        journal,
+        locks,
+        digest,
+        salvage: args.salvage,
+        resumed: Some(resumed),
+        seed,
+    };
+    session.carry_out().await
+}
+
+/// A run that began for one account does not go on for another.
+fn refuse_others(began: &[LaneFacts], now: &[LaneFacts]) -> Result<(), Error> {
+    for (began, now) in began.iter().zip(now) {
+        if let (Some(theirs), Some(ours)) = (&began.identity, &now.identity)
+            && theirs != ours
+        {
+            return Err(Error::Refused {
+                what: format!("{}: the run had the {theirs}, now there is the {ours}", now.route.name()),
+                hint: "give the run's own credential, or say --other-credential if the account is the same"
+                    .to_owned(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The run goes on with the rows on record, whatever the file holds by now.
+fn tell_of_changed_input(taken: &Taken) {
+    let Some(input) = &taken.input else { return };
+    let path = std::path::Path::new(&input.path);
+    if path.is_file() && sha256_of(path).is_ok_and(|now| now != input.sha256) {
+        terminal::complain(&format!(
+            "warning: {} has changed since the run began; it goes on with the rows as they were",
+            input.path
+        ));
+    }
+}
+
+fn nothing_left(folder: &RunFolder, digest: &Digest) -> String {
+    let failed = digest.tally.failed;
+    let hint = match failed {
+        0 => String::new(),
+        _ => format!("; {failed} rows failed for good: --failed sends them again"),
+    };
+    format!("run {} has nothing left to send{hint}", folder.id)
+}

@@ -1,0 +1,210 @@
+//! `flowbatch runs`: what runs there are, and which records are old enough to go.
+
+use std::fs::{self, File};
+use std::time::{Duration, SystemTime};
+
+use jiff::Timestamp;
+
+use crate::cli::{OutputShape, PruneArgs, RunsArgs, RunsCommand};
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::model::span;
+use crate::sinks::ends::find_ends;
+use crate::sinks::listing::{self, Listed, Open, table};
+use crate::sinks::summary::Counts;
+
+use super::folder::{RunFolder, State};
+use super::intake::Taken;
+use super::journal_file::{JournalFile, is_written};
+use super::left_rows::{History, LeftRows};
+use super::report::digest;
+use super::{Done, clock, journal_file, terminal};
+
+/// Tells what runs there are, or removes old records.
+pub(super) fn runs(args: &RunsArgs) -> Done {
+    let state = State::open(args.state_dir.as_deref())?;
+    match &args.command {
+        Some(RunsCommand::Prune(prune)) => self::prune(&state, prune),
+        None => list(&state, args.output),
+    }
+}
+
+fn list(state: &State, shape: OutputShape) -> Done {
+    let mut runs: Vec<_> = state.runs()?.iter().map(listed).collect();
+    runs.reverse();
+    match shape {
+        OutputShape::Json => {
+            let json = serde_json::to_string_pretty(&runs);
+            terminal::print(&json.map_err(Error::machine("no list"))?);
+        }
+        OutputShape::Text if runs.is_empty() => {
+            terminal::complain(&format!("no runs in {}", state.path().display()));
+        }
+        OutputShape::Text => terminal::print(table(&runs, clock::wall()).trim_end()),
+    }
+    Ok(Exit::Done)
+}
+
+/// The run in one line: by its summary where that is the last word, else by its journal.
+fn listed(folder: &RunFolder) -> Listed {
+    let summary = folder.summary().filter(|_| is_last_word(folder));
+    if let Some(summary) = summary {
+        return Listed {
+            run_id: folder.id.clone(),
+            job: summary.job.name,
+            simulated: summary.simulated,
+            state: listing::State::Ended(summary.ended),
+            counts: Some(summary.counts),
+            started_at: summary.started_at,
+            last_at: summary.finished_at,
+            operator: summary.operator,
+        };
+    }
+    let journal = folder.file("journal.jsonl");
+    let running = is_written(&journal);
+    let job = folder.job();
+    let (name, simulated) = match &job {
+        Ok(job) => (job.name.clone(), job.simulated),
+        Err(_) => ("-".to_owned(), false),
+    };
+    let digest = match journal.is_file() {
+        true => digest(&journal, false).map(Some),
+        false => Ok(None),
+    };
+    let open = match (&digest, running) {
+        (_, true) => Open::Running,
+        (Err(_), false) => Open::Unreadable,
+        (Ok(None), false) => Open::NotBegun,
+        (Ok(Some(_)), false) => Open::Killed,
+    };
+    let digest = digest.ok().flatten();
+    let digest = digest.as_ref();
+    let ended = digest.and_then(|digest| digest.ended).filter(|_| !running);
+    Listed {
+        run_id: folder.id.clone(),
+        job: name,
+        simulated,
+        state: ended.map_or(listing::State::Open(open), listing::State::Ended),
+        counts: digest.map(|digest| Counts::from(&digest.tally)),
+        started_at: digest.and_then(|digest| digest.started_at),
+        last_at: digest.and_then(|digest| digest.last_at),
+        operator: digest
+            .and_then(|digest| digest.start.as_ref())
+            .map_or("-".to_owned(), |start| start.operator.clone()),
+    }
+}
+
+/// Whether nothing was put on record after the summary.
+fn is_last_word(folder: &RunFolder) -> bool {
+    let written = |name: &str| fs::metadata(folder.file(name)).and_then(|found| found.modified());
+    match (written("journal.jsonl"), written("summary.json")) {
+        (Ok(journal), Ok(summary)) => {
+            journal <= summary && !is_written(&folder.file("journal.jsonl"))
+        }
+        // A pruned run has its summary alone.
+        (Err(_), Ok(_)) => true,
+        (_, Err(_)) => false,
+    }
+}
+
+fn prune(state: &State, args: &PruneArgs) -> Done {
+    let age = span::parse(&args.older_than).map_err(|fault| {
+        Error::flag(
+            "--older-than",
+            &args.older_than,
+            &fault.to_string(),
+            "write a number with a unit: \"400d\"",
+        )
+    })?;
+    let mut pruned = 0_u64;
+    let mut kept: Vec<(String, String)> = Vec::new();
+    for folder in state.runs()? {
+        if !folder.file("journal.jsonl").exists() && folder.summary().is_some() {
+            continue;
+        }
+        let run = listed(&folder);
+        if !is_older(&folder, &run, age) {
+            continue;
+        }
+        // From here on nobody goes on with it.
+        let journal = folder.file("journal.jsonl");
+        let held = journal.exists().then(|| JournalFile::open(&journal));
+        let locked = matches!(held, Some(Err(_)));
+        match wanted(&folder, &run).or(locked.then(|| "it cannot be locked".to_owned())) {
+            Some(why) => kept.push((folder.id.clone(), why)),
+            None => {
+                remove(&folder)?;
+                pruned += 1;
+            }
+        }
+    }
+    let plural = if pruned == 1 { "record" } else { "records" };
+    terminal::print(&format!("pruned {pruned} {plural}; summaries stay"));
+    for (id, why) in kept {
+        terminal::complain(&format!("kept {id}: {why}"));
+    }
+    Ok(Exit::Done)
+}
+
+/// Whether the last thing that happened to the run is longer ago than `age`.
+fn is_older(folder: &RunFolder, run: &Listed, age: Duration) -> bool {
+    let modified = || {
+        let found = fs::metadata(&folder.path).and_then(|found| found.modified());
+        Timestamp::try_from(found.unwrap_or(SystemTime::UNIX_EPOCH)).ok()
+    };
+    let last = run.last_at.or_else(modified);
+    let passed = last.and_then(|last| Duration::try_from(clock::wall().duration_since(last)).ok());
+    passed.is_some_and(|passed| passed > age)
+}
+
+/// Why the record of the run is still wanted.
+fn wanted(folder: &RunFolder, run: &Listed) -> Option<String> {
+    match run.state {
+        listing::State::Open(Open::Running) => return Some("it goes on".to_owned()),
+        listing::State::Open(Open::NotBegun) => return None,
+        listing::State::Open(Open::Unreadable) => {
+            return Some(
+                "its journal cannot be read: look at it, and remove it by hand".to_owned(),
+            );
+        }
+        listing::State::Open(Open::Killed) | listing::State::Ended(_) => {}
+    }
+    match count_left(folder) {
+        Ok(0) => None,
+        Ok(1) => Some("1 row is left, which `flowbatch resume` sends".to_owned()),
+        Ok(rows) => Some(format!(
+            "{rows} rows are left, which `flowbatch resume` sends"
+        )),
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+/// The rows that `resume` would send.
+fn count_left(folder: &RunFolder) -> Result<u64, Error> {
+    let path = folder.file("journal.jsonl");
+    let ends = find_ends(&mut journal_file::read(&path, false)?)
+        .map_err(Error::machine("the journal cannot be read"))?;
+    let file = File::open(&path).map_err(Error::file("cannot read", &path))?;
+    let taken = Taken::again(folder.job()?, folder.file("input.csv"))?;
+    Ok(LeftRows::new(&taken, History::new(ends, file), false)?.count)
+}
+
+/// Removes everything but the summary; the folder as well where there is none.
+fn remove(folder: &RunFolder) -> Result<(), Error> {
+    let entries = fs::read_dir(&folder.path).map_err(Error::file("cannot read", &folder.path))?;
+    let mut stays = false;
+    for entry in entries {
+        let path = entry
+            .map_err(Error::file("cannot read", &folder.path))?
+            .path();
+        if path.ends_with("summary.json") {
+            stays = true;
+        } else {
+            fs::remove_file(&path).map_err(Error::file("cannot remove", &path))?;
+        }
+    }
+    match stays {
+        true => Ok(()),
+        false => fs::remove_dir(&folder.path).map_err(Error::file("cannot remove", &folder.path)),
+    }
+}

@@ -1,0 +1,85 @@
+//! A job as it is put on record: enough to read its rows again and to go on with them, and no secret.
+
+use std::rc::Rc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::route::LaneFacts;
+use crate::model::simulation::Simulation;
+
+use super::defaults::Defaults;
+use super::destination::Destination;
+use super::file::{Method, UpdateRecord, Written};
+use super::intent::Job;
+use super::selection::Selection;
+use super::settings::Settings;
+use super::table::Options;
+
+/// Of [`JobRecord`]; any other is refused.
+pub const SCHEMA: u32 = 2;
+
+/// `job.json`: the job as understood.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct JobRecord {
+    /// Of this file.
+    pub schema_version: u32,
+    /// For people.
+    pub name: String,
+    /// For people.
+    pub description: Option<String>,
+    /// Nothing leaves this machine.
+    pub simulated: bool,
+    /// Where rows go, and on whose behalf, in the order of the lanes' numbers.
+    pub lanes: Vec<LaneFacts>,
+    /// The CSV.
+    pub input: Option<InputRecord>,
+    /// How it goes.
+    pub settings: Settings,
+    /// Which kinds of credential are looked for.
+    pub method: Method,
+    /// What completes rows.
+    pub defaults: Defaults,
+    /// Rows of the job file itself.
+    pub updates: Vec<UpdateRecord>,
+    /// Which rows are taken up.
+    pub selection: Selection,
+    /// How the simulator behaves, if it is the target.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub simulation: Option<Simulation>,
+}
+
+/// The CSV of a job, whose bytes stand in `input.csv`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct InputRecord {
+    /// As given.
+    pub path: String,
+    /// Of the original bytes.
+    pub sha256: String,
+    /// How it is read.
+    pub options: Options,
+}
+
+impl JobRecord {
+    /// The job, and the rows of the job file.
+    pub fn job(self) -> (Job, Rc<[Written]>) {
+        let updates = self.updates.into_iter().map(Written::from);
+        let job = Job {
+            name: Some(self.name),
+            description: self.description,
+            destination: match self.simulated {
+                true => Destination::Simulator,
+                false => Destination::Services,
+            },
+            method: self.method,
+            wrong_region: None,
+            settings: self.settings,
+            defaults: self.defaults,
+            table: None,
+            updates: Vec::new(),
+            selection: self.selection,
+            simulation: self.simulation.unwrap_or_default(),
+            warnings: Vec::new(),
+        };
+        (job, updates.collect())
+    }
+}

@@ -1,0 +1,138 @@
+//! `rerun.csv`: the rows that are left, each with everything that it needs, so that the file is a job by
+//! itself.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+
+use crate::model::field::Field;
+use crate::model::formula::guarded;
+use crate::model::route::Route;
+use crate::model::row::Row;
+
+/// What sets a field to the empty string.
+const EMPTY: &str = "<empty>";
+
+/// A column of the file, in the order in which they stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Column {
+    /// `x_row`: the number that the row had; ignored when it is read.
+    Number,
+    /// `workflow_id`
+    WorkflowId,
+    /// `profile`
+    Profile,
+    /// `region`
+    Region,
+    /// `project_id`
+    ProjectId,
+    /// `workspace_id`
+    WorkspaceId,
+    /// What to set.
+    Wish(Field),
+    /// What to find.
+    Expect(Field),
+    /// `expect_update_time`
+    ExpectUpdateTime,
+}
+
+impl Column {
+    fn name(self) -> String {
+        match self {
+            Self::Number => "x_row".to_owned(),
+            Self::WorkflowId => "workflow_id".to_owned(),
+            Self::Profile => "profile".to_owned(),
+            Self::Region => "region".to_owned(),
+            Self::ProjectId => "project_id".to_owned(),
+            Self::WorkspaceId => "workspace_id".to_owned(),
+            Self::Wish(field) => field.as_str().to_owned(),
+            Self::Expect(field) => format!("expect_{field}"),
+            Self::ExpectUpdateTime => "expect_update_time".to_owned(),
+        }
+    }
+
+    /// The cell of `row`, as a job reads it; empty if the row says nothing there.
+    fn cell(self, row: &Row, route: Option<&Route>) -> String {
+        let said = |text: Option<&str>| match text {
+            None => String::new(),
+            Some("") => EMPTY.to_owned(),
+            Some(text) => guarded(text).into_owned(),
+        };
+        let named = |name: Option<&String>| said(name.map(String::as_str));
+        match self {
+            Self::Number => row.number.to_string(),
+            Self::WorkflowId => row.workflow_id.to_string(),
+            Self::Profile => named(route.and_then(|route| route.profile.as_ref())),
+            Self::Region => named(route.and_then(|route| route.region.as_ref())),
+            Self::ProjectId => row.workspace.project_id.to_string(),
+            Self::WorkspaceId => row.workspace.workspace_id.to_string(),
+            Self::Wish(field) => said(row.update.value(field)),
+            Self::Expect(field) => said(row.guards.value(field)),
+            Self::ExpectUpdateTime => said(row.guards.update_time.as_deref()),
+        }
+    }
+}
+
+/// The columns that rows say something in.
+#[derive(Clone, Debug, Default)]
+pub struct Columns(BTreeSet<Column>);
+
+impl Columns {
+    /// Takes `row` into account.
+    pub fn see(&mut self, row: &Row, route: Option<&Route>) {
+        use Column::{
+            ExpectUpdateTime, Number, Profile, ProjectId, Region, WorkflowId, WorkspaceId,
+        };
+        self.0.extend([Number, WorkflowId, ProjectId, WorkspaceId]);
+        let fields = Field::ALL.into_iter();
+        let others = fields
+            .flat_map(|field| [Column::Wish(field), Column::Expect(field)])
+            .chain([Profile, Region, ExpectUpdateTime]);
+        for column in others {
+            if !self.0.contains(&column) && !column.cell(row, route).is_empty() {
+                self.0.insert(column);
+            }
+        }
+    }
+
+    /// Whether no row was seen.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Writes rows with the columns that they need.
+pub struct Rerun<W: Write> {
+    csv: csv::Writer<W>,
+    columns: Vec<Column>,
+}
+
+impl<W: Write> Rerun<W> {
+    /// Writes the header.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn new(columns: &Columns, out: W) -> Result<Self, csv::Error> {
+        let columns: Vec<_> = columns.0.iter().copied().collect();
+        let mut csv = csv::Writer::from_writer(out);
+        csv.write_record(columns.iter().map(|column| column.name()))?;
+        Ok(Self { csv, columns })
+    }
+
+    /// Writes `row`.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn write(&mut self, row: &Row, route: Option<&Route>) -> Result<(), csv::Error> {
+        let cells = self.columns.iter().map(|column| column.cell(row, route));
+        self.csv.write_record(cells)
+    }
+
+    /// Writes what is still to be written.
+    ///
+    /// # Errors
+    /// It cannot be.
+    pub fn finish(mut self) -> Result<(), csv::Error> {
+        self.csv.flush()?;
+        Ok(())
+    }
+}

@@ -1,0 +1,180 @@
+//! Stories of disks: full, limited, read-only; and what is on record then.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::language::{Desk, csv_rows};
+use super::service::{self, Service};
+
+fn named(rows: u32) -> Desk {
+    let rows: String = (1..=rows).map(|row| format!("w{row},x\n")).collect();
+    Desk::with("rows.csv", format!("workflow_id,name\n{rows}"))
+}
+
+/// Runs the rows of `desk` where no file may grow beyond so many KiB; returns what is said.
+fn run_within(desk: &Desk, kib: u32) -> String {
+    let program = env!("CARGO_BIN_EXE_flowbatch");
+    let line =
+        format!("ulimit -f {kib}; exec {program} run rows.csv --simulate --rate 2000/s -j 32");
+    let output = desk.shell(&line).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(7), "{text}");
+    let reason = "error: the run was stopped: the journal could not be written: File too large";
+    assert!(text.contains(reason), "{text}");
+    text
+}
+
+/// The events of a journal, by a JSON reader that knows nothing of journals.
+fn events(run: &Path) -> Vec<Value> {
+    let journal = fs::read_to_string(run.join("journal.jsonl")).unwrap();
+    let lines = journal.lines();
+    lines
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect()
+}
+
+/// What report, summary and journal say of each row; returns the ids of those that succeeded and of
+/// those that were not sent, of which there are some.
+fn agreed(run: &Path) -> (Vec<String>, Vec<String>) {
+    let events = events(run);
+    let has = |event: &str, row: u64| {
+        let mut events = events.iter();
+        events.any(|told| told["event"] == event && told["row"] == row)
+    };
+    let (mut done, mut left) = (Vec::new(), Vec::new());
+    for row in csv_rows(&run.join("report.csv")) {
+        let number = row["row"].parse().unwrap();
+        let id = row["workflow_id"].clone();
+        match row["status"].as_str() {
+            "succeeded" => {
+                assert!(has("row_ended", number), "row {number}");
+                done.push(id);
+            }
+            "not_attempted" => {
+                assert!(!has("attempt", number), "row {number}");
+                left.push(id);
+            }
+            other => panic!("row {number} is {other}"),
+        }
+    }
+    assert!(!done.is_empty() && !left.is_empty());
+    let summary = fs::read_to_string(run.join("summary.json")).unwrap();
+    let summary: Value = serde_json::from_str(&summary).unwrap();
+    assert_eq!(summary["ended"], "record_failed");
+    assert_eq!(summary["counts"]["succeeded"], done.len());
+    assert_eq!(summary["counts"]["not_attempted"], left.len());
+    assert_eq!(events.last().unwrap()["ended"], "record_failed");
+    (done, left)
+}
+
+#[test]
+fn a_file_size_limit_leaves_no_row_in_doubt() {
+    let desk = named(700);
+    run_within(&desk, 300);
+    agreed(&desk.only_run());
+}
+
+#[test]
+fn a_limit_that_the_report_does_not_fit_leaves_no_half_report() {
+    let desk = named(3_000);
+    let text = run_within(&desk, 300);
+    assert!(text.contains("the report could not be made"), "{text}");
+    let run = desk.only_run();
+    assert!(!run.join("report.csv").exists(), "half a report is none");
+    assert_eq!(events(&run).last().unwrap()["event"], "session_ended");
+}
+
+/// Whether this machine lets a user have file systems of their own.
+#[expect(clippy::print_stdout, reason = "why a story is skipped")]
+fn can_mount() -> bool {
+    let tried = std::process::Command::new("unshare")
+        .args(["-rm", "mount", "-t", "tmpfs", "tmpfs", "/mnt"])
+        .output();
+    match tried {
+        Ok(output) if output.status.success() => true,
+        Ok(output) => {
+            let why = String::from_utf8_lossy(&output.stderr).into_owned();
+            println!("skipped, because unshare is not permitted: {why}");
+            false
+        }
+        Err(error) => {
+            println!("skipped, because there is no unshare: {error}");
+            false
+        }
+    }
+}
+
+#[test]
+fn on_a_full_disk_what_was_sent_is_known_and_the_rest_was_not_sent() {
+    if !can_mount() {
+        return;
+    }
+    let desk = Desk::new().variable("HW_AUTH_TOKEN", service::TOKEN);
+    let service = Service::start_with(&desk, 400);
+    let ids = service.ids();
+    let desk = desk.file("rows.csv", service::csv(&ids));
+    let program = env!("CARGO_BIN_EXE_flowbatch");
+    let (target, token) = (service.target(), service::TOKEN);
+    // What is left of the room at the end is given back, and the folder is kept for the look at it.
+    let line = format!(
+        "mkdir -p state kept && HW_AUTH_TOKEN={token} FLOWBATCH_METADATA=off unshare -rm bash -c '\
+         mount -t tmpfs -o size=140k tmpfs state && {{ \
+         {program} run rows.csv {target} --rate 500/s --state-dir state; code=$?; \
+         cp -r state/runs/* kept/; exit $code; }}'"
+    );
+    let output = desk.shell(&line).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(7), "{text}");
+    let reason = "error: the run was stopped: the journal could not be written: No space left";
+    assert!(text.contains(reason), "{text}");
+    let run = fs::read_dir(desk.path("kept")).unwrap().next().unwrap();
+    let events = events(&run.unwrap().path());
+    assert_eq!(events.last().unwrap()["ended"], "record_failed", "{text}");
+    let told = |event: &str| -> Vec<u64> {
+        let told = events.iter().filter(|told| told["event"] == event);
+        let mut rows: Vec<_> = told.map(|told| told["row"].as_u64().unwrap()).collect();
+        rows.sort_unstable();
+        rows
+    };
+    let (sent, ended) = (told("attempt"), told("row_ended"));
+    assert!(sent.iter().all(|row| ended.contains(row)), "in doubt");
+    assert!(!sent.is_empty() && sent.len() < ids.len());
+    for (index, id) in ids.iter().enumerate() {
+        let was_sent = sent.contains(&(index as u64 + 1));
+        let live = &service.get(&format!("workflows/{id}"))["data"]["description"];
+        assert_eq!(live == "Reviewed", was_sent, "row {}", index + 1);
+    }
+}
+
+#[test]
+fn a_report_that_cannot_be_written_stops_nothing_and_is_told() {
+    let desk = named(20);
+    let said = desk.flowbatch("run rows.csv --simulate --rate 500/s --report /dev/full");
+    assert_eq!(said.code, 7, "{}", said.stderr);
+    let text = "error: cannot write the report to /dev/full: No space left on device";
+    assert!(said.stderr.contains(text), "{}", said.stderr);
+    let rows = csv_rows(&desk.only_run().join("report.csv"));
+    assert_eq!(rows.len(), 20);
+    assert!(rows.iter().all(|row| row["status"] == "succeeded"));
+}
+
+#[test]
+fn where_no_record_can_be_kept_nothing_is_sent() {
+    if !can_mount() {
+        return;
+    }
+    let desk = named(3);
+    let program = env!("CARGO_BIN_EXE_flowbatch");
+    let line = format!(
+        "mkdir -p state && unshare -rm bash -c 'mount -t tmpfs tmpfs state && \
+         mkdir state/runs state/tmp && mount -o remount,ro state && \
+         exec {program} run rows.csv --simulate --state-dir state'"
+    );
+    let output = desk.shell(&line).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(7), "{text}");
+    assert!(text.contains("Read-only file system"), "{text}");
+    assert!(!text.contains("target:"), "nothing has begun: {text}");
+}
