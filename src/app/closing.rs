@@ -1,8 +1,8 @@
 //! The end of a run: its report, its summary, its exit code.
 
 use std::fs::File;
-use std::io::BufWriter;
-use std::path::PathBuf;
+use std::io::{BufWriter, ErrorKind};
+use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
 
@@ -50,10 +50,14 @@ pub(super) fn close(mut closed: Closed<'_>) -> Done {
     let written = keep(closed.write_report(), &mut trouble);
     // Only a record that failed leaves rows that were sent without an end.
     closed.digest.tally.unknown += written.as_ref().map_or(0, |written| written.in_doubt);
-    if let Some(written) = &written {
-        keep(closed.write_rerun(written), &mut trouble);
+    match &written {
+        Some(written) => {
+            keep(closed.write_rerun(written), &mut trouble);
+            keep(closed.copy_report(), &mut trouble);
+        }
+        // What an earlier session left says nothing about this one.
+        None => keep(closed.forget(), &mut trouble).unwrap_or_default(),
     }
-    keep(closed.copy_report(), &mut trouble);
     keep(closed.open.close(), &mut trouble);
     let exit = Exit::of_run(ended, &closed.digest.tally, !trouble.is_empty());
     let summary = closed.summary(ended, exit, written.as_ref().map(|written| written.rows));
@@ -75,6 +79,17 @@ pub(super) fn close(mut closed: Closed<'_>) -> Done {
     Ok(exit)
 }
 
+/// Whether the disk, a quota or a limit on file sizes left no room.
+fn has_no_room(error: &(dyn std::error::Error + 'static)) -> bool {
+    let full = error.downcast_ref::<std::io::Error>().is_some_and(|error| {
+        matches!(
+            error.kind(),
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
+        )
+    });
+    full || error.source().is_some_and(has_no_room)
+}
+
 /// The value of `done`; an error becomes text for people.
 fn keep<T>(done: Result<T, Error>, trouble: &mut Vec<String>) -> Option<T> {
     done.map_err(|error| trouble.push(error.text())).ok()
@@ -94,12 +109,21 @@ impl Closed<'_> {
             ));
             return ended;
         }
+        let is_input = matches!(broken, Broken::Rows(_));
         let error = Error::machine("the run was stopped")(broken);
         let folder = self.folder.path.display();
-        trouble.push(format!(
-            "{}\n  free space for {folder}: what is known stands in its journal.jsonl",
-            error.text()
-        ));
+        let advice = match (is_input, has_no_room(&error)) {
+            (true, _) => format!("do not touch the files of a run: see {folder}"),
+            (false, true) => {
+                format!("free space for {folder}: what is known stands in its journal.jsonl")
+            }
+            (false, false) => {
+                format!(
+                    "look after the disk of {folder}: what is known stands in its journal.jsonl"
+                )
+            }
+        };
+        trouble.push(format!("{}\n  {advice}", error.text()));
         Ended::RecordFailed
     }
 
@@ -133,16 +157,17 @@ impl Closed<'_> {
         .write_to(&self.report_path(), self.folder.readers())
     }
 
+    /// Removes what an earlier session wrote.
+    fn forget(&self) -> Result<(), Error> {
+        remove(&self.folder.file("rerun.csv"))?;
+        remove(&self.report_path())
+    }
+
     /// Writes the rows that are left as a job of their own; none left, no file.
     fn write_rerun(&self, written: &Written) -> Result<(), Error> {
         let path = self.folder.file("rerun.csv");
         if written.left.count() == 0 {
-            return match std::fs::remove_file(&path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    Err(Error::file("cannot remove", path)(error))
-                }
-                Ok(()) | Err(_) => Ok(()),
-            };
+            return remove(&path);
         }
         let doing = "the rows that are left cannot be written";
         let rows = self.taken.rows().map_err(Error::machine(doing))?;
@@ -239,7 +264,8 @@ impl Closed<'_> {
         let tally = &self.digest.tally;
         let work_left = tally.failed + tally.unknown + tally.left() > 0;
         let next = written.filter(|_| work_left);
-        let next = next.map(|written| next_command(&self.folder, written, tally.failed));
+        let next = next
+            .map(|written| next_command(&self.folder, written, tally.failed, self.digest.ended));
         let report = self
             .record
             .report
@@ -260,6 +286,16 @@ impl Closed<'_> {
     }
 }
 
+/// Removes the file if it is there.
+fn remove(path: &Path) -> Result<(), Error> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::file("cannot remove", path)(error))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 /// The lanes that rows left by.
 fn targets(open: &Open, taken: &Taken) -> Vec<TargetFacts> {
     let lanes = open.lanes.iter().zip(&taken.census.lanes);
@@ -277,7 +313,12 @@ fn typed() -> impl Iterator<Item = String> {
 }
 
 /// The command that goes on with the rows that are left.
-fn next_command(folder: &RunFolder, written: &Written, failed: u64) -> String {
+fn next_command(
+    folder: &RunFolder,
+    written: &Written,
+    failed: u64,
+    ended: Option<Ended>,
+) -> String {
     let program = typed().next().unwrap_or_else(|| "flowbatch".to_owned());
     let mut words = vec![program, "resume".to_owned(), folder.id.clone()];
     let text = match written.resumable {
@@ -285,11 +326,17 @@ fn next_command(folder: &RunFolder, written: &Written, failed: u64) -> String {
             words.push("--failed".to_owned());
             "to send what failed again, once it is mended (or mend rerun.csv and run that):"
         }
+        _ if ended == Some(Ended::MaxErrors) => {
+            "to go on with what is left, once what failed is mended (errors so far count; the next stops it again, \
+             unless --max-errors is raised):"
+        }
         _ if failed == 0 => "to go on with what is left:",
         _ => "to go on with what is left, once what failed is mended:",
     };
-    words.push("--state-dir".to_owned());
-    words.push(folder.state().display().to_string());
+    if let Some(state) = folder.state() {
+        words.push("--state-dir".to_owned());
+        words.push(state.path().display().to_string());
+    }
     words.extend(credential_flags(typed()));
     format!("{text}\n  {}", shell(words))
 }
@@ -307,8 +354,14 @@ fn credential_flags(typed: impl Iterator<Item = String>) -> Vec<String> {
             Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
             None => (word, None),
         };
-        if !matches!(name.as_str(), "--token-file" | "--ca-file") {
-            continue;
+        match name.as_str() {
+            "--token-file" | "--ca-file" => {}
+            // What was said once of this run holds for the next session of it.
+            "--salvage" | "--other-credential" => {
+                flags.push(name);
+                continue;
+            }
+            _ => continue,
         }
         if let Some(value) = value.or_else(|| typed.next()) {
             flags.extend([name, whole(&value)]);

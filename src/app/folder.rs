@@ -67,7 +67,8 @@ impl State {
                 return RunFolder { id, path }.there();
             }
         };
-        let newest = self.runs()?.into_iter().rev().find(|folder| {
+        let mut begun = self.runs()?.into_iter().rev().filter(RunFolder::is_begun);
+        let newest = begun.find(|folder| {
             folder.job().is_ok_and(|record| {
                 record.simulated == simulated && job.is_none_or(|job| record.name == job)
             })
@@ -90,7 +91,7 @@ impl State {
             .filter_map(|entry| {
                 let path = entry.ok()?.path();
                 let id = path.file_name()?.to_str()?.to_owned();
-                path.is_dir().then_some(RunFolder { id, path })
+                (is_run_id(&id) && path.is_dir()).then_some(RunFolder { id, path })
             })
             .collect();
         found.sort_by(|a, b| a.id.cmp(&b.id));
@@ -126,6 +127,17 @@ impl State {
     }
 }
 
+/// Whether `name` is one that [`State::run_id`] makes; other folders are somebody else's.
+fn is_run_id(name: &str) -> bool {
+    let shape = "00000000T000000Z-ffffff";
+    let fits = |(c, like): (char, char)| match like {
+        '0' => c.is_ascii_digit(),
+        'f' => c.is_ascii_hexdigit(),
+        like => c == like,
+    };
+    name.len() == shape.len() && name.chars().zip(shape.chars()).all(fits)
+}
+
 fn default_path() -> Result<PathBuf, Error> {
     if let Some(path) = environment("FLOWBATCH_STATE_DIR").filter(|path| !path.is_empty()) {
         return Ok(path.into());
@@ -156,8 +168,17 @@ pub(super) fn make_folder(path: &Path) -> Result<(), Error> {
 impl RunFolder {
     /// The folder, if it is that of a run.
     fn there(self) -> Result<Self, Error> {
-        if self.file("job.json").is_file() {
+        if self.is_begun() {
             return Ok(self);
+        }
+        if self.file("job.json").is_file() {
+            return Err(Error::Usage {
+                what: format!(
+                    "run {} was killed before it began: nothing was sent",
+                    self.id
+                ),
+                hint: "run the job again".to_owned(),
+            });
         }
         if self.summary().is_some() {
             return Err(Error::Usage {
@@ -180,10 +201,15 @@ pub(super) struct RunFolder {
 }
 
 impl RunFolder {
-    /// The state folder that it is in.
-    pub(super) fn state(&self) -> &Path {
-        let state = self.path.parent().and_then(Path::parent);
-        state.unwrap_or(&self.path)
+    /// The state folder that it is in, unless it was moved out of one.
+    pub(super) fn state(&self) -> Option<State> {
+        let runs = self.path.parent().filter(|runs| runs.ends_with("runs"))?;
+        Some(State(runs.parent()?.to_owned()))
+    }
+
+    /// Whether there is a journal, without which nothing is sent.
+    fn is_begun(&self) -> bool {
+        self.file("job.json").is_file() && self.file("journal.jsonl").is_file()
     }
 
     /// What is on record of its job.

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufReader, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,7 +12,9 @@ use rustix::process::{Resource, getrlimit};
 
 use crate::error::Error;
 use crate::sinks::disk::Disk;
-use crate::sinks::reader::Reader;
+use crate::sinks::ends::find_ends;
+use crate::sinks::history::History;
+use crate::sinks::reader::{Extent, Reader};
 
 use super::clock;
 use super::folder::Readers;
@@ -40,6 +42,11 @@ impl JournalFile {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let file = appending().open(path)?;
         lock(&file)?;
+        // Whoever held it may have been removing the record.
+        let (ours, there) = (file.metadata()?, path.metadata()?);
+        if (ours.dev(), ours.ino()) != (there.dev(), there.ino()) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
         Ok(Self(file))
     }
 }
@@ -73,6 +80,17 @@ pub(super) fn read(path: &Path, salvage: bool) -> Result<Reader<BufReader<File>>
         true => Reader::salvaging(journal),
         false => Reader::new(journal),
     })
+}
+
+/// What became of the rows by the journal at `path`, and its good part.
+pub(super) fn history(
+    path: &Path,
+    salvage: bool,
+) -> Result<(History<BufReader<File>>, Extent), Error> {
+    let mut reader = read(path, salvage)?;
+    let ends = find_ends(&mut reader).map_err(Error::machine("the journal cannot be read"))?;
+    let file = File::open(path).map_err(Error::file("cannot read", path))?;
+    Ok((History::new(ends, BufReader::new(file)), reader.extent()))
 }
 
 /// A link that somebody has put there is not followed.

@@ -1,5 +1,6 @@
 //! Locks on workspaces: all of a run's or none, so that no two runs change the same workflows at once.
 
+use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -7,22 +8,40 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 
 use crate::cli::IfLocked;
 use crate::error::Error;
 use crate::model::target::{LaneId, Workspace};
 
-use super::folder::{make_folder, sha256};
+use super::folder::{State, make_folder, sha256};
 use super::intake::Taken;
 use super::{clock, terminal};
 
 /// The locks of a run; they end with it, however it ends.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Locks {
+    /// The run that they belong to.
+    pub(super) run_id: String,
     files: Vec<File>,
     /// Workspaces that another run holds and that this one leaves out, and why.
     pub(super) left_out: Vec<(LaneId, Workspace, String)>,
+}
+
+/// What is done where another run holds a workspace, and whether it is told.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Policy {
+    pub(super) if_locked: IfLocked,
+    pub(super) quiet: bool,
+}
+
+impl Policy {
+    fn tell(self, text: &str) {
+        if !self.quiet {
+            terminal::complain(text);
+        }
+    }
 }
 
 /// Who holds a lock, as its file says.
@@ -35,12 +54,17 @@ pub(super) struct Holder {
     pub(super) workspace: String,
 }
 
-/// What comes of asking for locks.
-pub(super) enum Asked {
-    /// They are ours.
-    Taken(Locks),
-    /// A run of the same job still goes on, and this one is to leave it at that.
-    SameJob(Holder),
+impl Holder {
+    /// The run `run_id` of `taken`, in this process.
+    pub(super) fn of(run_id: &str, taken: &Taken, started_at: Timestamp) -> Self {
+        Self {
+            run_id: run_id.to_owned(),
+            job: taken.name.clone(),
+            pid: std::process::id(),
+            started_at,
+            workspace: String::new(),
+        }
+    }
 }
 
 /// Long enough to write a line.
@@ -49,102 +73,154 @@ const MOMENT: Duration = Duration::from_millis(20);
 /// One workspace that is to be locked.
 struct Place {
     file: PathBuf,
-    lane: LaneId,
+    /// Those whose rows go there: two accounts may reach one workspace.
+    lanes: Vec<LaneId>,
     workspace: Workspace,
 }
 
+/// What comes of trying to lock.
+enum Tried {
+    Taken(Locks),
+    /// A run of the same job goes on.
+    SameJob(Holder),
+    /// Another run holds this one, and it is to be waited for.
+    Busy(File, String),
+}
+
 impl Locks {
-    /// Locks every workspace that rows of `taken` go to, in the one order that all runs use; `holder`
-    /// says whose they are.
+    /// Locks every workspace that rows of `taken` go to, or none of them; `holder` says at each try
+    /// whose they are to be. Whoever waits holds nothing meanwhile. None: a run of the same job still goes
+    /// on, and this one is to leave it at that.
     ///
     /// # Errors
     /// Another run holds one of them, and `policy` says that this is the end of it.
     pub(super) fn take(
-        state: &Path,
+        state: &State,
         taken: &Taken,
-        holder: &Holder,
-        policy: IfLocked,
-    ) -> Result<Asked, Error> {
-        let folder = state.join("locks");
+        holder: impl Fn() -> Holder,
+        policy: Policy,
+    ) -> Result<Option<Self>, Error> {
+        let folder = state.path().join("locks");
         make_folder(&folder)?;
-        let mut locks = Self::default();
-        for place in places(&folder, taken) {
+        let places = places(&folder, taken);
+        raise_file_limit();
+        loop {
+            match Self::attempt(&places, &holder(), policy.if_locked)? {
+                Tried::Taken(locks) => return Ok(Some(locks)),
+                Tried::SameJob(other) => {
+                    policy.tell(&format!(
+                        "run {} of the same job still goes on",
+                        other.run_id
+                    ));
+                    return Ok(None);
+                }
+                Tried::Busy(file, what) => {
+                    policy.tell(&format!("waiting: {what}"));
+                    file.lock().map_err(Error::machine("cannot lock"))?;
+                }
+            }
+        }
+    }
+
+    fn attempt(places: &[Place], holder: &Holder, if_locked: IfLocked) -> Result<Tried, Error> {
+        let mut locks = Self {
+            run_id: holder.run_id.clone(),
+            files: Vec::new(),
+            left_out: Vec::new(),
+        };
+        for place in places {
             let mut file = open(&place.file)?;
             match file.try_lock() {
-                Ok(()) => {}
+                Ok(()) => {
+                    let holder = Holder {
+                        workspace: place.workspace.to_string(),
+                        ..holder.clone()
+                    };
+                    write(&mut file, &holder).map_err(Error::file("cannot write", &place.file))?;
+                    locks.files.push(file);
+                    continue;
+                }
                 Err(TryLockError::Error(error)) => {
                     return Err(Error::file("cannot lock", &place.file)(error));
                 }
-                Err(TryLockError::WouldBlock) => {
-                    // Whoever has just got it writes its name at once.
-                    clock::pause(MOMENT);
-                    let other = read(&mut file);
-                    match policy {
-                        IfLocked::Fail => return Err(held(&place.workspace, other.as_ref())),
-                        IfLocked::Wait => {
-                            terminal::complain(&format!(
-                                "waiting for {} to end, which holds workspace {}",
-                                who(other.as_ref()),
-                                place.workspace
-                            ));
-                            file.lock()
-                                .map_err(Error::file("cannot lock", &place.file))?;
-                        }
-                        IfLocked::Skip => {
-                            if let Some(other) =
-                                other.as_ref().filter(|other| other.job == holder.job)
-                            {
-                                return Ok(Asked::SameJob(other.clone()));
-                            }
-                            let why = format!("{} holds it", who(other.as_ref()));
-                            locks.left_out.push((place.lane, place.workspace, why));
-                            continue;
-                        }
-                    }
-                }
+                Err(TryLockError::WouldBlock) => {}
             }
-            let holder = Holder {
-                workspace: place.workspace.to_string(),
-                ..holder.clone()
-            };
-            write(&mut file, &holder).map_err(Error::file("cannot write", &place.file))?;
-            locks.files.push(file);
+            // Whoever has just got it writes its name at once.
+            clock::pause(MOMENT);
+            let other = read(&mut file);
+            let what = format!(
+                "{} holds workspace {}",
+                who(other.as_ref()),
+                place.workspace
+            );
+            match if_locked {
+                IfLocked::Fail => {
+                    return Err(Error::Locked {
+                        what,
+                        hint: "wait until it has ended (--if-locked wait), or leave such workspaces out (--if-locked skip)"
+                            .to_owned(),
+                    });
+                }
+                IfLocked::Wait => return Ok(Tried::Busy(file, what)),
+                IfLocked::Skip => {}
+            }
+            if let Some(other) = other.filter(|other| other.job == holder.job) {
+                return Ok(Tried::SameJob(other));
+            }
+            for lane in &place.lanes {
+                let left_out = (*lane, place.workspace.clone(), what.clone());
+                locks.left_out.push(left_out);
+            }
         }
-        if locks.files.is_empty() && !locks.left_out.is_empty() {
-            let (_, workspace, _) = &locks.left_out[0];
-            return Err(held(workspace, None));
+        match locks.left_out.first() {
+            Some((_, _, what)) if locks.files.is_empty() => Err(Error::Locked {
+                what: format!("{what}, and nothing is left without it"),
+                hint: "wait until it has ended (--if-locked wait)".to_owned(),
+            }),
+            Some(_) | None => Ok(Tried::Taken(locks)),
         }
-        Ok(Asked::Taken(locks))
     }
 }
 
 /// The workspaces that rows go to, sorted by the names of their locks.
 fn places(folder: &Path, taken: &Taken) -> Vec<Place> {
     let simulated = taken.job.defaults.simulator.is_some();
-    let mut places = Vec::new();
+    let mut places: BTreeMap<PathBuf, Place> = BTreeMap::new();
     for (lane, census) in taken.census.lanes.iter().enumerate() {
-        // The simulator has another port each time, and one world.
-        let endpoint = match simulated {
-            true => "simulator",
-            false => census.route.endpoint.as_str(),
-        };
         for workspace in &census.places {
             let Workspace {
                 project_id,
                 workspace_id,
             } = workspace;
-            let name = sha256(format!("{endpoint}\n{project_id}\n{workspace_id}").as_bytes());
-            places.push(Place {
-                file: folder.join(format!("{}.lock", &name[..32])),
-                lane: LaneId(lane),
+            let file = match simulated {
+                // Its one world is read before a run and written after it.
+                true => folder.join("simulator.lock"),
+                false => {
+                    let endpoint = census.route.endpoint.as_str();
+                    let text = format!("{endpoint}\n{project_id}\n{workspace_id}");
+                    folder.join(format!("{}.lock", &sha256(text.as_bytes())[..32]))
+                }
+            };
+            let place = places.entry(file.clone()).or_insert_with(|| Place {
+                file,
+                lanes: Vec::new(),
                 workspace: workspace.clone(),
             });
+            place.lanes.push(LaneId(lane));
         }
     }
-    places.sort_by(|a, b| a.file.cmp(&b.file));
-    // Two accounts may reach one workspace: it is locked once.
-    places.dedup_by(|a, b| a.file == b.file);
-    places
+    places.into_values().collect()
+}
+
+/// Each lock is an open file: as many as the system lets this process have.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    // Where it may not, opening the file says so.
+    let _ = setrlimit(Resource::Nofile, raised);
 }
 
 fn open(path: &Path) -> Result<File, Error> {
@@ -170,14 +246,6 @@ fn write(file: &mut File, holder: &Holder) -> std::io::Result<()> {
     file.seek(SeekFrom::Start(0))?;
     serde_json::to_writer(&mut *file, holder)?;
     file.flush()
-}
-
-fn held(workspace: &Workspace, other: Option<&Holder>) -> Error {
-    Error::Locked {
-        what: format!("{} holds workspace {workspace}", who(other)),
-        hint: "wait until it has ended (--if-locked wait), or leave such workspaces out (--if-locked skip)"
-            .to_owned(),
-    }
 }
 
 /// The other run, for people.

@@ -11,8 +11,9 @@ use crate::sinks::digest::Digest;
 
 use super::folder::{Readers, State};
 use super::intake::Taken;
+use super::journal_file::is_written;
 use super::reporting::Reporting;
-use super::{Done, journal_file, terminal};
+use super::{Done, journal_file, report_target, terminal};
 
 /// Writes the report of a run again: the same journal gives the same bytes.
 pub(super) fn report(args: &ReportArgs) -> Done {
@@ -22,7 +23,20 @@ pub(super) fn report(args: &ReportArgs) -> Done {
     let lanes = record.lanes.clone();
     let taken = Taken::again(record, folder.file("input.csv"))?;
     let journal = folder.file("journal.jsonl");
+    let goes_on = is_written(&journal);
     let digest = digest(&journal, args.salvage)?;
+    if goes_on {
+        if args.csv.is_none() {
+            return Err(Error::Usage {
+                what: format!("run {} goes on, and writes its report itself", folder.id),
+                hint: "--csv FILE or --csv - writes it as it stands now".to_owned(),
+            });
+        }
+        terminal::complain(&format!(
+            "warning: run {} goes on; this is how it stands now",
+            folder.id
+        ));
+    }
     let reporting = Reporting {
         taken: &taken,
         lanes: &lanes,
@@ -35,6 +49,7 @@ pub(super) fn report(args: &ReportArgs) -> Done {
             reporting.write(io::stdout().lock())?;
         }
         Some(path) => {
+            report_target::check(path, "", taken.input.as_ref())?;
             reporting.write_to(path, Readers::Usual)?;
         }
         None => {

@@ -14,7 +14,7 @@ use super::input::Input;
 pub(super) fn check(path: &Path, job: &str, input: Option<&Input>) -> Result<(), Error> {
     let refuse = |what: String| {
         Err(Error::Usage {
-            what: format!("--report {}: {what}", path.display()),
+            what: format!("the report cannot go to {}: {what}", path.display()),
             hint: "name another file".to_owned(),
         })
     };

@@ -1,13 +1,11 @@
 //! Writes the report of a run from its journal, at whatever moment.
 
-use std::fs::File;
-use std::io::{BufReader, BufWriter, Write};
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 use crate::model::route::LaneFacts;
 use crate::sinks::digest::Digest;
-use crate::sinks::ends::find_ends;
 use crate::sinks::report::{self, ReportError, Written};
 
 use super::folder::{Readers, write_whole};
@@ -46,16 +44,12 @@ impl Reporting<'_> {
 
     /// Writes the report to `out`.
     pub(super) fn write(&self, out: impl Write) -> Result<Written, Error> {
-        let mut reader = journal_file::read(&self.journal, self.salvage)?;
-        let ends = find_ends(&mut reader).map_err(Error::machine(DOING))?;
+        let (history, _) = journal_file::history(&self.journal, self.salvage)?;
         let digest = self.digest;
         let stopped = digest.stopped.as_ref().map(|(_, why)| why.clone());
         let because = stopped.or_else(|| digest.closed.first().cloned());
         let source = report::Source {
-            journal: File::open(&self.journal)
-                .map(BufReader::new)
-                .map_err(Error::file("cannot read", &self.journal))?,
-            ends: &ends,
+            history,
             left_because: because.unwrap_or_else(|| "the run ended first".to_owned()),
             lanes: self.lanes,
         };

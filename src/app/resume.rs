@@ -1,7 +1,7 @@
 //! `flowbatch resume`: goes on where a run stopped.
 
-use std::fs::File;
 use std::io;
+use std::path::Path;
 
 use crate::cli::ResumeArgs;
 use crate::engine::run::Beginning;
@@ -14,7 +14,6 @@ use crate::model::event::SessionStarted;
 use crate::model::outcome::Ended;
 use crate::model::route::LaneFacts;
 use crate::sinks::digest::Digest;
-use crate::sinks::ends::find_ends;
 use crate::sinks::journal::Journal;
 
 use super::announcement::Resumed;
@@ -23,17 +22,19 @@ use super::folder::{RunFolder, State, sha256_of};
 use super::intake::Taken;
 use super::journal_file::JournalFile;
 use super::lanes;
-use super::left_rows::{History, LeftRows};
-use super::locks::{Asked, Holder, Locks};
+use super::left_rows::LeftRows;
+use super::locks::{Holder, Locks, Policy};
 use super::report::digest;
 use super::run::run_started;
 use super::session::Session;
-use super::{Done, clock, journal_file, profiles, runtime, terminal};
+use super::{Done, clock, journal_file, profiles, report_target, runtime, terminal};
 
 /// Goes on where a run stopped. It reads the run folder alone.
 pub(super) fn resume(args: &ResumeArgs) -> Done {
     let state = State::open(args.record.state_dir.as_deref())?;
     let folder = state.find_run(&args.run, args.simulate)?;
+    // Its locks and its simulated world are where it is.
+    let state = folder.state().unwrap_or(state);
     let record = folder.job()?;
     let lanes = record.lanes.clone();
     let mut taken = Taken::again(record, folder.file("input.csv"))?;
@@ -46,33 +47,40 @@ pub(super) fn resume(args: &ResumeArgs) -> Done {
         ));
     }
     tell_of_changed_input(&taken);
-    let holder = Holder {
-        run_id: folder.id.clone(),
-        job: taken.name.clone(),
-        pid: std::process::id(),
-        started_at: clock::wall(),
-        workspace: String::new(),
+    if let Some(path) = &args.record.report {
+        report_target::check(path, "", taken.input.as_ref())?;
+    }
+    let holder = || Holder::of(&folder.id, &taken, clock::wall());
+    let policy = Policy {
+        if_locked: args.record.if_locked,
+        quiet: args.output.quiet,
     };
-    let locks = match Locks::take(state.path(), &taken, &holder, args.record.if_locked)? {
-        Asked::Taken(locks) => locks,
-        Asked::SameJob(other) => {
-            terminal::complain(&format!(
-                "run {} of the same job still goes on",
-                other.run_id
-            ));
-            return Ok(Exit::Done);
-        }
+    let Some(locks) = Locks::take(&state, &taken, holder, policy)? else {
+        return Ok(Exit::Done);
     };
     let path = folder.file("journal.jsonl");
+    // From here on it has no other writer.
+    let disk = JournalFile::open(&path).map_err(|error| {
+        if error.kind() == io::ErrorKind::WouldBlock {
+            return Error::Locked {
+                what: format!("run {} goes on in another process", folder.id),
+                hint: "wait until it has ended; `flowbatch runs` shows it".to_owned(),
+            };
+        }
+        Error::file("cannot write", &path)(error)
+    })?;
     let mut digest = digest(&path, args.salvage)?;
     if digest.start.is_none() {
         (digest.tally.rows, digest.tally.skipped) = (taken.census.rows, taken.census.skipped);
     }
-    let (history, journal) = take_up(&folder, args.salvage)?;
+    let (history, extent) = journal_file::history(&path, args.salvage)?;
+    let journal = Journal::resume(disk, extent).map_err(Error::file("cannot write", &path))?;
     let rows = LeftRows::new(&taken, history, args.failed)?;
     // A run that was killed after its last row still wants its report.
     if rows.count == 0 && is_summed_up(&folder) {
-        terminal::complain(&nothing_left(&folder, &digest));
+        if !args.output.quiet {
+            terminal::complain(&nothing_left(&folder, &digest));
+        }
         return Ok(Exit::of_run(Ended::Completed, &digest.tally, false));
     }
     let held = (journal, locks);
@@ -86,26 +94,6 @@ fn is_summed_up(folder: &RunFolder) -> bool {
     let summary = folder.summary();
     let journal = sha256_of(&folder.file("journal.jsonl")).ok();
     summary.is_some_and(|summary| summary.sha256_of("journal.jsonl") == journal.as_deref())
-}
-
-fn take_up(folder: &RunFolder, salvage: bool) -> Result<(History, Journal), Error> {
-    let path = folder.file("journal.jsonl");
-    let doing = "the journal cannot be read";
-    let mut reader = journal_file::read(&path, salvage)?;
-    let ends = find_ends(&mut reader).map_err(Error::machine(doing))?;
-    let extent = reader.extent();
-    let disk = JournalFile::open(&path).map_err(|error| {
-        if error.kind() == io::ErrorKind::WouldBlock {
-            return Error::Locked {
-                what: format!("run {} goes on in another process", folder.id),
-                hint: "wait until it has ended; `flowbatch runs` shows it".to_owned(),
-            };
-        }
-        Error::file("cannot write", &path)(error)
-    })?;
-    let journal = Journal::resume(disk, extent).map_err(Error::file("cannot write", &path))?;
-    let file = File::open(&path).map_err(Error::file("cannot read", &path))?;
-    Ok((History::new(ends, file), journal))
 }
 
 #[expect(
@@ -183,9 +171,14 @@ async fn go_on(
 /// A run that began for one account does not go on for another.
 fn refuse_others(began: &[LaneFacts], now: &[LaneFacts]) -> Result<(), Error> {
     for (began, now) in began.iter().zip(now) {
-        if let (Some(theirs), Some(ours)) = (&began.identity, &now.identity)
-            && theirs != ours
+        if let Some(theirs) = &began.identity
+            && began.identity != now.identity
+            && now.credential.is_some()
         {
+            let ours = now
+                .identity
+                .as_deref()
+                .unwrap_or("token of nobody knows whom");
             return Err(Error::Refused {
                 what: format!("{}: the run had the {theirs}, now there is the {ours}", now.route.name()),
                 hint: "give the run's own credential, or say --other-credential if the account is the same"
@@ -199,7 +192,7 @@ fn refuse_others(began: &[LaneFacts], now: &[LaneFacts]) -> Result<(), Error> {
 /// The run goes on with the rows on record, whatever the file holds by now.
 fn tell_of_changed_input(taken: &Taken) {
     let Some(input) = &taken.input else { return };
-    let path = std::path::Path::new(&input.path);
+    let path = Path::new(&input.path);
     if path.is_file() && sha256_of(path).is_ok_and(|now| now != input.sha256) {
         terminal::complain(&format!(
             "warning: {} has changed since the run began; it goes on with the rows as they were",

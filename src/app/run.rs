@@ -16,9 +16,9 @@ use super::folder::{RunFolder, State, sha256};
 use super::intake::{self, Taken};
 use super::journal_file::JournalFile;
 use super::lanes;
-use super::locks::{Asked, Holder, Locks};
+use super::locks::{Holder, Locks, Policy};
 use super::session::Session;
-use super::{Done, operator, report_target, runtime, terminal};
+use super::{Done, operator, report_target, runtime};
 
 /// Carries a job out.
 pub(super) fn run(args: &RunArgs) -> Done {
@@ -37,29 +37,41 @@ pub(super) fn run(args: &RunArgs) -> Done {
 }
 
 async fn run_taken(args: &RunArgs, state: &State, mut taken: Taken) -> Done {
-    let open = open(args, state, &mut taken).await?;
-    let seed = clock::seed();
-    let now = clock::wall();
-    let holder = Holder {
-        run_id: State::run_id(now),
-        job: taken.name.clone(),
-        pid: std::process::id(),
-        started_at: now,
-        workspace: String::new(),
+    let policy = Policy {
+        if_locked: args.record.if_locked,
+        quiet: args.output.quiet,
     };
-    let locks = match Locks::take(state.path(), &taken, &holder, args.record.if_locked)? {
-        Asked::Taken(locks) => locks,
-        Asked::SameJob(other) => {
-            if !args.output.quiet {
-                terminal::complain(&format!(
-                    "run {} of the same job still goes on",
-                    other.run_id
-                ));
-            }
-            return Ok(Exit::Done);
+    let lock = |taken: &Taken| {
+        let holder = || {
+            let now = clock::wall();
+            Holder::of(&State::run_id(now), taken, now)
+        };
+        Locks::take(state, taken, holder, policy)
+    };
+    // The simulator's world is read under its lock; where services lead, only IAM may know.
+    let (open, locks) = match taken.job.destination {
+        Destination::Simulator => {
+            let Some(locks) = lock(&taken)? else {
+                return Ok(Exit::Done);
+            };
+            let open = Open::simulator(&taken, state.world(), args.fresh).await?;
+            (open, locks)
+        }
+        Destination::Services => {
+            let asked = lanes::Asked {
+                token_file: args.credential.token_file.as_deref(),
+                ca_file: args.credential.ca_file.as_deref(),
+                method: taken.job.method,
+            };
+            let open = Open::services(&mut taken, asked).await?;
+            let Some(locks) = lock(&taken)? else {
+                return Ok(Exit::Done);
+            };
+            (open, locks)
         }
     };
-    let folder = state.new_run(&holder.run_id)?;
+    let seed = clock::seed();
+    let folder = state.new_run(&locks.run_id)?;
     taken.keep_input(folder.file("input.csv"), folder.readers())?;
     let job_json = serde_json::to_string_pretty(&taken.record(&open.lanes));
     let job_json = job_json.map_err(Error::machine("cannot record the job"))?;
@@ -112,20 +124,6 @@ pub(super) fn run_started(
         seed,
         rows: taken.census.rows,
         skipped: taken.census.skipped,
-    }
-}
-
-async fn open(args: &RunArgs, state: &State, taken: &mut Taken) -> Result<Open, Error> {
-    match taken.job.destination {
-        Destination::Simulator => Open::simulator(taken, state.world(), args.fresh).await,
-        Destination::Services => {
-            let asked = lanes::Asked {
-                token_file: args.credential.token_file.as_deref(),
-                ca_file: args.credential.ca_file.as_deref(),
-                method: taken.job.method,
-            };
-            Open::services(taken, asked).await
-        }
     }
 }
 

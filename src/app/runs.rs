@@ -1,7 +1,7 @@
 //! `flowbatch runs`: what runs there are, and which records are old enough to go.
 
-use std::fs::{self, File};
 use std::time::{Duration, SystemTime};
+use std::{fs, io};
 
 use jiff::Timestamp;
 
@@ -9,14 +9,13 @@ use crate::cli::{OutputShape, PruneArgs, RunsArgs, RunsCommand};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::model::span;
-use crate::sinks::ends::find_ends;
 use crate::sinks::listing::{self, Listed, Open, table};
 use crate::sinks::summary::Counts;
 
 use super::folder::{RunFolder, State};
 use super::intake::Taken;
 use super::journal_file::{JournalFile, is_written};
-use super::left_rows::{History, LeftRows};
+use super::left_rows::LeftRows;
 use super::report::digest;
 use super::{Done, clock, journal_file, terminal};
 
@@ -30,7 +29,11 @@ pub(super) fn runs(args: &RunsArgs) -> Done {
 }
 
 fn list(state: &State, shape: OutputShape) -> Done {
-    let mut runs: Vec<_> = state.runs()?.iter().map(listed).collect();
+    let mut runs: Vec<_> = state
+        .runs()?
+        .iter()
+        .map(|folder| listed(folder, is_written(&folder.file("journal.jsonl"))))
+        .collect();
     runs.reverse();
     match shape {
         OutputShape::Json => {
@@ -46,8 +49,10 @@ fn list(state: &State, shape: OutputShape) -> Done {
 }
 
 /// The run in one line: by its summary where that is the last word, else by its journal.
-fn listed(folder: &RunFolder) -> Listed {
-    let summary = folder.summary().filter(|_| is_last_word(folder));
+fn listed(folder: &RunFolder, running: bool) -> Listed {
+    let summary = folder
+        .summary()
+        .filter(|_| !running && is_last_word(folder));
     if let Some(summary) = summary {
         return Listed {
             run_id: folder.id.clone(),
@@ -61,7 +66,6 @@ fn listed(folder: &RunFolder) -> Listed {
         };
     }
     let journal = folder.file("journal.jsonl");
-    let running = is_written(&journal);
     let job = folder.job();
     let (name, simulated) = match &job {
         Ok(job) => (job.name.clone(), job.simulated),
@@ -98,9 +102,7 @@ fn listed(folder: &RunFolder) -> Listed {
 fn is_last_word(folder: &RunFolder) -> bool {
     let written = |name: &str| fs::metadata(folder.file(name)).and_then(|found| found.modified());
     match (written("journal.jsonl"), written("summary.json")) {
-        (Ok(journal), Ok(summary)) => {
-            journal <= summary && !is_written(&folder.file("journal.jsonl"))
-        }
+        (Ok(journal), Ok(summary)) => journal <= summary,
         // A pruned run has its summary alone.
         (Err(_), Ok(_)) => true,
         (_, Err(_)) => false,
@@ -119,24 +121,16 @@ fn prune(state: &State, args: &PruneArgs) -> Done {
     let mut pruned = 0_u64;
     let mut kept: Vec<(String, String)> = Vec::new();
     for folder in state.runs()? {
-        if !folder.file("journal.jsonl").exists() && folder.summary().is_some() {
-            continue;
-        }
-        let run = listed(&folder);
-        if !is_older(&folder, &run, age) {
-            continue;
-        }
-        // From here on nobody goes on with it.
-        let journal = folder.file("journal.jsonl");
-        let held = journal.exists().then(|| JournalFile::open(&journal));
-        let locked = matches!(held, Some(Err(_)));
-        match wanted(&folder, &run).or(locked.then(|| "it cannot be locked".to_owned())) {
-            Some(why) => kept.push((folder.id.clone(), why)),
-            None => {
-                remove(&folder)?;
+        let why = match prune_one(&folder, age) {
+            Ok(Pruned::Gone) => {
                 pruned += 1;
+                continue;
             }
-        }
+            Ok(Pruned::Young) => continue,
+            Ok(Pruned::Wanted(why)) => why,
+            Err(error) => error.text(),
+        };
+        kept.push((folder.id, why));
     }
     let plural = if pruned == 1 { "record" } else { "records" };
     terminal::print(&format!("pruned {pruned} {plural}; summaries stay"));
@@ -144,6 +138,37 @@ fn prune(state: &State, args: &PruneArgs) -> Done {
         terminal::complain(&format!("kept {id}: {why}"));
     }
     Ok(Exit::Done)
+}
+
+/// What becomes of a run's record.
+enum Pruned {
+    Gone,
+    Young,
+    Wanted(String),
+}
+
+fn prune_one(folder: &RunFolder, age: Duration) -> Result<Pruned, Error> {
+    let journal = folder.file("journal.jsonl");
+    if !journal.exists() && folder.summary().is_some() {
+        // Pruned before, or half of it.
+        remove(folder)?;
+        return Ok(Pruned::Young);
+    }
+    // From here on nobody goes on with it.
+    let held = journal.exists().then(|| JournalFile::open(&journal));
+    let running = match &held {
+        Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => true,
+        Some(Ok(_)) | None => false,
+        Some(Err(error)) => return Ok(Pruned::Wanted(format!("it cannot be locked: {error}"))),
+    };
+    let run = listed(folder, running);
+    if !is_older(folder, &run, age) {
+        return Ok(Pruned::Young);
+    }
+    match wanted(folder, &run) {
+        Some(why) => Ok(Pruned::Wanted(why)),
+        None => remove(folder).map(|()| Pruned::Gone),
+    }
 }
 
 /// Whether the last thing that happened to the run is longer ago than `age`.
@@ -182,29 +207,33 @@ fn wanted(folder: &RunFolder, run: &Listed) -> Option<String> {
 /// The rows that `resume` would send.
 fn count_left(folder: &RunFolder) -> Result<u64, Error> {
     let path = folder.file("journal.jsonl");
-    let ends = find_ends(&mut journal_file::read(&path, false)?)
-        .map_err(Error::machine("the journal cannot be read"))?;
-    let file = File::open(&path).map_err(Error::file("cannot read", &path))?;
+    let (history, _) = journal_file::history(&path, false)?;
     let taken = Taken::again(folder.job()?, folder.file("input.csv"))?;
-    Ok(LeftRows::new(&taken, History::new(ends, file), false)?.count)
+    Ok(LeftRows::new(&taken, history, false)?.count)
 }
 
-/// Removes everything but the summary; the folder as well where there is none.
+/// What a run folder may hold besides its summary; the journal goes first, so that nobody goes on with a
+/// run that is half removed.
+const FILES: [&str; 5] = [
+    "journal.jsonl",
+    "report.csv",
+    "rerun.csv",
+    "input.csv",
+    "job.json",
+];
+
+/// Removes everything but the summary; the folder as well where there is none and nothing else is in it.
 fn remove(folder: &RunFolder) -> Result<(), Error> {
-    let entries = fs::read_dir(&folder.path).map_err(Error::file("cannot read", &folder.path))?;
-    let mut stays = false;
-    for entry in entries {
-        let path = entry
-            .map_err(Error::file("cannot read", &folder.path))?
-            .path();
-        if path.ends_with("summary.json") {
-            stays = true;
-        } else {
-            fs::remove_file(&path).map_err(Error::file("cannot remove", &path))?;
+    for name in FILES {
+        let path = folder.file(name);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(Error::file("cannot remove", path)(error));
+            }
+            Ok(()) | Err(_) => {}
         }
     }
-    match stays {
-        true => Ok(()),
-        false => fs::remove_dir(&folder.path).map_err(Error::file("cannot remove", &folder.path)),
-    }
+    // It stays where the summary does.
+    let _ = fs::remove_dir(&folder.path);
+    Ok(())
 }

@@ -65,6 +65,8 @@ pub struct Schedule {
     in_flight: HashMap<u64, Work>,
     tally: Tally,
     stop: Option<Ended>,
+    /// Whether a row of this session ended with an error that counts.
+    has_errors: bool,
     events: Vec<Event>,
 }
 
@@ -108,6 +110,7 @@ impl Schedule {
             in_flight: HashMap::new(),
             tally,
             stop: None,
+            has_errors: false,
             events: Vec::new(),
         }
     }
@@ -321,11 +324,17 @@ impl Schedule {
     }
 
     fn end(&mut self, row: u64, outcome: Outcome, replaces: Option<WasEnded>) {
+        // What earlier sessions had does not stop this one before it has one of its own.
+        let is_error = matches!(outcome.status, Status::Failed | Status::Unknown);
+        self.has_errors |= is_error && !outcome.refused;
         self.tell(Event::RowEnded {
             row,
             outcome,
             replaces,
         });
+        if !self.has_errors {
+            return;
+        }
         let counted = self.tally.ended() - self.tally.unchanged;
         if let Some(why) = self.rules.budget.exceeded(self.tally.errors, counted) {
             self.stop(Ended::MaxErrors, &why);

@@ -167,6 +167,9 @@ pub struct WasEnded {
     /// Whether it was refused together with its workspace or credential.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub refused: bool,
+    /// Whether it had been sent at all.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tried: bool,
     /// The kind of its error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_class: Option<ErrorClass>,
@@ -181,6 +184,7 @@ impl From<&Outcome> for WasEnded {
         Self {
             status: outcome.status,
             refused: outcome.refused,
+            tried: outcome.attempts > 0,
             error_class: failure.map(|failure| failure.class),
             error_code: failure.and_then(|failure| failure.code.clone()),
         }

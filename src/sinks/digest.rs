@@ -74,6 +74,8 @@ impl Digest {
 
     /// The error that the row had ended with is none any more.
     fn reopened(&mut self, was: Option<&WasEnded>) {
+        // A row that was never tried had none that counted.
+        let was = was.filter(|was| was.status != Status::NotAttempted || was.tried);
         let Some((was, class)) = was.and_then(|was| Some((was, was.error_class?))) else {
             return;
         };

@@ -4,6 +4,7 @@ pub mod bar;
 pub mod digest;
 pub mod disk;
 pub mod ends;
+pub mod history;
 pub mod journal;
 pub mod left;
 pub mod line;

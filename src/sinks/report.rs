@@ -1,11 +1,10 @@
 //! The per-row CSV: a pure function of the rows and the journal.
 
-use std::io::{self, BufRead, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, Seek, Write};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use crate::model::event::{Event, Stamped};
 use crate::model::field::Field;
 use crate::model::formula::guarded;
 use crate::model::outcome::{ErrorClass, Failure, Outcome, Status};
@@ -13,9 +12,9 @@ use crate::model::report_column::REPORT_COLUMNS;
 use crate::model::route::{LaneFacts, Route};
 use crate::model::row::Row;
 
-use super::ends::{Ends, Trace};
+use super::ends::Trace;
+use super::history::History;
 use super::left::Left;
-use super::line;
 use super::reader::Unreadable;
 use super::rerun::Columns;
 
@@ -51,48 +50,12 @@ pub struct Written {
 
 /// The journal a report is made from.
 pub struct Source<'a, J> {
-    /// The journal.
-    pub journal: J,
-    /// Where rows end in it.
-    pub ends: &'a Ends,
+    /// What became of the rows.
+    pub history: History<J>,
     /// What to say of rows that were never taken up.
     pub left_because: String,
     /// The lanes, in their order.
     pub lanes: &'a [LaneFacts],
-}
-
-impl<J: BufRead + Read + Seek> Source<'_, J> {
-    fn end(&mut self, offset: u64) -> Result<(Timestamp, Outcome), Unreadable> {
-        let here = self.journal.stream_position()?;
-        // Rows mostly end in the order in which they began: a small step stays in the buffer.
-        if offset != here {
-            self.journal.seek(SeekFrom::Start(offset))?;
-        }
-        let mut line = Vec::new();
-        self.journal.read_until(b'\n', &mut line)?;
-        let moved = Unreadable::Moved { offset };
-        if line::check(&line).is_err() {
-            return Err(moved);
-        }
-        let Ok(stamped) = serde_json::from_slice::<Stamped>(&line) else {
-            return Err(moved);
-        };
-        match stamped.event {
-            Event::RowEnded { outcome, .. } => Ok((stamped.at, outcome)),
-            Event::RunStarted(_)
-            | Event::LegStarted { .. }
-            | Event::SessionStarted(_)
-            | Event::Attempt { .. }
-            | Event::Answer { .. }
-            | Event::LanePaused { .. }
-            | Event::LaneResumed { .. }
-            | Event::LaneClosed { .. }
-            | Event::CredentialRenewed { .. }
-            | Event::WorkspaceClosed { .. }
-            | Event::Stop { .. }
-            | Event::SessionEnded { .. } => Err(moved),
-        }
-    }
 }
 
 /// Writes the report of `rows` (each with whether it was taken up), in their order.
@@ -114,9 +77,9 @@ where
     let mut written = Written::default();
     for row in rows {
         let (row, taken) = row.map_err(|error| ReportError::Rows(error.into()))?;
-        let (at, outcome) = match source.ends.of(row.number) {
+        let (at, outcome) = match source.history.of(row.number) {
             Trace::Ended { offset, attempts } => {
-                let (at, mut outcome) = source.end(offset)?;
+                let (at, mut outcome) = source.history.end(offset)?;
                 // An end knows of its own session alone.
                 outcome.attempts = outcome.attempts.max(attempts);
                 (Some(at), outcome)

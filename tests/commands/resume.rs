@@ -500,6 +500,184 @@ fn two_runs_in_the_same_instant_do_not_share_a_workspace() {
     }
 }
 
+/// A run that is under way, its first requests unanswered.
+fn busy_run(cloud: &Cloud, desk: &Desk, arguments: &str) -> std::process::Child {
+    let run = desk
+        .command(&format!("run {arguments} --progress none"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    while cloud.world().ledger().is_empty() {
+        std::thread::yield_now();
+    }
+    run
+}
+
+fn slow() -> Simulation {
+    Simulation {
+        latency: (Duration::from_secs(30), Duration::from_secs(30)),
+        ..Simulation::default()
+    }
+}
+
+#[test]
+fn a_run_that_goes_on_is_neither_resumed_nor_pruned_and_its_report_is_its_own() {
+    let (cloud, desk) = start(3, slow());
+    let mut run = busy_run(&cloud, &desk, &arguments(&cloud));
+    let folder = desk.only_run();
+    // Also by a resumption that looks for locks elsewhere.
+    let copy = desk.flowbatch(&format!(
+        "resume {} --state-dir elsewhere",
+        folder.display()
+    ));
+    assert_eq!(copy.code, 6, "{}", copy.stderr);
+    let listed = desk.flowbatch("runs");
+    assert!(listed.stdout.contains("running"), "{}", listed.stdout);
+    let pruned = desk.flowbatch("runs prune --older-than 0s");
+    assert!(pruned.stderr.contains("it goes on"), "{}", pruned.stderr);
+    let report = desk.flowbatch(&format!("report {}", folder.display()));
+    assert_eq!(report.code, 2, "{}", report.stderr);
+    assert!(report.stderr.contains("--csv -"), "{}", report.stderr);
+    let report = desk.flowbatch(&format!("report {} --csv -", folder.display()));
+    assert_eq!(report.code, 0, "{}", report.stderr);
+    assert!(report.stderr.contains("goes on; this is how it stands now"));
+    assert_eq!(report.stdout.lines().count(), 4);
+    run.kill().unwrap();
+    run.wait().unwrap();
+}
+
+#[test]
+fn a_workspace_that_another_run_holds_is_left_out_and_the_others_are_done() {
+    let (cloud, desk) = start(1, calm());
+    assert_eq!(
+        desk.flowbatch(&format!("run {}", arguments(&cloud))).code,
+        0
+    );
+    let locks = fs::read_dir(desk.path(".local/state/flowbatch/locks")).unwrap();
+    let locks: Vec<_> = locks.map(|lock| lock.unwrap().path()).collect();
+    assert_eq!(locks.len(), 1);
+    let held = fs::File::open(&locks[0]).unwrap();
+    held.lock().unwrap();
+    let ids = cloud.workflows(&workspace(PROJECT, "s2"), 2);
+    let here = desk.read("rows.csv").lines().nth(1).unwrap()[..36].to_owned();
+    let desk = desk.file(
+        "both.csv",
+        format!(
+            "workflow_id,description,workspace_id\n{},Other,s2\n{here},Other,{WORKSPACE}\n{},Other,s2\n",
+            ids[0], ids[1]
+        ),
+    );
+    let address = &cloud.address;
+    let both = format!("run both.csv --endpoint {address} --project-id {PROJECT} --if-locked skip");
+    let said = desk.flowbatch(&format!("{both} --report out.csv"));
+    assert_eq!(said.code, 1, "{}{}", said.stderr, said.stdout);
+    let rows = csv_rows(&desk.path("out.csv"));
+    let statuses: Vec<_> = rows.iter().map(|row| &*row["status"]).collect();
+    assert_eq!(statuses, ["succeeded", "not_attempted", "succeeded"]);
+    assert!(
+        rows[1]["error_message"].contains("holds workspace"),
+        "{rows:?}"
+    );
+    assert_eq!(cloud.described(&place(), "Other"), 0);
+    drop(held);
+    let said = desk.flowbatch("resume last");
+    assert_eq!(said.code, 0, "{}{}", said.stderr, said.stdout);
+    assert_eq!(cloud.described(&place(), "Other"), 1);
+}
+
+#[test]
+fn a_run_that_stopped_by_its_errors_goes_on_until_there_is_a_new_one() {
+    let (cloud, desk) = start(6, calm());
+    let good = desk.read("rows.csv");
+    let (head, good) = good.split_once('\n').unwrap();
+    let bad: String = (1..=3).map(|n| format!("gone-{n},Reviewed\n")).collect();
+    let desk = desk.file("rows.csv", format!("{head}\n{bad}{good}"));
+    let all = arguments(&cloud).replace("--max-errors 100%", "--max-errors 1 -j 1");
+    let all = all.replace(&format!("-j {CONCURRENCY} "), "");
+    let said = desk.flowbatch(&format!("run {all}"));
+    assert_eq!(said.code, 3, "{}", said.stderr);
+    assert!(
+        said.stdout.contains("--max-errors is raised"),
+        "{}",
+        said.stdout
+    );
+    // The third is a new error, and stops it again.
+    assert_eq!(resume(&desk, "").code, 3);
+    // None of those that are left is an error.
+    let said = resume(&desk, "");
+    assert_eq!(said.code, 1, "{}", said.stdout);
+    assert_eq!(cloud.described(&place(), "Reviewed"), 6);
+}
+
+#[test]
+fn a_resumption_never_writes_its_report_over_the_input() {
+    let (cloud, desk) = start(3, calm());
+    assert_eq!(
+        desk.flowbatch(&format!("run {}", arguments(&cloud))).code,
+        0
+    );
+    let rows = desk.read("rows.csv");
+    for command in [
+        "resume last --report rows.csv",
+        "report last --csv rows.csv",
+    ] {
+        let said = desk.flowbatch(command);
+        assert_eq!(said.code, 2, "{}", said.stderr);
+        assert!(
+            said.stderr.contains("the job's own input"),
+            "{}",
+            said.stderr
+        );
+        assert_eq!(desk.read("rows.csv"), rows);
+    }
+}
+
+#[test]
+fn a_job_may_reach_more_workspaces_than_a_shell_lets_it_open_files() {
+    let rows: String = (0..300)
+        .map(|n| format!("w-{n},Reviewed,s-{n}\n"))
+        .collect();
+    let desk = Desk::with(
+        "rows.csv",
+        format!("workflow_id,description,workspace_id\n{rows}"),
+    )
+    .variable("HW_AUTH_TOKEN", CANARIES.token);
+    let cloud = Cloud::with(Access::by_token(CANARIES.token), calm());
+    let mut command = desk.shell(&format!(
+        "ulimit -S -n 100; HW_AUTH_TOKEN={} {} run rows.csv --endpoint {} --project-id {PROJECT} --rate 2000/s --max-errors 100% -q",
+        CANARIES.token,
+        env!("CARGO_BIN_EXE_flowbatch"),
+        cloud.address
+    ));
+    let said = command.output().unwrap();
+    let stderr = String::from_utf8_lossy(&said.stderr);
+    assert!(!stderr.contains("Too many open files"), "{stderr}");
+    assert_ne!(said.status.code(), Some(7), "{stderr}");
+}
+
+#[test]
+fn folders_that_are_no_runs_are_left_alone() {
+    let (cloud, desk) = start(3, calm());
+    assert_eq!(
+        desk.flowbatch(&format!("run {}", arguments(&cloud))).code,
+        0
+    );
+    let runs = desk.path(".local/state/flowbatch/runs");
+    for file in ["archive/notes.txt", "20200101T000000Z-00000a/job.json"] {
+        let path = runs.join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "{}").unwrap();
+    }
+    let said = desk.flowbatch("resume 20200101T000000Z-00000a");
+    assert_eq!(said.code, 2);
+    assert!(said.stderr.contains("nothing was sent"), "{}", said.stderr);
+    assert_eq!(desk.flowbatch("report last --csv -").code, 0);
+    assert_eq!(desk.flowbatch("runs prune --older-than 0s").code, 0);
+    assert!(runs.join("archive/notes.txt").exists());
+    assert!(!runs.join("20200101T000000Z-00000a").exists());
+}
+
 #[test]
 fn a_report_and_the_rows_that_are_left_are_jobs_as_they_are() {
     let (cloud, desk) = start(6, calm());

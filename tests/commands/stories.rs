@@ -302,7 +302,7 @@ fn a_report_never_costs_the_input() {
         assert_eq!(said.code, 2, "{path}");
         assert_eq!(
             said.stderr,
-            format!("error: --report {path}: {why}\n  name another file\n")
+            format!("error: the report cannot go to {path}: {why}\n  name another file\n")
         );
     }
     assert!(!desk.has_runs());
