@@ -535,9 +535,11 @@ fn only_attempts_that_were_not_throttled_are_used_up() {
         for (row, outcome) in played.outcomes() {
             let used = used.get(&row).copied().unwrap_or_default();
             match outcome.status {
-                Status::Failed | Status::Unknown => prop_assert_eq!(used, most, "row {}", row),
+                Status::Failed => prop_assert_eq!(used, most, "row {}", row),
+                // A last reading, which may fail as well, tells whether its update arrived.
+                Status::Unknown => prop_assert!(used == most || used == most + 1, "row {row}"),
                 Status::Succeeded | Status::Unchanged | Status::Conflict => {
-                    prop_assert!(used < most, "row {row}");
+                    prop_assert!(used <= most, "row {row}");
                 }
                 Status::Skipped | Status::NotAttempted => prop_assert!(false, "row {row}"),
             }

@@ -1,6 +1,6 @@
 //! `flowbatch report`: the report of a run, written again from its journal.
 
-use std::io;
+use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use crate::cli::ReportArgs;
@@ -46,7 +46,10 @@ pub(super) fn report(args: &ReportArgs) -> Done {
     };
     match &args.csv {
         Some(path) if path.as_os_str() == "-" => {
-            reporting.write(io::stdout().lock())?;
+            let mut out = BufWriter::new(terminal::Out);
+            reporting.write(&mut out)?;
+            out.flush()
+                .map_err(Error::machine("the report could not be written"))?;
         }
         Some(path) => {
             report_target::check(path, "", taken.input.as_ref())?;

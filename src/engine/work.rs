@@ -32,6 +32,8 @@ pub struct Work {
     pub sent: Duration,
     /// The service may have carried out an update without saying so.
     pub doubt: bool,
+    /// Its attempts are used up, and a last reading tells whether its update arrived after all.
+    pub read_back: bool,
     /// Its last update was throttled, and since then it has been read again.
     pub read_again: bool,
     /// Its last request was refused with its credential, and goes again with another one.
@@ -64,6 +66,7 @@ impl Work {
             first_sent: None,
             sent: Duration::ZERO,
             doubt: past.doubt,
+            read_back: false,
             read_again: false,
             replayed: false,
             http_status: None,

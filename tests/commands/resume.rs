@@ -284,6 +284,38 @@ fn rows_in_doubt_are_read_back_and_those_that_are_done_not_sent_again() {
 }
 
 #[test]
+fn a_row_whose_attempts_are_used_up_is_read_back_before_it_is_called_unknown() {
+    let (cloud, desk) = start(
+        40,
+        Simulation {
+            faults: vec![Fault {
+                kind: FaultKind::ResetAfter,
+                share: 0.5,
+            }],
+            ..calm()
+        },
+    );
+    let said = desk.flowbatch(&format!("run {} --max-attempts 1", arguments(&cloud)));
+    let rows = csv_rows(&desk.only_run().join("report.csv"));
+    let read: HashSet<_> = cloud
+        .world()
+        .ledger()
+        .iter()
+        .filter(|entry| entry.method == Method::ShowWorkflow)
+        .map(|entry| entry.subject.clone())
+        .collect();
+    let settled = |row: &&HashMap<String, String>| {
+        row["status"] == "succeeded" && read.contains(&row["workflow_id"])
+    };
+    assert!(rows.iter().any(|row| settled(&row)), "{}", said.stdout);
+    for row in &rows {
+        assert_eq!(row["attempts"], "1");
+        let unknown = row["status"] == "unknown";
+        assert!(!unknown || read.contains(&row["workflow_id"]), "{row:?}");
+    }
+}
+
+#[test]
 fn the_report_of_a_resumed_run_is_that_of_one_that_was_never_stopped() {
     let (cloud, desk) = start(40, calm());
     kill_after(&desk, &format!("run {}", arguments(&cloud)), 40);
@@ -618,6 +650,12 @@ fn a_resumption_never_writes_its_report_over_the_input() {
         0
     );
     let rows = desk.read("rows.csv");
+    let mut piped = desk.shell(&format!(
+        "set -o pipefail; {} report last --csv - | head -c 9",
+        env!("CARGO_BIN_EXE_flowbatch")
+    ));
+    let piped = piped.output().unwrap();
+    assert_eq!(piped.status.code(), Some(0), "a broken pipe is no error");
     for command in [
         "resume last --report rows.csv",
         "report last --csv rows.csv",
@@ -692,6 +730,29 @@ fn a_report_and_the_rows_that_are_left_are_jobs_as_they_are() {
     let said = desk.flowbatch(&format!("run {} {endpoint}", rerun.display()));
     assert_eq!(said.code, 0, "{}{}", said.stderr, said.stdout);
     assert_eq!(cloud.described(&place(), "Reviewed"), 7);
+    // Where the target is a region, its own columns say all.
+    let desk = desk.variable(
+        "HUAWEICLOUD_SDK_REGION_SECMASTER_CN_NORTH_4",
+        &cloud.address,
+    );
+    let desk = desk.variable("HW_AUTH_TOKEN", "ended-token");
+    let said = desk.flowbatch(&format!(
+        "run rows.csv --region cn-north-4 --project-id {PROJECT} --workspace-id {WORKSPACE} --state-dir region"
+    ));
+    assert_eq!(said.code, 4, "{}", said.stderr);
+    let desk = desk.variable("HW_AUTH_TOKEN", CANARIES.token);
+    let left = fs::read_dir(desk.path("region/runs"))
+        .unwrap()
+        .next()
+        .unwrap();
+    let left = left.unwrap().path().join("rerun.csv");
+    let said = desk.flowbatch(&format!("run {} --rate 1000/s", left.display()));
+    assert_eq!(said.code, 0, "{}{}", said.stderr, said.stdout);
+    assert!(
+        said.stdout.contains("rows                  7"),
+        "{}",
+        said.stdout
+    );
     let said = desk.flowbatch(&format!(
         "run {} {endpoint} --set enabled=false",
         report.display()

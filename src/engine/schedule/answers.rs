@@ -103,6 +103,10 @@ impl Schedule {
     /// What the live state says to the row.
     fn found(&mut self, now: Duration, mut work: Work, finding: Finding) {
         match finding {
+            // It may still arrive: nobody knows how long the service takes.
+            Finding::Differs if work.read_back => {
+                self.end_with(now, work, Status::Unknown, false);
+            }
             Finding::Differs => {
                 // Before all that left later: with them first, a service that throttles
                 // could be kept busy with reading alone.
@@ -217,6 +221,14 @@ impl Schedule {
                 } else {
                     Status::Failed
                 };
+                if work.doubt && !work.read_back {
+                    work.read_back = true;
+                    work.method = Method::Get;
+                    let due = now + retry.delay(work.used, dice);
+                    self.answer(now, &work, Meaning::Again, Some(failure));
+                    self.lanes[index].queue.push_again(due, work);
+                    return;
+                }
                 self.answer(now, &work, Meaning::Final, Some(failure));
                 self.end_with(now, work, status, false);
                 return;
