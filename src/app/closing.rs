@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufWriter, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use jiff::tz::TimeZone;
 
@@ -159,15 +159,15 @@ impl Closed<'_> {
 
     /// Removes what an earlier session wrote.
     fn forget(&self) -> Result<(), Error> {
-        remove(&self.folder.file("rerun.csv"))?;
-        remove(&self.report_path())
+        self.folder.remove("rerun.csv")?;
+        self.folder.remove("report.csv")
     }
 
     /// Writes the rows that are left as a job of their own; none left, no file.
     fn write_rerun(&self, written: &Written) -> Result<(), Error> {
         let path = self.folder.file("rerun.csv");
         if written.left.count() == 0 {
-            return remove(&path);
+            return self.folder.remove("rerun.csv");
         }
         let doing = "the rows that are left cannot be written";
         let rows = self.taken.rows().map_err(Error::machine(doing))?;
@@ -283,16 +283,6 @@ impl Closed<'_> {
             zone: &TimeZone::system(),
         };
         closing_text(&self.digest, &closing).trim_end().to_owned()
-    }
-}
-
-/// Removes the file if it is there.
-fn remove(path: &Path) -> Result<(), Error> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::file("cannot remove", path)(error))
-        }
-        Ok(()) | Err(_) => Ok(()),
     }
 }
 

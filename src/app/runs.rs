@@ -225,13 +225,7 @@ const FILES: [&str; 5] = [
 /// Removes everything but the summary; the folder as well where there is none and nothing else is in it.
 fn remove(folder: &RunFolder) -> Result<(), Error> {
     for name in FILES {
-        let path = folder.file(name);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(Error::file("cannot remove", path)(error));
-            }
-            Ok(()) | Err(_) => {}
-        }
+        folder.remove(name)?;
     }
     // It stays where the summary does.
     let _ = fs::remove_dir(&folder.path);
