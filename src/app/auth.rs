@@ -89,11 +89,7 @@ pub(super) fn auth(args: &AuthArgs) -> Done {
             hint: "say --region, --endpoint or --profile, or set HW_REGION_NAME".to_owned(),
         });
     };
-    let asked = Asked {
-        token_file: args.credential.token_file.as_deref(),
-        ca_file: args.credential.ca_file.as_deref(),
-        method: Method::Auto,
-    };
+    let asked = Asked::new(&args.credential, Method::Auto);
     let opened = lanes::open(
         &route,
         asked,

@@ -39,6 +39,8 @@ pub(super) struct Open {
     pub(super) warnings: Vec<String>,
     /// Those on the way, for people.
     pub(super) proxies: Vec<String>,
+    is_simulated: bool,
+    /// The one that runs in this process.
     simulator: Option<Simulator>,
 }
 
@@ -98,13 +100,7 @@ impl Open {
         if !projects.is_empty() {
             taken.settle_projects(projects)?;
         }
-        let mut open = Self {
-            client: Client::new(Vec::new()),
-            lanes: Vec::new(),
-            warnings: Vec::new(),
-            proxies: Vec::new(),
-            simulator: None,
-        };
+        let mut open = Self::on_record(Vec::new(), false);
         let mut ways = Vec::new();
         for (index, census) in taken.census.lanes.iter().enumerate() {
             let Some(opened) = opened.remove(&index) else {
@@ -177,12 +173,25 @@ impl Open {
             }],
             warnings: Vec::new(),
             proxies: Vec::new(),
+            is_simulated: true,
             simulator: Some(Simulator {
                 world,
                 kept,
                 stop: Some(stop),
             }),
         })
+    }
+
+    /// Where a run went by its record: nothing more is to be sent there.
+    pub(super) fn on_record(lanes: Vec<LaneFacts>, is_simulated: bool) -> Self {
+        Self {
+            client: Client::new(Vec::new()),
+            lanes,
+            warnings: Vec::new(),
+            proxies: Vec::new(),
+            is_simulated,
+            simulator: None,
+        }
     }
 
     /// The lanes that rows leave by.
@@ -207,7 +216,7 @@ impl Open {
     }
 
     pub(super) fn is_simulated(&self) -> bool {
-        self.simulator.is_some()
+        self.is_simulated
     }
 
     /// Ends the simulator, if there is one, and keeps its world.

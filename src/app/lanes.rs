@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::cli::CredentialArgs;
 use crate::error::Error;
 use crate::job::destination::region_variable;
 use crate::job::file::Method;
@@ -36,6 +37,16 @@ pub(super) struct Asked<'a> {
     pub(super) token_file: Option<&'a Path>,
     pub(super) ca_file: Option<&'a Path>,
     pub(super) method: Method,
+}
+
+impl<'a> Asked<'a> {
+    pub(super) fn new(args: &'a CredentialArgs, method: Method) -> Self {
+        Self {
+            token_file: args.token_file.as_deref(),
+            ca_file: args.ca_file.as_deref(),
+            method,
+        }
+    }
 }
 
 /// An open lane, and what was found on the way to it.

@@ -17,7 +17,7 @@ use crate::sinks::digest::Digest;
 use crate::sinks::journal::Journal;
 
 use super::announcement::Resumed;
-use super::destination::Open;
+use super::destination::{Open, is_simulator};
 use super::folder::{RunFolder, State, sha256_of};
 use super::intake::Taken;
 use super::journal_file::JournalFile;
@@ -83,10 +83,29 @@ pub(super) fn resume(args: &ResumeArgs) -> Done {
         }
         return Ok(Exit::of_run(Ended::Completed, &digest.tally, false));
     }
-    let held = (journal, locks);
-    runtime()?.block_on(go_on(
-        args, &state, taken, &lanes, folder, digest, rows, held,
-    ))
+    let stopped = Stopped {
+        taken,
+        lanes,
+        folder,
+        digest,
+        rows,
+        journal,
+        locks,
+    };
+    runtime()?.block_on(stopped.go_on(args, &state))
+}
+
+/// A run that stopped, and what this process holds of it.
+struct Stopped {
+    taken: Taken,
+    /// Where it went.
+    lanes: Vec<LaneFacts>,
+    folder: RunFolder,
+    /// What it came to.
+    digest: Digest,
+    rows: LeftRows,
+    journal: Journal,
+    locks: Locks,
 }
 
 /// Whether the summary speaks of the journal as it is.
@@ -96,76 +115,75 @@ fn is_summed_up(folder: &RunFolder) -> bool {
     summary.is_some_and(|summary| summary.sha256_of("journal.jsonl") == journal.as_deref())
 }
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the parts of a run that is taken up again"
-)]
-async fn go_on(
-    args: &ResumeArgs,
-    state: &State,
-    mut taken: Taken,
-    lanes: &[LaneFacts],
-    folder: RunFolder,
-    digest: Digest,
-    rows: LeftRows,
-    (journal, locks): (Journal, Locks),
-) -> Done {
-    let open = match taken.job.destination {
-        Destination::Simulator => Open::simulator(&taken, state.world(), false).await?,
-        Destination::Services => {
-            // Targets are those on record; where a credential is now, the profiles say.
-            let current = profiles::load()?;
-            let asked = lanes::Asked {
-                token_file: args.credential.token_file.as_deref(),
-                ca_file: args.credential.ca_file.as_deref(),
-                method: taken.job.method,
-            };
-            Open::services_again(&mut taken, asked, &current).await?
+impl Stopped {
+    async fn go_on(mut self, args: &ResumeArgs, state: &State) -> Done {
+        let open = self.open(args, state).await?;
+        if !args.other_credential {
+            refuse_others(&self.lanes, &open.lanes)?;
         }
-    };
-    if !args.other_credential {
-        refuse_others(lanes, &open.lanes)?;
+        let resumed = Resumed {
+            run_id: self.folder.id.clone(),
+            left: self.rows.count,
+            in_doubt: self.rows.in_doubt,
+        };
+        let seed = clock::seed();
+        let beginning = self.beginning(&open, seed)?;
+        let session = Session {
+            record: &args.record,
+            output: &args.output,
+            taken: self.taken,
+            open,
+            folder: self.folder,
+            beginning,
+            rows: Box::new(self.rows),
+            journal: self.journal,
+            locks: self.locks,
+            digest: self.digest,
+            salvage: args.salvage,
+            resumed: Some(resumed),
+            seed,
+        };
+        session.carry_out().await
     }
-    let resumed = Resumed {
-        run_id: folder.id.clone(),
-        left: rows.count,
-        in_doubt: rows.in_doubt,
-    };
-    let seed = clock::seed();
-    let beginning = match digest.last_at {
-        // It was killed before its first line.
-        None => {
+
+    async fn open(&mut self, args: &ResumeArgs, state: &State) -> Result<Open, Error> {
+        let destination = self.taken.job.destination;
+        if self.rows.count == 0 {
+            // A summary needs no credential.
+            return Ok(Open::on_record(
+                self.lanes.clone(),
+                is_simulator(destination),
+            ));
+        }
+        match destination {
+            Destination::Simulator => Open::simulator(&self.taken, state.world(), false).await,
+            Destination::Services => {
+                // Targets are those on record; where a credential is now, the profiles say.
+                let current = profiles::load()?;
+                let asked = lanes::Asked::new(&args.credential, self.taken.job.method);
+                Open::services_again(&mut self.taken, asked, &current).await
+            }
+        }
+    }
+
+    fn beginning(&self, open: &Open, seed: u64) -> Result<Beginning, Error> {
+        let (folder, digest) = (&self.folder, &self.digest);
+        if digest.last_at.is_none() {
+            // It was killed before its first line.
             let job = folder.file("job.json");
             let job_sha256 = sha256_of(&job).map_err(Error::file("cannot read", &job))?;
-            Beginning::Run(run_started(&folder, &taken, job_sha256, &open.lanes, seed))
+            let started = run_started(folder, &self.taken, job_sha256, &open.lanes, seed);
+            return Ok(Beginning::Run(started));
         }
-        Some(_) => {
-            let started = SessionStarted {
-                session: digest.sessions + 2,
-                tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-                lanes: open.lanes.clone(),
-                seed,
-                rows: rows.count,
-            };
-            Beginning::Session(started, digest.tally.clone())
-        }
-    };
-    let session = Session {
-        record: &args.record,
-        output: &args.output,
-        taken,
-        open,
-        folder,
-        beginning,
-        rows: Box::new(rows),
-        journal,
-        locks,
-        digest,
-        salvage: args.salvage,
-        resumed: Some(resumed),
-        seed,
-    };
-    session.carry_out().await
+        let started = SessionStarted {
+            session: digest.sessions + 2,
+            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+            lanes: open.lanes.clone(),
+            seed,
+            rows: self.rows.count,
+        };
+        Ok(Beginning::Session(started, digest.tally.clone()))
+    }
 }
 
 /// A run that began for one account does not go on for another.

@@ -58,11 +58,7 @@ async fn run_taken(args: &RunArgs, state: &State, mut taken: Taken) -> Done {
             (open, locks)
         }
         Destination::Services => {
-            let asked = lanes::Asked {
-                token_file: args.credential.token_file.as_deref(),
-                ca_file: args.credential.ca_file.as_deref(),
-                method: taken.job.method,
-            };
+            let asked = lanes::Asked::new(&args.credential, taken.job.method);
             let open = Open::services(&mut taken, asked).await?;
             let Some(locks) = lock(&taken)? else {
                 return Ok(Exit::Done);

@@ -182,15 +182,16 @@ fn is_older(folder: &RunFolder, run: &Listed, age: Duration) -> bool {
     passed.is_some_and(|passed| passed > age)
 }
 
+/// What is to be done with a record that is damaged: whether rows are left, nobody can tell.
+const BY_HAND: &str = "look at it, and remove its folder by hand";
+
 /// Why the record of the run is still wanted.
 fn wanted(folder: &RunFolder, run: &Listed) -> Option<String> {
     match run.state {
         listing::State::Open(Open::Running) => return Some("it goes on".to_owned()),
         listing::State::Open(Open::NotBegun) => return None,
         listing::State::Open(Open::Unreadable) => {
-            return Some(
-                "its journal cannot be read: look at it, and remove it by hand".to_owned(),
-            );
+            return Some(format!("its journal cannot be read: {BY_HAND}"));
         }
         listing::State::Open(Open::Killed) | listing::State::Ended(_) => {}
     }
@@ -200,7 +201,13 @@ fn wanted(folder: &RunFolder, run: &Listed) -> Option<String> {
         Ok(rows) => Some(format!(
             "{rows} rows are left, which `flowbatch resume` sends"
         )),
-        Err(error) => Some(error.to_string()),
+        Err(error) => {
+            let error = error.text();
+            Some(format!(
+                "{}: {BY_HAND}",
+                error.trim_start_matches("error: ").trim_end()
+            ))
+        }
     }
 }
 

@@ -22,6 +22,7 @@ use super::destination::Open;
 use super::folder::RunFolder;
 use super::intake::Taken;
 use super::locks::Locks;
+use super::terminal::Unechoed;
 use super::{Done, signals, terminal};
 
 /// Everything that a session needs.
@@ -140,13 +141,15 @@ fn course(settings: &Settings, lanes: usize) -> Course {
 struct Progress {
     watcher: Option<Box<dyn Watcher>>,
     above: Option<Above>,
+    /// Ends after the bar.
+    _unechoed: Option<Unechoed>,
 }
 
 fn progress(output: &OutputArgs) -> Progress {
     let zone = TimeZone::system();
     let lines = |shape| Progress {
         watcher: Some(Box::new(Lines::new(io::stderr(), shape))),
-        above: None,
+        ..Progress::default()
     };
     let on_terminal = io::stderr().is_terminal();
     match output.progress {
@@ -160,6 +163,7 @@ fn progress(output: &OutputArgs) -> Progress {
             Progress {
                 above: Some(bar.above()),
                 watcher: Some(Box::new(bar)),
+                _unechoed: Some(Unechoed::begin()),
             }
         }
     }

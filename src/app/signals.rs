@@ -8,6 +8,7 @@ use futures::stream::{self, Stream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+use super::terminal::Unechoed;
 use crate::error::Error;
 use crate::model::outcome::Ended;
 
@@ -62,5 +63,6 @@ fn is_ignored(kind: SignalKind) -> bool {
 
 #[expect(clippy::disallowed_methods, reason = "the third signal means now")]
 fn leave(code: i32) {
+    Unechoed::end();
     std::process::exit(code);
 }

@@ -1,6 +1,9 @@
 //! Standard output and standard error. Neither a broken pipe nor a closed terminal ends anything.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::{Mutex, PoisonError};
+
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
@@ -43,6 +46,50 @@ pub(super) fn wants_color() -> bool {
     let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
     io::stderr().is_terminal() && !refused && !dumb
+}
+
+/// The terminal as it was before [`Unechoed`].
+static AS_IT_WAS: Mutex<Option<Termios>> = Mutex::new(None);
+
+/// While this lives, the terminal does not show `^C` for a key: it would stand in the bar's line, and
+/// the bar would go to the next one.
+pub(super) struct Unechoed(());
+
+impl Unechoed {
+    /// Where standard error is a terminal that is ours now.
+    pub(super) fn begin() -> Self {
+        let stderr = io::stderr();
+        // Whoever sets a terminal from its background is stopped for it.
+        let is_ours = tcgetpgrp(&stderr).is_ok_and(|group| group == rustix::process::getpgrp());
+        if let Ok(found) = tcgetattr(&stderr)
+            && is_ours
+        {
+            let mut wanted = found.clone();
+            wanted.local_modes.remove(LocalModes::ECHOCTL);
+            if tcsetattr(&stderr, OptionalActions::Now, &wanted).is_ok() {
+                let mut before = AS_IT_WAS.lock().unwrap_or_else(PoisonError::into_inner);
+                *before = Some(found);
+            }
+        }
+        Self(())
+    }
+
+    /// Puts the terminal back as it was, if it is not yet.
+    pub(super) fn end() {
+        let mut before = AS_IT_WAS.lock().unwrap_or_else(PoisonError::into_inner);
+        let stderr = io::stderr();
+        if let Some(before) = before.take()
+            && tcgetpgrp(&stderr).is_ok_and(|group| group == rustix::process::getpgrp())
+        {
+            let _ = tcsetattr(&stderr, OptionalActions::Now, &before);
+        }
+    }
+}
+
+impl Drop for Unechoed {
+    fn drop(&mut self) {
+        Self::end();
+    }
 }
 
 /// Sends logs to standard error, above the progress bar if there is one.
