@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use crate::job::flags::Flags;
+use crate::job::flags::{Flags, Sent, Snapshot};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -18,8 +18,8 @@ const STYLES: Styles = Styles::styled()
 #[command(name = "flowbatch", version, styles = STYLES, max_term_width = 100)]
 #[command(
     after_help = "Exit codes: 0 all rows as wished, 1 some rows need a person, 2 the job is wrong and \
-nothing was sent, 3 stopped by max_errors, 4 no credential, permission or endpoint works, 5 deadline or \
-patience, 6 another run holds a workspace, 7 the record could not be written, 129/130/143 hung up/interrupted/terminated."
+nothing was sent, 3 stopped by max_errors, max_changes, max_disables or its first change, 4 no credential, permission or endpoint works, 5 deadline or \
+patience, 6 another run holds a workspace, 7 the record could not be written, 10 changes pending (plan --detailed-exitcode), 129/130/143 hung up/interrupted/terminated."
 )]
 pub struct Cli {
     /// What to do.
@@ -45,11 +45,31 @@ pub enum Command {
     Run(RunArgs),
     /// Validate a job without the network; sends nothing
     Check(CheckArgs),
+    /// Read the live state and show what a job would change; changes nothing
+    #[command(after_help = "Examples:
+  flowbatch plan triage.csv --region ap-southeast-2
+  flowbatch plan jobs/demo.toml --detailed-exitcode")]
+    Plan(PlanArgs),
     /// Go on where a run stopped: rows in doubt are read back, those that are left are sent
     #[command(after_help = "Examples:
   flowbatch resume last
   flowbatch resume 20261124T083100Z-3f9a1c --failed")]
     Resume(ResumeArgs),
+    /// Write live workflows as a CSV that `run` takes as it is
+    #[command(after_help = "Examples:
+  flowbatch export --region ap-southeast-2 --workspace-id ID --out workflows.csv
+  flowbatch export --simulate --where 'name~^Triage' --for excel --out triage.csv
+
+An edited cell is a wish; cells as they were exported ask for nothing. The expect_ columns see to it that
+nobody else's work is overwritten.")]
+    Export(ExportArgs),
+    /// Put back what a run changed, where nobody has changed it since; a run of its own
+    #[command(after_help = "Examples:
+  flowbatch undo last
+  flowbatch undo 20261124T083100Z-3f9a1c --only workflow_id=ID
+
+See first what it would do: flowbatch plan STATE/runs/RUN/undo.csv")]
+    Undo(UndoArgs),
     /// Write the report of a run again from its journal
     Report(ReportArgs),
     /// List the runs in the state folder, the newest first
@@ -74,7 +94,7 @@ metadata. Any client can use it:
 /// The job and what the command line says about it.
 #[derive(Debug, Args)]
 pub struct JobArgs {
-    /// The job: x.toml, x.csv, or - for CSV on standard input
+    /// The job: x.toml, x.csv, a saved plan (x.json), or - for CSV on standard input
     pub job: String,
 
     /// Where it goes.
@@ -97,6 +117,16 @@ pub struct JobArgs {
     /// Set a field in every row that leaves it out: enabled=true
     #[arg(long, value_name = "FIELD=VALUE", action = ArgAction::Append, help_heading = "Rows")]
     pub set: Vec<String>,
+    /// Whether the live state is read first; off sends rows as they stand, whatever is there
+    #[arg(
+        long,
+        value_enum,
+        default_value = "required",
+        help_heading = "Plan",
+        hide_possible_values = true,
+        value_name = "required|off"
+    )]
+    pub snapshot: SnapshotUse,
     /// Read a column by another name: 'Workflow-ID=workflow_id'
     #[arg(long, value_name = "NAME=COLUMN", action = ArgAction::Append, help_heading = "Rows")]
     pub column: Vec<String>,
@@ -115,6 +145,7 @@ impl JobArgs {
             set: self.set.clone(),
             column: self.column.clone(),
             encoding: self.encoding.clone(),
+            snapshot: Some(self.snapshot.snapshot()),
             ..self.pace.flags(self.target.flags())
         }
     }
@@ -144,6 +175,15 @@ pub struct PaceArgs {
     /// Start nothing new after this time: 30m, 2h
     #[arg(long, value_name = "DURATION", help_heading = "Pace")]
     pub deadline: Option<String>,
+    /// Send nothing if more workflows would change: 50, or 50% of those that live there
+    #[arg(long, value_name = "N|N%", help_heading = "Plan")]
+    pub max_changes: Option<String>,
+    /// Send nothing if more workflows would be disabled: 20, or 10% of those that live there
+    #[arg(long, value_name = "N|N%", help_heading = "Plan")]
+    pub max_disables: Option<String>,
+    /// Which fields an update holds: those that change, or all five, read just before
+    #[arg(long, value_enum, help_heading = "Plan")]
+    pub send: Option<SentFields>,
 }
 
 impl PaceArgs {
@@ -157,6 +197,9 @@ impl PaceArgs {
             max_attempts: self.max_attempts.clone(),
             max_errors: self.max_errors.clone(),
             deadline: self.deadline.clone(),
+            max_changes: self.max_changes.clone(),
+            max_disables: self.max_disables.clone(),
+            send: self.send.map(SentFields::sent),
             ..flags
         }
     }
@@ -222,13 +265,56 @@ pub struct RunArgs {
     /// Begin with a new simulated world
     #[arg(long, help_heading = "Target")]
     pub fresh: bool,
-    /// Whether the live state is read first (not yet: rows are sent as they stand)
-    #[arg(long, value_enum, default_value = "off", help_heading = "Target")]
-    pub snapshot: Snapshot,
+    /// Carry out what still holds of a saved plan, though not all of it does
+    #[arg(long, help_heading = "Plan")]
+    pub allow_drift: bool,
+    /// Read the live state, show what would change, and send nothing; the same as `flowbatch plan`
+    #[arg(long, help_heading = "Plan")]
+    pub dry_run: bool,
+    /// How careful it is.
+    #[command(flatten)]
+    pub caution: CautionArgs,
 
     /// The record.
     #[command(flatten)]
     pub record: RecordArgs,
+    /// What is shown.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// How careful a run is.
+#[derive(Debug, Args)]
+pub struct CautionArgs {
+    /// Ask nothing before anything is changed
+    #[arg(long, help_heading = "Plan")]
+    pub yes: bool,
+    /// Send nothing if any row cannot be carried out as things stand
+    #[arg(long, help_heading = "Plan")]
+    pub strict: bool,
+}
+
+/// `flowbatch plan`
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// The job.
+    #[command(flatten)]
+    pub job: JobArgs,
+    /// The credential.
+    #[command(flatten)]
+    pub credential: CredentialArgs,
+    /// End with 10 if anything would change
+    #[arg(long, help_heading = "Output")]
+    pub detailed_exitcode: bool,
+    /// Save the plan, to be run as it is: flowbatch run plan.json
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub out: Option<PathBuf>,
+    /// Show every row that would change, not the first of each workspace only
+    #[arg(long, help_heading = "Output")]
+    pub full: bool,
+    /// Where runs are kept (default: FLOWBATCH_STATE_DIR, $XDG_STATE_HOME/flowbatch)
+    #[arg(long, value_name = "DIR", help_heading = "Record")]
+    pub state_dir: Option<PathBuf>,
     /// What is shown.
     #[command(flatten)]
     pub output: OutputArgs,
@@ -299,7 +385,110 @@ pub struct ResumeArgs {
     /// How fast it goes on, where that is not as before.
     #[command(flatten)]
     pub pace: PaceArgs,
+    /// How careful it is.
+    #[command(flatten)]
+    pub caution: CautionArgs,
     /// Go on with another access key or IAM user than the run had
+    #[arg(long, help_heading = "Target")]
+    pub other_credential: bool,
+    /// The credential.
+    #[command(flatten)]
+    pub credential: CredentialArgs,
+    /// The record.
+    #[command(flatten)]
+    pub record: RecordArgs,
+    /// What is shown.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// `flowbatch export`
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// Where it is read.
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// Read the built-in simulator instead of a service
+    #[arg(long, help_heading = "Target")]
+    pub simulate: bool,
+    /// Take some workflows only: name~REGEX, enabled=true, labels!=IP; all given must hold
+    #[arg(long = "where", value_name = "FIELD=VALUE", action = ArgAction::Append, help_heading = "Rows")]
+    pub filter: Vec<String>,
+    /// The file, which is written whole or not at all [default: standard output]
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub out: Option<PathBuf>,
+    /// Write it for a spreadsheet program: with a byte order mark and CRLF
+    #[arg(long = "for", value_enum, help_heading = "Output")]
+    pub target_program: Option<For>,
+    /// Between cells [default: comma; for excel: semicolon]
+    #[arg(long, value_enum, help_heading = "Output")]
+    pub delimiter: Option<Delimiter>,
+    /// How fast it reads.
+    #[command(flatten)]
+    pub pace: PaceArgs,
+    /// The credential.
+    #[command(flatten)]
+    pub credential: CredentialArgs,
+    /// Where runs are kept, and the simulated world (default: FLOWBATCH_STATE_DIR, $XDG_STATE_HOME/flowbatch)
+    #[arg(long, value_name = "DIR", help_heading = "Record")]
+    pub state_dir: Option<PathBuf>,
+    /// What is shown.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+impl ExportArgs {
+    /// What the command line says about target and pace.
+    pub fn pace_flags(&self) -> Flags {
+        Flags {
+            simulate: self.simulate,
+            ..self.pace.flags(self.target.flags())
+        }
+    }
+}
+
+/// `--for`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum For {
+    /// Excel and its like
+    Excel,
+}
+
+/// `--delimiter`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Delimiter {
+    /// ,
+    Comma,
+    /// ;
+    Semicolon,
+    /// A tab
+    Tab,
+}
+
+/// `flowbatch undo`
+#[derive(Debug, Args)]
+pub struct UndoArgs {
+    /// The run: its id, its folder, last, or last:JOB
+    pub run: String,
+    /// `last` is the newest run against the simulator
+    #[arg(long, help_heading = "Target")]
+    pub simulate: bool,
+    /// Put back some workflows only: workflow_id=ID, workspace=ID, row=3,7-9 (of undo.csv)
+    #[arg(long, value_name = "WHAT=WHICH", action = ArgAction::Append, help_heading = "Rows")]
+    pub only: Vec<String>,
+    /// Put back also what others have changed since; only together with --only
+    #[arg(long, help_heading = "Rows")]
+    pub force: bool,
+    /// Pass over damaged lines of the journal
+    #[arg(long, help_heading = "Rows")]
+    pub salvage: bool,
+    /// How fast it goes, where that is not as the run went.
+    #[command(flatten)]
+    pub pace: PaceArgs,
+    /// How careful it is.
+    #[command(flatten)]
+    pub caution: CautionArgs,
+    /// Use another access key or IAM user than the run had
     #[arg(long, help_heading = "Target")]
     pub other_credential: bool,
     /// The credential.
@@ -470,6 +659,9 @@ pub struct SimulateArgs {
     /// Give throttled clients a Retry-After
     #[arg(long)]
     pub retry_after: bool,
+    /// Let an update clear what it does not hold
+    #[arg(long)]
+    pub clears_unsent: bool,
     /// Something that goes wrong for a share of requests: reset=0.05; may be given again
     #[arg(long, value_name = "KIND=SHARE", action = ArgAction::Append)]
     pub fault: Vec<String>,
@@ -477,9 +669,38 @@ pub struct SimulateArgs {
 
 /// `--snapshot`
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Snapshot {
-    /// Rows are sent as they stand.
+pub enum SnapshotUse {
+    /// Nothing is sent without it
+    Required,
+    /// Rows are sent as they stand
     Off,
+}
+
+impl SnapshotUse {
+    fn snapshot(self) -> Snapshot {
+        match self {
+            Self::Required => Snapshot::Required,
+            Self::Off => Snapshot::Off,
+        }
+    }
+}
+
+/// `--send`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SentFields {
+    /// Those that change
+    Changed,
+    /// All five
+    Full,
+}
+
+impl SentFields {
+    fn sent(self) -> Sent {
+        match self {
+            Self::Changed => Sent::Changed,
+            Self::Full => Sent::Full,
+        }
+    }
 }
 
 /// `--progress`

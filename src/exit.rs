@@ -22,6 +22,8 @@ pub enum Exit {
     Locked,
     /// Journal or report could not be written.
     Unrecorded,
+    /// A plan has changes to make.
+    Pending,
     /// Hung up.
     Hangup,
     /// Interrupted.
@@ -42,6 +44,7 @@ impl Exit {
             Self::Late => 5,
             Self::Locked => 6,
             Self::Unrecorded => 7,
+            Self::Pending => 10,
             Self::Hangup => 129,
             Self::Interrupted => 130,
             Self::Terminated => 143,
@@ -58,7 +61,7 @@ impl Exit {
             Ended::Terminated => Self::Terminated,
             Ended::Interrupted => Self::Interrupted,
             Ended::Hangup => Self::Hangup,
-            Ended::MaxErrors => Self::Stopped,
+            Ended::MaxErrors | Ended::Ceiling | Ended::Gate => Self::Stopped,
             Ended::Deadline | Ended::Patience => Self::Late,
             Ended::Completed if attention > 0 => Self::Attention,
             Ended::Completed => Self::Done,
@@ -82,6 +85,8 @@ mod tests {
         assert_eq!(Exit::of_run(Ended::Completed, &tally, false).code(), 1);
         for (ended, code) in [
             (Ended::MaxErrors, 3),
+            (Ended::Ceiling, 3),
+            (Ended::Gate, 3),
             (Ended::Refused, 4),
             (Ended::Deadline, 5),
             (Ended::Patience, 5),

@@ -9,6 +9,7 @@ pub mod error;
 pub mod exit;
 pub mod job;
 pub mod model;
+pub mod plan;
 pub mod policy;
 pub mod secmaster;
 pub mod simulator;

@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 
 /// Floors and what they may import of the crate, besides themselves. `module` alone allows all
 /// of it; `module::file` one file.
-const TABLE: [(&str, &[&str]); 12] = [
+const TABLE: [(&str, &[&str]); 13] = [
     ("model", &[]),
     ("policy", &["model"]),
     ("job", &["model", "policy"]),
-    ("engine", &["model", "policy"]),
+    ("plan", &["model", "policy", "job"]),
+    ("engine", &["model", "policy", "plan"]),
     ("secmaster", &["model", "engine::ports"]),
     ("sinks", &["model", "engine::ports"]),
     ("simulator", &["model", "engine::ports"]),
@@ -29,6 +30,7 @@ const TABLE: [(&str, &[&str]); 12] = [
             "exit",
             "job",
             "model",
+            "plan",
             "policy",
             "secmaster",
             "simulator",
@@ -62,7 +64,7 @@ const CRATES: [(&str, &[&str]); 10] = [
 ];
 
 /// What pure floors must not know: files, clocks, async.
-const PURE: [&str; 3] = ["model", "policy", "job"];
+const PURE: [&str; 4] = ["model", "policy", "job", "plan"];
 const IMPURE: [&str; 6] = [
     "std::fs",
     "tokio",

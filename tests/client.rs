@@ -47,8 +47,15 @@ fn row(workflow_id: &str) -> Row {
             name: Some("N\u{e4}me".into()),
             ..Update::default()
         },
+        version: None,
         guards: Guards::default(),
     }
+}
+
+/// Sends all that `row` sets.
+fn put(row: Row) -> Request {
+    let update = Arc::new(row.update.clone());
+    Request::Put(Arc::new(row), update)
 }
 
 fn token() -> Credential {
@@ -84,7 +91,7 @@ async fn exchange(answer: &[u8]) -> (Reply, String) {
         stream.shutdown().await.unwrap();
         String::from_utf8(asked).unwrap()
     };
-    let request = Request::Put(Arc::new(row("w1")));
+    let request = put(row("w1"));
     tokio::join!(client.send(&request, PATIENCE), serve)
 }
 
@@ -133,7 +140,7 @@ async fn a_body_that_is_not_the_services_is_told_by_kind() {
     assert_eq!(unreadable(answer(chunked).await).1, Unreadable::Truncated);
     let garbage = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nabcd";
     assert_eq!(unreadable(answer(garbage).await).1, Unreadable::Truncated);
-    let large = http("200 OK", &"x".repeat(2 << 20));
+    let large = http("200 OK", &"x".repeat(5 << 20));
     assert_eq!(unreadable(answer(&large).await).1, Unreadable::TooLarge);
     assert_eq!(
         unreadable(answer(&http("204 No Content", "")).await).1,
@@ -182,7 +189,7 @@ async fn silence_is_told_by_its_cause() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let request = Request::Put(Arc::new(row("w1")));
+    let request = put(row("w1"));
     let reply = client(address, token(), Http::Negotiated)
         .send(&request, PATIENCE)
         .await;
@@ -215,15 +222,14 @@ async fn speak_http_2(credential: Credential) {
     let serving = tokio::spawn(server.serve(async {
         let _ = stopped.await;
     }));
-    let row = Arc::new(row);
-    for request in [Request::Put(Arc::clone(&row)), Request::Get(row)] {
+    for request in [put(row.clone()), Request::Get(Arc::new(row))] {
         let Reply::Answer(answer) = client.send(&request, PATIENCE).await else {
             panic!("no answer")
         };
         let Content::Envelope(envelope) = answer.content else {
             panic!("no JSON")
         };
-        assert_eq!(envelope.workflow.unwrap().name, "N\u{e4}me");
+        assert_eq!(envelope.data.workflow().unwrap().name, "N\u{e4}me");
     }
     stop.send(()).unwrap();
     serving.await.unwrap();

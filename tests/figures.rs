@@ -14,18 +14,20 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use flowbatch::engine::ports::{Clock, Dice, Rows, RowsError};
-use flowbatch::engine::run::{Beginning, Course, Tools, carry_out};
+use flowbatch::engine::ports::{Clock, Dice, Errand, RowsError, Source};
+use flowbatch::engine::run::{Beginning, Course, Run, Tools};
 use flowbatch::engine::schedule::Rules;
 use flowbatch::model::event::{FORMAT, RunStarted};
 use flowbatch::model::guard::Guards;
 use flowbatch::model::id::Id;
-use flowbatch::model::outcome::Ended;
+use flowbatch::model::outcome::{Ended, Failure};
 use flowbatch::model::rate::{Per, Rate};
+use flowbatch::model::reading::Reading;
+use flowbatch::model::reply::Data;
 use flowbatch::model::row::Row;
 use flowbatch::model::simulation::Simulation;
 use flowbatch::model::target::{LaneId, Workspace};
-use flowbatch::model::update::Update;
+use flowbatch::model::update::{Sent, Update};
 use flowbatch::policy::budget::Budget;
 use flowbatch::policy::retry::Retry;
 use flowbatch::simulator::memory::Memory;
@@ -88,11 +90,15 @@ impl Dice for Half {
 
 struct Counted(Cell<u64>);
 
-impl Rows for Counted {
-    fn next(&mut self, _lane: LaneId) -> Result<Option<Row>, RowsError> {
+impl Source for Counted {
+    fn next(&mut self, _lane: LaneId) -> Result<Option<Errand>, RowsError> {
         let number = self.0.get() + 1;
         self.0.set(number);
-        Ok((number <= ROWS).then(|| row(number)))
+        Ok((number <= ROWS).then(|| Errand::Row(Box::new(row(number).into()))))
+    }
+
+    fn found(&mut self, reading: &Reading, _: Result<Data, Failure>) -> Result<(), RowsError> {
+        panic!("nobody asked for {reading:?}")
     }
 }
 
@@ -107,6 +113,7 @@ fn row(number: u64) -> Row {
             name: Some("Reviewed".to_owned()),
             ..Update::default()
         },
+        version: None,
         guards: Guards::default(),
     }
 }
@@ -150,12 +157,13 @@ fn speed(syncs: bool) -> f64 {
             service: &memory,
             record: &mut journal,
             watchers: vec![&mut digest],
-            rows: &mut Counted(Cell::new(0)),
             clock: &Wall(began),
             dice: &mut Half,
             interrupts: std::pin::pin!(stream::empty()),
         };
-        carry_out(Beginning::Run(start()), course(), tools).await
+        let mut run = Run::begin(Beginning::Run(start()), course(), tools)?;
+        run.rows(&mut Counted(Cell::new(0))).await?;
+        run.finish().await
     });
     assert_eq!(ended.unwrap(), Ended::Completed);
     ROWS as f64 / began.elapsed().as_secs_f64()
@@ -191,6 +199,9 @@ fn course() -> Course {
             budget: Budget::default(),
             patience: Duration::from_secs(600),
             deadline: None,
+            sent: Sent::Changed,
+            max_age: Duration::from_secs(600),
+            trial: false,
         },
         lanes: 1,
         timeout: Duration::from_secs(30),

@@ -23,7 +23,7 @@ use flowbatch::model::outcome::{Ended, Outcome, Status};
 use flowbatch::model::rate::Per;
 use flowbatch::model::simulation::{Fault, FaultKind, Simulation};
 use flowbatch::model::tally::Tally;
-use flowbatch::policy::budget::{Budget, MaxErrors};
+use flowbatch::policy::budget::{Budget, Most};
 use flowbatch::policy::retry::Retry;
 use proptest::collection::vec;
 use proptest::option;
@@ -611,7 +611,7 @@ fn three_errors_allowed_stop_the_run_on_the_fourth() {
         let mut scenario = Scenario::calm(0);
         scenario.wishes = wishes;
         scenario.course.rules.budget = Budget {
-            max_errors: MaxErrors::Count(3),
+            max_errors: Most::Count(3),
             min_rows: 20,
         };
         let ended = play(&scenario).ended.unwrap();
@@ -642,7 +642,7 @@ fn rows_that_are_refused_with_their_workspace_or_credential_are_no_errors() {
             scenario.workspaces = workspaces;
             scenario.course.rules.concurrency = concurrency;
             scenario.course.rules.budget = Budget {
-                max_errors: MaxErrors::Count(0),
+                max_errors: Most::Count(0),
                 min_rows: 0,
             };
             scenario.weather.expires = expires;

@@ -11,6 +11,7 @@ use crate::engine::ports::Watcher;
 use crate::engine::run::Broken;
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::job::settings::Snapshot;
 use crate::model::outcome::Ended;
 use crate::sinks::digest::Digest;
 use crate::sinks::report::Written;
@@ -22,6 +23,7 @@ use crate::sinks::summary::{
 use super::destination::Open;
 use super::folder::{Readers, RunFolder, sha256_of, write_whole};
 use super::intake::Taken;
+use super::reading::UNREADABLE;
 use super::reporting::Reporting;
 use super::{Done, journal_file, operator, terminal};
 
@@ -53,6 +55,7 @@ pub(super) fn close(mut closed: Closed<'_>) -> Done {
     match &written {
         Some(written) => {
             keep(closed.write_rerun(written), &mut trouble);
+            keep(closed.write_undo(written), &mut trouble);
             keep(closed.copy_report(), &mut trouble);
         }
         // What an earlier session left says nothing about this one.
@@ -113,8 +116,8 @@ impl Closed<'_> {
         let error = Error::machine("the run was stopped")(broken);
         let folder = self.folder.path.display();
         let advice = match (is_input, has_no_room(&error)) {
-            (true, _) => format!("do not touch the files of a run: see {folder}"),
-            (false, true) => {
+            (true, false) => format!("do not touch the files of a run: see {folder}"),
+            (_, true) => {
                 format!("free space for {folder}: what is known stands in its journal.jsonl")
             }
             (false, false) => {
@@ -146,20 +149,44 @@ impl Closed<'_> {
         self.folder.file("report.csv")
     }
 
-    fn write_report(&self) -> Result<Written, Error> {
+    fn reporting(&self) -> Reporting<'_> {
         Reporting {
             taken: &self.taken,
             lanes: &self.open.lanes,
             digest: &self.digest,
-            journal: self.folder.file("journal.jsonl"),
+            folder: &self.folder,
             salvage: self.salvage,
         }
-        .write_to(&self.report_path(), self.folder.readers())
+    }
+
+    /// Writes the rows that put back what was changed; none changed, no file.
+    fn write_undo(&self, written: &Written) -> Result<(), Error> {
+        if written.changed.count() == 0 {
+            return self.folder.remove("undo.csv");
+        }
+        let path = self.folder.file("undo.csv");
+        let mut done = Ok(());
+        let whole = write_whole(&path, self.folder.readers(), |file| {
+            let mut out = BufWriter::new(file);
+            done = self.reporting().write_undo(written, true, &mut out);
+            match done {
+                Ok(()) => std::io::Write::flush(&mut out),
+                Err(_) => Err(std::io::Error::other("the way back is incomplete")),
+            }
+        });
+        done?;
+        whole.map_err(Error::file("cannot write", path))
+    }
+
+    fn write_report(&self) -> Result<Written, Error> {
+        self.reporting()
+            .write_to(&self.report_path(), self.folder.readers())
     }
 
     /// Removes what an earlier session wrote.
     fn forget(&self) -> Result<(), Error> {
         self.folder.remove("rerun.csv")?;
+        self.folder.remove("undo.csv")?;
         self.folder.remove("report.csv")
     }
 
@@ -220,9 +247,12 @@ impl Closed<'_> {
         let files = [
             file("job.json", None),
             file("input.csv", None),
+            file("snapshot.jsonl", None),
+            file("plan.jsonl", None),
             file("journal.jsonl", None),
             file("report.csv", rows),
             file("rerun.csv", None),
+            file("undo.csv", None),
         ];
         Summary {
             schema_version: 1,
@@ -236,7 +266,7 @@ impl Closed<'_> {
             command: shell(typed()),
             ticket: record.ticket.clone(),
             simulated: open.is_simulated(),
-            snapshot: "off".to_owned(),
+            snapshot: taken.job.settings.snapshot.as_str().to_owned(),
             job: JobFacts {
                 name: taken.name.clone(),
                 sha256: start
@@ -272,7 +302,17 @@ impl Closed<'_> {
             .clone()
             .unwrap_or_else(|| self.report_path());
         let report = report.display().to_string();
+        let undo = written.filter(|written| written.changed.count() > 0);
+        let undo = undo.map(|_| {
+            let flags = match self.digest.ended {
+                Some(Ended::Gate) => vec!["--send".to_owned(), "full".to_owned()],
+                Some(_) | None => Vec::new(),
+            };
+            command("undo", &self.folder, flags)
+        });
         let closing = Closing {
+            hint: unreadable(&self.digest, &self.taken),
+            undo: undo.as_deref(),
             job: &self.taken.name,
             simulated: self.open.is_simulated(),
             target: &self.open.text(),
@@ -284,6 +324,12 @@ impl Closed<'_> {
         };
         closing_text(&self.digest, &closing).trim_end().to_owned()
     }
+}
+
+/// What helps if the live state could not be read for want of permission.
+fn unreadable(digest: &Digest, taken: &Taken) -> Option<&'static str> {
+    let was_read = taken.job.settings.snapshot == Snapshot::Off || digest.plan.is_some();
+    (digest.refused_workspaces > 0 && !was_read).then_some(UNREADABLE)
 }
 
 /// The lanes that rows left by.
@@ -309,12 +355,18 @@ fn next_command(
     failed: u64,
     ended: Option<Ended>,
 ) -> String {
-    let program = typed().next().unwrap_or_else(|| "flowbatch".to_owned());
-    let mut words = vec![program, "resume".to_owned(), folder.id.clone()];
+    let mut flags = Vec::new();
     let text = match written.resumable {
         0 => {
-            words.push("--failed".to_owned());
+            flags.push("--failed".to_owned());
             "to send what failed again, once it is mended (or mend rerun.csv and run that):"
+        }
+        _ if ended == Some(Ended::Gate) => {
+            "the service clears what an update does not hold. Undo what was changed, then go on with updates that \
+             hold all fields:"
+        }
+        _ if ended == Some(Ended::Ceiling) => {
+            "nothing was sent; to go on once that is mended, or with a higher ceiling:"
         }
         _ if ended == Some(Ended::MaxErrors) => {
             "to go on with what is left, once what failed is mended (errors so far count; the next stops it again, \
@@ -323,12 +375,23 @@ fn next_command(
         _ if failed == 0 => "to go on with what is left:",
         _ => "to go on with what is left, once what failed is mended:",
     };
+    if ended == Some(Ended::Gate) {
+        flags.extend(["--send", "full"].map(str::to_owned));
+    }
+    format!("{text}\n  {}", command("resume", folder, flags))
+}
+
+/// `flowbatch NAME RUN FLAGS`, with all that it needs.
+fn command(name: &str, folder: &RunFolder, flags: Vec<String>) -> String {
+    let program = typed().next().unwrap_or_else(|| "flowbatch".to_owned());
+    let mut words = vec![program, name.to_owned(), folder.id.clone()];
+    words.extend(flags);
     if let Some(state) = folder.state() {
         words.push("--state-dir".to_owned());
         words.push(state.path().display().to_string());
     }
     words.extend(credential_flags(typed()));
-    format!("{text}\n  {}", shell(words))
+    shell(words)
 }
 
 /// The flags of `typed` that say where the credential is and who is believed, with whole paths.

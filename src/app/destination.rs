@@ -8,12 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-use crate::engine::ports::Rows;
+use crate::engine::ports::RowsError;
 use crate::error::Error;
 use crate::job::destination::Destination;
 use crate::job::profiles::Profiles;
 use crate::model::endpoint::Endpoint;
 use crate::model::route::{LaneFacts, Route};
+use crate::model::simulation::Simulation;
 use crate::model::target::LaneId;
 use crate::secmaster::auth::credential::Credential;
 use crate::secmaster::auth::gate::Gate;
@@ -27,7 +28,8 @@ use crate::simulator::world::World;
 
 use super::folder::{Readers, make_folder, write_whole};
 use super::intake::Taken;
-use super::lanes::{self, Asked, Gates};
+use super::lanes::{self, Asked, Gates, Opened};
+use super::taken_rows::RowsByLane;
 use super::{clock, terminal};
 
 /// Where a run goes, and what keeps that place alive.
@@ -125,24 +127,49 @@ impl Open {
         Ok(open)
     }
 
+    /// A single lane.
+    pub(super) fn one(opened: Opened) -> Self {
+        Self {
+            client: Client::new(vec![Some(opened.lane)]),
+            lanes: vec![opened.facts],
+            warnings: opened.warnings,
+            ..Self::on_record(Vec::new(), false)
+        }
+    }
+
     /// Starts the simulator, with the world kept at `kept` and everything that the job names.
     pub(super) async fn simulator(
         taken: &Taken,
         kept: PathBuf,
         fresh: bool,
     ) -> Result<Self, Error> {
-        let mut world = World::new(taken.job.simulation.clone());
+        let simulation = taken.job.simulation.clone();
+        Self::world(simulation, kept, fresh, |world| {
+            let mut rows = taken.rows()?;
+            while let Some(row) = RowsByLane::next(&mut rows, LaneId(0))? {
+                let version = row.update.version_id.as_deref();
+                world.adopt(&row.workspace, row.workflow_id.as_str(), version);
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Starts the simulator, with the world kept at `kept` and what `settle` adds to it.
+    pub(super) async fn world(
+        simulation: Simulation,
+        kept: PathBuf,
+        fresh: bool,
+        settle: impl FnOnce(&mut World) -> Result<(), RowsError>,
+    ) -> Result<Self, Error> {
+        let mut world = World::new(simulation);
         if !fresh && kept.exists() {
             let text = fs::read_to_string(&kept).map_err(Error::file("cannot read", &kept))?;
             let doing = "the simulated world cannot be read (begin a new one with --fresh)";
             world.merge_json(&text).map_err(Error::machine(doing))?;
         }
         let doing = "cannot set up the simulated world";
-        let mut rows = taken.rows().map_err(Error::machine(doing))?;
-        while let Some(row) = Rows::next(&mut rows, LaneId(0)).map_err(Error::machine(doing))? {
-            let version = row.update.version_id.as_deref();
-            world.adopt(&row.workspace, row.workflow_id.as_str(), version);
-        }
+        settle(&mut world).map_err(Error::machine(doing))?;
         let world = Arc::new(Mutex::new(world));
         let secret = format!("simulated-{:016x}", clock::seed());
         let doing = "cannot start the simulator";

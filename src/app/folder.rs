@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, BufReader, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{Context, SHA256};
@@ -264,6 +264,11 @@ impl RunFolder {
         }
     }
 
+    /// Removes the run: it never began.
+    pub(super) fn forget(&self) -> Result<(), Error> {
+        fs::remove_dir_all(&self.path).map_err(Error::file("cannot remove", &self.path))
+    }
+
     /// Writes a file of the run, complete or not at all.
     pub(super) fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
         let path = self.file(name);
@@ -291,6 +296,15 @@ impl Readers {
             Self::Owner | Self::Usual => Ok(()),
         }
     }
+}
+
+/// Makes `path` anew for these `readers`, to be written and read.
+pub(super) fn create(path: &Path, readers: Readers) -> io::Result<File> {
+    let mut options = File::options();
+    options.read(true).write(true).create(true).truncate(true);
+    let file = options.mode(0o600).open(path)?;
+    readers.admit(&file)?;
+    Ok(file)
 }
 
 /// Writes `path` so that it is there complete or as it was before. What exists and is no regular

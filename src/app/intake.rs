@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tempfile::NamedTempFile;
 
 use crate::cli::JobArgs;
-use crate::engine::ports::{self, RowsError};
+use crate::engine::ports::RowsError;
 use crate::error::Error;
 use crate::job::destination::Destination;
 use crate::job::encoding::Decoded;
@@ -26,7 +26,7 @@ use crate::model::route::LaneFacts;
 
 use super::folder::{Hashed, Readers};
 use super::input::{Copy, Input, Tee, open_table};
-use super::taken_rows::{LaneRows, TakenRows};
+use super::taken_rows::{LaneRows, RowsByLane, TakenRows};
 use super::{environment, profiles, terminal};
 
 /// A job without problems, and the copy of its input.
@@ -298,7 +298,7 @@ impl Taken {
     }
 
     /// A choice of rows that chooses nothing is a typo; a cron job would do nothing for ever.
-    fn check_selection(&self, problems: &mut Problems) {
+    pub(super) fn check_selection(&self, problems: &mut Problems) {
         for part in &self.census.idle {
             problems.push(Problem::new(
                 Place::Flag(format!("--only {part}")),
@@ -403,18 +403,18 @@ impl Taken {
         }
     }
 
-    /// A job that was put on record, with the copy of its input at `copy`.
+    /// A job that was put on record, with the copy of its input.
     ///
     /// # Errors
     /// The rows do not read as they did.
-    pub(super) fn again(record: JobRecord, copy: PathBuf) -> Result<Self, Error> {
+    pub(super) fn again(record: JobRecord, copy: Copy) -> Result<Self, Error> {
         let name = record.name.clone();
         let input = record.input.clone().map(|input| Input {
             label: input.path.as_str().into(),
             path: input.path,
             sha256: input.sha256,
             options: input.options,
-            copy: Copy::Kept(copy),
+            copy,
         });
         let (job, updates) = record.job();
         let mut taken = Self {
@@ -430,7 +430,7 @@ impl Taken {
     }
 
     /// The rows by lane: in input order where there is one lane, else each lane's in its own.
-    pub(super) fn rows_by_lane(&self) -> Result<Box<dyn ports::Rows>, RowsError> {
+    pub(super) fn rows_by_lane(&self) -> Result<Box<dyn RowsByLane>, RowsError> {
         if self.census.lanes.len() <= 1 {
             return Ok(Box::new(self.rows()?));
         }

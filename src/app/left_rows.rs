@@ -1,113 +1,185 @@
-//! The rows of a run that another session takes up, each with what became of it before.
+//! The rows that a session takes up, each with what became of it before.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::BufReader;
 
-use crate::engine::ports::{self, Past, RowsError};
-use crate::error::Error;
+use crate::engine::ports::{Errand, Past, RowsError, Source, Taken as TakenUp};
 use crate::job::index::Index;
+use crate::model::change::Change;
 use crate::model::event::WasEnded;
-use crate::model::outcome::Status;
+use crate::model::outcome::{Failure, Status};
+use crate::model::reading::Reading;
+use crate::model::reply::Data;
 use crate::model::row::Row;
 use crate::model::target::LaneId;
+use crate::plan::snapshot::Snapshot;
 use crate::sinks::ends::Trace;
 use crate::sinks::history::History;
 use crate::sinks::report::goes_on;
 
 use super::intake::Taken;
-use super::taken_rows::LaneRows;
+use super::taken_rows::{LaneRows, RowsByLane};
 
-/// The rows that another session takes up.
+/// Which rows a session takes up: all that the user has not left out, or those of them that earlier
+/// sessions left.
+#[derive(Default)]
 pub(super) struct LeftRows {
-    rows: LaneRows,
-    history: History<BufReader<File>>,
-    past: Past,
-    /// How many there are.
-    pub(super) count: u64,
-    /// Those of them that may have been changed without a word.
-    pub(super) in_doubt: u64,
-}
-
-/// What became of row `number` so far; `None` if it is not to be sent again.
-fn past(
-    history: &mut History<BufReader<File>>,
-    number: u64,
+    history: Option<History<BufReader<File>>>,
+    /// Whether those that failed for good are taken up as well.
     failed_too: bool,
-) -> Result<Option<Past>, RowsError> {
-    Ok(match history.of(number) {
-        Trace::None => Some(Past::default()),
-        Trace::Sent { attempts, doubt } => Some(Past {
-            puts: attempts,
-            doubt,
-            ended: None,
-        }),
-        Trace::Ended { offset, attempts } => {
-            let (_, outcome) = history
-                .end(offset)
-                .map_err(|error| RowsError(error.into()))?;
-            let again = goes_on(&outcome) || (failed_too && outcome.status == Status::Failed);
-            again.then(|| Past {
-                puts: attempts,
-                doubt: outcome.status == Status::Unknown,
-                ended: Some(WasEnded::from(&outcome)),
-            })
-        }
-    })
+    /// What rows in doubt were to change.
+    changes: HashMap<u64, Change>,
 }
 
 impl LeftRows {
-    /// Those of `taken` that `history` leaves; with `failed_too`, also those that failed for good.
-    pub(super) fn new(
-        taken: &Taken,
-        mut history: History<BufReader<File>>,
-        failed_too: bool,
-    ) -> Result<Self, Error> {
-        let doing = "the rows that are left cannot be found";
-        let mut rows = taken.rows().map_err(Error::machine(doing))?;
-        let (mut count, mut in_doubt) = (0, 0);
-        let left = std::iter::from_fn(|| {
-            loop {
-                let (row, taken) = match rows.next_row() {
-                    Err(error) => return Some(Err(error)),
-                    Ok(None) => return None,
-                    Ok(Some(row)) => row,
-                };
-                if !taken {
-                    continue;
+    /// Those that `history` leaves; with `failed_too`, also those that failed for good.
+    pub(super) fn of(history: History<BufReader<File>>, failed_too: bool) -> Self {
+        Self {
+            history: Some(history),
+            failed_too,
+            changes: HashMap::new(),
+        }
+    }
+
+    /// What rows in doubt were to change, by the plan.
+    pub(super) fn with_changes(self, changes: HashMap<u64, Change>) -> Self {
+        Self { changes, ..self }
+    }
+
+    /// What became of row `number`; none if it is not to be sent again.
+    fn past(&mut self, number: u64) -> Result<Option<Past>, RowsError> {
+        let Some(history) = &mut self.history else {
+            return Ok(Some(Past::default()));
+        };
+        let mut past = match history.of(number) {
+            Trace::None => Past::default(),
+            Trace::Sent { attempts, doubt } => Past {
+                puts: attempts,
+                doubt,
+                ..Past::default()
+            },
+            Trace::Ended { offset, attempts } => {
+                let end = history.end(offset);
+                let (_, outcome) = end.map_err(|error| RowsError(error.into()))?;
+                let failed = self.failed_too && outcome.status == Status::Failed;
+                if !goes_on(&outcome) && !failed {
+                    return Ok(None);
                 }
-                match past(&mut history, row.number, failed_too) {
-                    Err(error) => return Some(Err(error)),
-                    Ok(None) => {}
-                    Ok(Some(past)) => {
-                        count += 1;
-                        in_doubt += u64::from(past.doubt);
-                        return Some(Ok((row, rows.reader.offset())));
-                    }
+                Past {
+                    puts: attempts,
+                    doubt: outcome.status == Status::Unknown,
+                    ended: Some(WasEnded::from(&outcome)),
+                    change: outcome.change,
                 }
             }
-        });
-        let index = Index::of(left).map_err(Error::machine(doing))?;
-        let rows = LaneRows::over(index, taken).map_err(Error::machine(doing))?;
-        Ok(Self {
+        };
+        if past.doubt {
+            past.change = past.change.or_else(|| self.changes.get(&number).cloned());
+        }
+        Ok(Some(past))
+    }
+
+    /// Shows each of them to `take`, in input order, with its offset in the table.
+    pub(super) fn each(
+        &mut self,
+        taken: &Taken,
+        mut take: impl FnMut(Row, u64, Past) -> Result<(), RowsError>,
+    ) -> Result<(), RowsError> {
+        let mut rows = taken.rows()?;
+        while let Some((row, is_taken)) = rows.next_row()? {
+            if !is_taken {
+                continue;
+            }
+            if let Some(past) = self.past(row.number)? {
+                take(row, rows.reader.offset(), past)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where those of them stand that `choose` chooses.
+    pub(super) fn index(
+        &mut self,
+        taken: &Taken,
+        mut choose: impl FnMut(&Row, Past) -> Result<bool, RowsError>,
+    ) -> Result<Index, RowsError> {
+        let mut index = Index::default();
+        self.each(taken, |row, offset, past| {
+            if choose(&row, past)? {
+                index.push(&row, offset)?;
+            }
+            Ok(())
+        })?;
+        Ok(index)
+    }
+
+    /// How many there are, and how many of them may have been changed without a word.
+    pub(super) fn count(&mut self, taken: &Taken) -> Result<(u64, u64), RowsError> {
+        let (mut count, mut in_doubt) = (0, 0);
+        self.each(taken, |_, _, past| {
+            count += 1;
+            in_doubt += u64::from(past.doubt);
+            Ok(())
+        })?;
+        Ok((count, in_doubt))
+    }
+
+    /// All of them, to be sent as they stand.
+    pub(super) fn blind<'a>(&'a mut self, taken: &Taken) -> Result<SentRows<'a>, RowsError> {
+        let rows = match &self.history {
+            None => taken.rows_by_lane()?,
+            Some(_) => {
+                let index = self.index(taken, |_, _| Ok(true))?;
+                Box::new(LaneRows::over(index, taken)?)
+            }
+        };
+        Ok(SentRows {
             rows,
-            history,
-            past: Past::default(),
-            count,
-            in_doubt,
+            left: self,
+            snapshot: None,
+        })
+    }
+
+    /// Those of `index`, with what `snapshot` knows of them.
+    pub(super) fn planned<'a>(
+        &'a mut self,
+        taken: &Taken,
+        index: Index,
+        snapshot: &'a mut Snapshot<File>,
+    ) -> Result<SentRows<'a>, RowsError> {
+        Ok(SentRows {
+            rows: Box::new(LaneRows::over(index, taken)?),
+            left: self,
+            snapshot: Some(snapshot),
         })
     }
 }
 
-impl ports::Rows for LeftRows {
-    fn next(&mut self, lane: LaneId) -> Result<Option<Row>, RowsError> {
-        let row = self.rows.next(lane)?;
-        if let Some(row) = &row {
-            self.past = past(&mut self.history, row.number, true)?.unwrap_or_default();
-        }
-        Ok(row)
+/// Rows to be sent.
+pub(super) struct SentRows<'a> {
+    rows: Box<dyn RowsByLane>,
+    left: &'a mut LeftRows,
+    snapshot: Option<&'a mut Snapshot<File>>,
+}
+
+impl Source for SentRows<'_> {
+    fn next(&mut self, lane: LaneId) -> Result<Option<Errand>, RowsError> {
+        let Some(row) = self.rows.next(lane)? else {
+            return Ok(None);
+        };
+        let past = self.left.past(row.number)?.unwrap_or_default();
+        let live = match &mut self.snapshot {
+            None => None,
+            Some(snapshot) => {
+                let live = snapshot.live(&row.workspace, row.workflow_id.as_str());
+                live.map_err(|error| RowsError(error.into()))?
+            }
+        };
+        Ok(Some(Errand::Row(Box::new(TakenUp { row, past, live }))))
     }
 
-    fn past(&self) -> Past {
-        self.past.clone()
+    fn found(&mut self, _: &Reading, _: Result<Data, Failure>) -> Result<(), RowsError> {
+        Ok(())
     }
 }

@@ -9,6 +9,7 @@ mod closing;
 mod credential;
 mod credentials_file;
 mod destination;
+mod export;
 mod folder;
 mod found;
 mod input;
@@ -18,21 +19,28 @@ mod lanes;
 mod left_rows;
 mod locks;
 mod metadata;
+mod plan;
+mod planning;
 mod profiles;
+mod question;
+mod reading;
 mod report;
 mod report_target;
 mod reporting;
 mod resume;
 mod run;
 mod runs;
+mod saved_plan;
 mod secret_file;
 mod session;
 mod shelter;
 mod signals;
 mod simulate;
 mod supply;
+mod surveying;
 mod taken_rows;
 mod terminal;
+mod undo;
 mod variables;
 
 use crate::cli::{Cli, Command};
@@ -45,9 +53,12 @@ pub fn main() -> u8 {
     let done = match Cli::read().command {
         Command::Run(args) => run::run(&args),
         Command::Resume(args) => resume::resume(&args),
+        Command::Export(args) => export::export(&args),
+        Command::Undo(args) => undo::undo(&args),
         Command::Report(args) => report::report(&args),
         Command::Runs(args) => runs::runs(&args),
         Command::Check(args) => check::check(&args),
+        Command::Plan(args) => plan::plan(&args),
         Command::Auth(args) => auth::auth(&args),
         Command::Simulate(args) => simulate::simulate(&args),
     };

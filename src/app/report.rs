@@ -10,6 +10,7 @@ use crate::exit::Exit;
 use crate::sinks::digest::Digest;
 
 use super::folder::{Readers, State};
+use super::input::Copy;
 use super::intake::Taken;
 use super::journal_file::is_written;
 use super::reporting::Reporting;
@@ -21,7 +22,7 @@ pub(super) fn report(args: &ReportArgs) -> Done {
     let folder = state.find_run(&args.run, args.simulate)?;
     let record = folder.job()?;
     let lanes = record.lanes.clone();
-    let taken = Taken::again(record, folder.file("input.csv"))?;
+    let taken = Taken::again(record, Copy::Kept(folder.file("input.csv")))?;
     let journal = folder.file("journal.jsonl");
     let goes_on = is_written(&journal);
     let digest = digest(&journal, args.salvage)?;
@@ -41,7 +42,7 @@ pub(super) fn report(args: &ReportArgs) -> Done {
         taken: &taken,
         lanes: &lanes,
         digest: &digest,
-        journal,
+        folder: &folder,
         salvage: args.salvage,
     };
     match &args.csv {

@@ -1,16 +1,24 @@
 //! Writes the report of a run from its journal, at whatever moment.
 
-use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Write};
+use std::path::Path;
 
 use crate::error::Error;
+use crate::model::change::Change;
 use crate::model::route::LaneFacts;
 use crate::sinks::digest::Digest;
+use crate::sinks::ends::Trace;
+use crate::sinks::history::History;
 use crate::sinks::report::{self, ReportError, Written};
+use crate::sinks::rerun::Rerun;
+use crate::sinks::undo::undo_row;
 
-use super::folder::{Readers, write_whole};
+use super::folder::{Readers, RunFolder, write_whole};
 use super::intake::Taken;
 use super::journal_file;
+use super::planning::planned_changes;
 
 const DOING: &str = "the report could not be made";
 
@@ -19,7 +27,7 @@ pub(super) struct Reporting<'a> {
     pub(super) taken: &'a Taken,
     pub(super) lanes: &'a [LaneFacts],
     pub(super) digest: &'a Digest,
-    pub(super) journal: PathBuf,
+    pub(super) folder: &'a RunFolder,
     /// Whether bad lines of the journal are passed over.
     pub(super) salvage: bool,
 }
@@ -42,9 +50,55 @@ impl Reporting<'_> {
         Ok(written)
     }
 
+    fn history(&self) -> Result<History<BufReader<File>>, Error> {
+        let journal = self.folder.file("journal.jsonl");
+        Ok(journal_file::history(&journal, self.salvage)?.0)
+    }
+
+    /// What rows that were sent without an end were to change.
+    fn planned(&self, history: &History<BufReader<File>>) -> Result<HashMap<u64, Change>, Error> {
+        let in_doubt = |number: u64| matches!(history.of(number), Trace::Sent { .. });
+        planned_changes(self.folder, self.digest.sessions + 1, in_doubt)
+            .map_err(Error::machine("the plan of the run cannot be read"))
+    }
+
+    /// Writes the rows that put back what the run changed as a job of their own; with `guarded` only where
+    /// nobody has changed it since.
+    pub(super) fn write_undo(
+        &self,
+        written: &Written,
+        guarded: bool,
+        out: impl Write,
+    ) -> Result<(), Error> {
+        const DOING: &str = "the way back cannot be written";
+        let mut history = self.history()?;
+        let mut planned = self.planned(&history)?;
+        let rows = self.taken.rows().map_err(Error::machine(DOING))?;
+        let mut undo = Rerun::new(&written.undo, out).map_err(Error::machine(DOING))?;
+        for row in rows {
+            let (row, _) = row.map_err(Error::machine(DOING))?;
+            if !written.changed.contains(row.number) {
+                continue;
+            }
+            let change = match history.of(row.number) {
+                Trace::Ended { offset, .. } => {
+                    let end = history.end(offset).map_err(Error::machine(DOING))?;
+                    end.1.change
+                }
+                Trace::Sent { .. } | Trace::None => planned.remove(&row.number),
+            };
+            let Some(change) = change else { continue };
+            let route = self.lanes.get(row.lane.0).map(|lane| &lane.route);
+            undo.write(&undo_row(&row, &change, guarded), route)
+                .map_err(Error::machine(DOING))?;
+        }
+        undo.finish().map_err(Error::machine(DOING))
+    }
+
     /// Writes the report to `out`.
     pub(super) fn write(&self, out: impl Write) -> Result<Written, Error> {
-        let (history, _) = journal_file::history(&self.journal, self.salvage)?;
+        let history = self.history()?;
+        let planned = self.planned(&history)?;
         let digest = self.digest;
         let stopped = digest.stopped.as_ref().map(|(_, why)| why.clone());
         let because = stopped.or_else(|| digest.closed.first().cloned());
@@ -52,6 +106,7 @@ impl Reporting<'_> {
             history,
             left_because: because.unwrap_or_else(|| "the run ended first".to_owned()),
             lanes: self.lanes,
+            planned,
         };
         let rows = self.taken.rows().map_err(Error::machine(DOING))?;
         let rows = rows.map(|row| row.map_err(|error| error.0));

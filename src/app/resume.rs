@@ -14,19 +14,23 @@ use crate::model::event::SessionStarted;
 use crate::model::outcome::Ended;
 use crate::model::route::LaneFacts;
 use crate::sinks::digest::Digest;
+use crate::sinks::ends::Trace;
 use crate::sinks::journal::Journal;
 
 use super::announcement::Resumed;
 use super::destination::{Open, is_simulator};
 use super::folder::{RunFolder, State, sha256_of};
+use super::input::Copy;
 use super::intake::Taken;
 use super::journal_file::JournalFile;
 use super::lanes;
 use super::left_rows::LeftRows;
 use super::locks::{Holder, Locks, Policy};
+use super::planning::planned_changes;
+use super::question::Asked;
 use super::report::digest;
 use super::run::run_started;
-use super::session::Session;
+use super::session::{Caution, Session};
 use super::{Done, clock, journal_file, profiles, report_target, runtime, terminal};
 
 /// Goes on where a run stopped. It reads the run folder alone.
@@ -37,7 +41,7 @@ pub(super) fn resume(args: &ResumeArgs) -> Done {
     let state = folder.state().unwrap_or(state);
     let record = folder.job()?;
     let lanes = record.lanes.clone();
-    let mut taken = Taken::again(record, folder.file("input.csv"))?;
+    let mut taken = Taken::again(record, Copy::Kept(folder.file("input.csv")))?;
     let mut problems = Problems::default();
     let flags = args.pace.flags(Flags::default());
     taken.job.settings = taken.job.settings.again(&flags, &mut problems);
@@ -75,9 +79,22 @@ pub(super) fn resume(args: &ResumeArgs) -> Done {
     }
     let (history, extent) = journal_file::history(&path, args.salvage)?;
     let journal = Journal::resume(disk, extent).map_err(Error::file("cannot write", &path))?;
-    let rows = LeftRows::new(&taken, history, args.failed)?;
+    let in_doubt = |number: u64| match history.of(number) {
+        Trace::Sent { doubt, .. } => doubt,
+        Trace::Ended { .. } | Trace::None => false,
+    };
+    let changes = planned_changes(&folder, digest.sessions + 1, in_doubt);
+    let changes = changes.map_err(Error::machine("the plan cannot be read"))?;
+    let mut left = LeftRows::of(history, args.failed).with_changes(changes);
+    let counted = left.count(&taken);
+    let doing = "the rows that are left cannot be found";
+    let (count, in_doubt) = counted.map_err(Error::machine(doing))?;
+    let asked = match count {
+        0 => Asked::Nobody,
+        _ => Asked::find(args.caution.yes || is_simulator(taken.job.destination))?,
+    };
     // A run that was killed after its last row still wants its report.
-    if rows.count == 0 && is_summed_up(&folder) {
+    if count == 0 && is_summed_up(&folder) {
         if !args.output.quiet {
             terminal::complain(&nothing_left(&folder, &digest));
         }
@@ -88,7 +105,10 @@ pub(super) fn resume(args: &ResumeArgs) -> Done {
         lanes,
         folder,
         digest,
-        rows,
+        left,
+        count,
+        in_doubt,
+        asked,
         journal,
         locks,
     };
@@ -103,7 +123,10 @@ struct Stopped {
     folder: RunFolder,
     /// What it came to.
     digest: Digest,
-    rows: LeftRows,
+    left: LeftRows,
+    count: u64,
+    in_doubt: u64,
+    asked: Asked,
     journal: Journal,
     locks: Locks,
 }
@@ -123,8 +146,8 @@ impl Stopped {
         }
         let resumed = Resumed {
             run_id: self.folder.id.clone(),
-            left: self.rows.count,
-            in_doubt: self.rows.in_doubt,
+            left: self.count,
+            in_doubt: self.in_doubt,
         };
         let seed = clock::seed();
         let beginning = self.beginning(&open, seed)?;
@@ -135,7 +158,12 @@ impl Stopped {
             open,
             folder: self.folder,
             beginning,
-            rows: Box::new(self.rows),
+            caution: Caution {
+                strict: args.caution.strict,
+                must_hold: false,
+            },
+            asked: self.asked,
+            left: self.left,
             journal: self.journal,
             locks: self.locks,
             digest: self.digest,
@@ -148,7 +176,7 @@ impl Stopped {
 
     async fn open(&mut self, args: &ResumeArgs, state: &State) -> Result<Open, Error> {
         let destination = self.taken.job.destination;
-        if self.rows.count == 0 {
+        if self.count == 0 {
             // A summary needs no credential.
             return Ok(Open::on_record(
                 self.lanes.clone(),
@@ -180,15 +208,17 @@ impl Stopped {
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
             lanes: open.lanes.clone(),
             seed,
-            rows: self.rows.count,
+            rows: self.count,
         };
         Ok(Beginning::Session(started, digest.tally.clone()))
     }
 }
 
 /// A run that began for one account does not go on for another.
-fn refuse_others(began: &[LaneFacts], now: &[LaneFacts]) -> Result<(), Error> {
-    for (began, now) in began.iter().zip(now) {
+pub(super) fn refuse_others(began: &[LaneFacts], now: &[LaneFacts]) -> Result<(), Error> {
+    for now in now {
+        let same = began.iter().find(|began| began.route == now.route);
+        let Some(began) = same else { continue };
         if let Some(theirs) = &began.identity
             && began.identity != now.identity
             && now.credential.is_some()

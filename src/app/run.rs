@@ -1,10 +1,12 @@
 //! `flowbatch run`: from a job to a report.
 
-use crate::cli::RunArgs;
+use crate::cli::{CautionArgs, CredentialArgs, OutputArgs, RecordArgs, RunArgs};
 use crate::engine::run::Beginning;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::job::destination::Destination;
+use crate::job::flags::Flags;
+use crate::job::problems::Problems;
 use crate::model::event::{FORMAT, RunStarted};
 use crate::model::route::LaneFacts;
 use crate::sinks::digest::Digest;
@@ -15,15 +17,35 @@ use super::destination::{Open, is_simulator};
 use super::folder::{RunFolder, State, sha256};
 use super::intake::{self, Taken};
 use super::journal_file::JournalFile;
-use super::lanes;
+use super::left_rows::LeftRows;
 use super::locks::{Holder, Locks, Policy};
-use super::session::Session;
+use super::question::Asked;
+use super::resume::refuse_others;
+use super::session::{Caution, Session};
 use super::{Done, operator, report_target, runtime};
+use super::{lanes, plan, profiles, saved_plan, terminal};
 
 /// Carries a job out.
 pub(super) fn run(args: &RunArgs) -> Done {
+    if args.dry_run {
+        return plan::carry_out(&plan::Asked {
+            job: &args.job,
+            credential: &args.credential,
+            output: &args.output,
+            state_dir: args.record.state_dir.as_deref(),
+            out: None,
+            full: false,
+            detailed_exitcode: false,
+            strict: args.caution.strict,
+            fresh: args.fresh,
+        });
+    }
     let state = State::open(args.record.state_dir.as_deref())?;
-    let taken = intake::take_in(&args.job, || state.temporary())?;
+    let is_saved = saved_plan::is_one(&args.job.job);
+    let taken = match is_saved {
+        true => take_in_plan(args, &state)?,
+        false => intake::take_in(&args.job, || state.temporary())?,
+    };
     if let Some(path) = &args.record.report {
         report_target::check(path, &args.job.job, taken.input.as_ref())?;
     }
@@ -33,13 +55,59 @@ pub(super) fn run(args: &RunArgs) -> Done {
             hint: "leave it out, or say --simulate".to_owned(),
         });
     }
-    runtime()?.block_on(run_taken(args, &state, taken))
+    let simulated = is_simulator(taken.job.destination);
+    let asked = Asked::find(args.caution.yes || simulated)?;
+    let wanted = Wanted {
+        credential: &args.credential,
+        record: &args.record,
+        output: &args.output,
+        caution: &args.caution,
+        fresh: args.fresh,
+        must_hold: is_saved && !args.allow_drift,
+        began: None,
+    };
+    runtime()?.block_on(run_taken(&wanted, &state, taken, asked))
 }
 
-async fn run_taken(args: &RunArgs, state: &State, mut taken: Taken) -> Done {
+/// Takes in a saved plan, which goes as the command line says and changes what it says itself.
+fn take_in_plan(args: &RunArgs, state: &State) -> Result<Taken, Error> {
+    let mut problems = Problems::default();
+    saved_plan::check_flags(&args.job, &mut problems);
+    let mut taken = saved_plan::take_in(&args.job.job, state)?;
+    let flags = args.job.pace.flags(Flags::default());
+    taken.job.settings = taken.job.settings.again(&flags, &mut problems);
+    match problems.is_empty() {
+        true => Ok(taken),
+        false => Err(Error::Problems(
+            problems.render(None, terminal::wants_color()),
+        )),
+    }
+}
+
+/// What the command line wants of a run, whatever it carries out.
+pub(super) struct Wanted<'a> {
+    pub(super) credential: &'a CredentialArgs,
+    pub(super) record: &'a RecordArgs,
+    pub(super) output: &'a OutputArgs,
+    pub(super) caution: &'a CautionArgs,
+    /// A new simulated world.
+    pub(super) fresh: bool,
+    /// Whether a row whose guard does not hold stops the run before anything is sent.
+    pub(super) must_hold: bool,
+    /// Where an earlier run went that this one follows: it is not for another account.
+    pub(super) began: Option<&'a [LaneFacts]>,
+}
+
+/// Carries out what was taken in.
+pub(super) async fn run_taken(
+    wanted: &Wanted<'_>,
+    state: &State,
+    mut taken: Taken,
+    asked: Asked,
+) -> Done {
     let policy = Policy {
-        if_locked: args.record.if_locked,
-        quiet: args.output.quiet,
+        if_locked: wanted.record.if_locked,
+        quiet: wanted.output.quiet,
     };
     let lock = |taken: &Taken| {
         let holder = || {
@@ -54,12 +122,21 @@ async fn run_taken(args: &RunArgs, state: &State, mut taken: Taken) -> Done {
             let Some(locks) = lock(&taken)? else {
                 return Ok(Exit::Done);
             };
-            let open = Open::simulator(&taken, state.world(), args.fresh).await?;
+            let open = Open::simulator(&taken, state.world(), wanted.fresh).await?;
             (open, locks)
         }
         Destination::Services => {
-            let asked = lanes::Asked::new(&args.credential, taken.job.method);
-            let open = Open::services(&mut taken, asked).await?;
+            let asked = lanes::Asked::new(wanted.credential, taken.job.method);
+            let open = match wanted.began {
+                None => Open::services(&mut taken, asked).await?,
+                Some(began) => {
+                    // Where a credential is now, the profiles say.
+                    let current = profiles::load()?;
+                    let open = Open::services_again(&mut taken, asked, &current).await?;
+                    refuse_others(began, &open.lanes)?;
+                    open
+                }
+            };
             let Some(locks) = lock(&taken)? else {
                 return Ok(Exit::Done);
             };
@@ -80,17 +157,19 @@ async fn run_taken(args: &RunArgs, state: &State, mut taken: Taken) -> Done {
         seed,
     );
     let journal = new_journal(&folder)?;
-    let rows = taken
-        .rows_by_lane()
-        .map_err(Error::machine("cannot read the input again"))?;
     let session = Session {
-        record: &args.record,
-        output: &args.output,
+        record: wanted.record,
+        output: wanted.output,
+        caution: Caution {
+            strict: wanted.caution.strict,
+            must_hold: wanted.must_hold,
+        },
+        asked,
         taken,
         open,
         folder,
         beginning: Beginning::Run(start),
-        rows,
+        left: LeftRows::default(),
         journal,
         locks,
         digest: Digest::default(),

@@ -13,9 +13,11 @@ use crate::sinks::listing::{self, Listed, Open, table};
 use crate::sinks::summary::Counts;
 
 use super::folder::{RunFolder, State};
+use super::input::Copy;
 use super::intake::Taken;
 use super::journal_file::{JournalFile, is_written};
 use super::left_rows::LeftRows;
+use super::planning::plan_path;
 use super::report::digest;
 use super::{Done, clock, journal_file, terminal};
 
@@ -215,14 +217,20 @@ fn wanted(folder: &RunFolder, run: &Listed) -> Option<String> {
 fn count_left(folder: &RunFolder) -> Result<u64, Error> {
     let path = folder.file("journal.jsonl");
     let (history, _) = journal_file::history(&path, false)?;
-    let taken = Taken::again(folder.job()?, folder.file("input.csv"))?;
-    Ok(LeftRows::new(&taken, history, false)?.count)
+    let taken = Taken::again(folder.job()?, Copy::Kept(folder.file("input.csv")))?;
+    let mut left = LeftRows::of(history, false);
+    let counted = left.count(&taken);
+    let (count, _) = counted.map_err(Error::machine("the rows that are left cannot be found"))?;
+    Ok(count)
 }
 
 /// What a run folder may hold besides its summary; the journal goes first, so that nobody goes on with a
 /// run that is half removed.
-const FILES: [&str; 5] = [
+const FILES: [&str; 8] = [
     "journal.jsonl",
+    "snapshot.jsonl",
+    "plan.jsonl",
+    "undo.csv",
     "report.csv",
     "rerun.csv",
     "input.csv",
@@ -233,6 +241,13 @@ const FILES: [&str; 5] = [
 fn remove(folder: &RunFolder) -> Result<(), Error> {
     for name in FILES {
         folder.remove(name)?;
+    }
+    for session in 2.. {
+        let path = plan_path(folder, session);
+        if !path.exists() {
+            break;
+        }
+        fs::remove_file(&path).map_err(Error::file("cannot remove", path))?;
     }
     // It stays where the summary does.
     let _ = fs::remove_dir(&folder.path);

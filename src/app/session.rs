@@ -3,12 +3,18 @@
 use std::io::{self, IsTerminal};
 
 use jiff::tz::TimeZone;
+use tokio::sync::oneshot;
 
 use crate::cli::{OutputArgs, ProgressShape, RecordArgs};
-use crate::engine::ports::{Rows, Watcher};
-use crate::engine::run::{Beginning, Course, Tools, carry_out};
+use crate::engine::ports::{Record, Watcher};
+use crate::engine::run::{Beginning, Broken, Course, Run, Tools};
 use crate::engine::schedule::Rules;
-use crate::job::settings::Settings;
+use crate::exit::Exit;
+use crate::job::settings::{Settings, Snapshot};
+use crate::model::event::Event;
+use crate::model::outcome::Ended;
+use crate::model::rate::Rate;
+use crate::model::span;
 use crate::sinks::bar::{Above, Bar};
 use crate::sinks::digest::Digest;
 use crate::sinks::journal::Journal;
@@ -21,7 +27,12 @@ use super::closing::{Closed, close};
 use super::destination::Open;
 use super::folder::RunFolder;
 use super::intake::Taken;
+use super::left_rows::LeftRows;
 use super::locks::Locks;
+pub(super) use super::planning::Caution;
+use super::planning::{Plan, held_back, plan, plan_path};
+use super::question::{Asked, Question};
+use super::surveying::{AppRun, Surveyed};
 use super::terminal::Unechoed;
 use super::{Done, signals, terminal};
 
@@ -29,11 +40,14 @@ use super::{Done, signals, terminal};
 pub(super) struct Session<'a> {
     pub(super) record: &'a RecordArgs,
     pub(super) output: &'a OutputArgs,
+    pub(super) caution: Caution,
+    /// Who is asked before anything is changed.
+    pub(super) asked: Asked,
     pub(super) taken: Taken,
     pub(super) open: Open,
     pub(super) folder: RunFolder,
     pub(super) beginning: Beginning,
-    pub(super) rows: Box<dyn Rows>,
+    pub(super) left: LeftRows,
     pub(super) journal: Journal,
     pub(super) locks: Locks,
     /// What earlier sessions came to.
@@ -45,82 +59,234 @@ pub(super) struct Session<'a> {
     pub(super) seed: u64,
 }
 
+/// How a session went.
+enum Went {
+    /// To its end.
+    Ended(Ended),
+    /// The question was answered with no, and nothing of it is to be kept.
+    Declined,
+}
+
 impl Session<'_> {
     /// Carries it out.
-    pub(super) async fn carry_out(self) -> Done {
-        let Self {
-            record,
-            output,
-            taken,
-            open,
-            folder,
-            beginning,
-            mut rows,
-            mut journal,
-            locks,
-            mut digest,
-            salvage,
-            resumed,
-            seed,
-        } = self;
+    pub(super) async fn carry_out(mut self) -> Done {
         let interrupts = std::pin::pin!(signals::listen()?);
-        let mut progress = progress(output);
+        let mut progress = progress(self.output);
         terminal::log(
-            output.verbose,
-            output.quiet,
-            output.log_format,
+            self.output.verbose,
+            self.output.quiet,
+            self.output.log_format,
             progress.above.clone(),
         );
-        let announcement = Announcement::new(&taken, &open, resumed);
-        match output.progress {
-            _ if output.quiet => {}
+        let announcement = Announcement::new(&self.taken, &self.open, self.resumed.clone());
+        match self.output.progress {
+            _ if self.output.quiet => {}
             ProgressShape::Json => terminal::complain(&announcement.json()),
             ProgressShape::Auto
             | ProgressShape::Bar
             | ProgressShape::Plain
             | ProgressShape::None => terminal::complain(&announcement.text()),
         }
-        for proxy in &open.proxies {
+        for proxy in &self.open.proxies {
             tracing::info!("proxy {proxy}");
         }
+        let session = match &self.beginning {
+            Beginning::Run(_) => 1,
+            Beginning::Session(started, _) => started.session,
+        };
         let mut log = Log::default();
-        let mut watchers: Vec<&mut dyn Watcher> = vec![&mut digest, &mut log];
+        let mut watchers: Vec<&mut dyn Watcher> = vec![&mut self.digest, &mut log];
         if let Some(watcher) = &mut progress.watcher {
             watchers.push(&mut **watcher);
         }
-        let ran = carry_out(
-            beginning,
-            course(&taken.job.settings, open.lanes.len()),
-            Tools {
-                service: &open.client,
-                record: &mut journal,
-                watchers,
-                rows: &mut *rows,
-                left_out: locks.left_out.clone(),
-                clock: &System::start(),
-                dice: &mut Seeded::new(seed),
-                interrupts,
-            },
-        )
-        .await;
+        let clock = System::start();
+        let course = course(&self.taken.job.settings, self.open.lanes.len());
+        let tools = Tools {
+            service: &self.open.client,
+            record: &mut self.journal,
+            watchers,
+            left_out: self.locks.left_out.clone(),
+            clock: &clock,
+            dice: &mut Seeded::new(self.seed),
+            interrupts,
+        };
+        let legs = Legs {
+            caution: self.caution,
+            asked: self.asked,
+            taken: &self.taken,
+            folder: &self.folder,
+            above: progress.above.clone(),
+            target: self.open.text(),
+            session,
+        };
+        let ran = match Run::begin(self.beginning, course, tools) {
+            Ok(run) => legs.carry_out(run, &mut self.left).await,
+            Err(broken) => Err(broken),
+        };
         drop(progress);
-        drop(journal);
+        drop(self.journal);
+        let ran = match ran {
+            Ok(Went::Declined) => {
+                self.folder.forget()?;
+                self.open.close()?;
+                if !self.output.quiet {
+                    terminal::complain("\nnothing was sent");
+                }
+                return Ok(Exit::Interrupted);
+            }
+            Ok(Went::Ended(ended)) => Ok(ended),
+            Err(broken) => Err(broken),
+        };
         let done = close(Closed {
-            record,
-            output,
-            taken,
-            folder,
-            open,
-            digest,
-            salvage,
+            record: self.record,
+            output: self.output,
+            taken: self.taken,
+            folder: self.folder,
+            open: self.open,
+            digest: self.digest,
+            salvage: self.salvage,
             ran,
         });
-        drop(locks);
+        drop(self.locks);
         done
     }
 }
 
-fn course(settings: &Settings, lanes: usize) -> Course {
+/// The legs of a session, one after the other.
+struct Legs<'a> {
+    caution: Caution,
+    asked: Asked,
+    taken: &'a Taken,
+    folder: &'a RunFolder,
+    above: Option<Above>,
+    target: String,
+    /// The how-manieth session of the run.
+    session: u32,
+}
+
+impl Legs<'_> {
+    async fn carry_out<R: Record>(
+        self,
+        mut run: AppRun<'_, R>,
+        left: &mut LeftRows,
+    ) -> Result<Went, Broken> {
+        let taken = self.taken;
+        match taken.job.settings.snapshot {
+            Snapshot::Off => {
+                let wishes = &taken.census.wishes;
+                let rows = taken.census.rows - taken.census.skipped;
+                let preview = format!(
+                    "{}\n{rows} rows: {}\nthe live state is not read: whatever is there is overwritten",
+                    self.target,
+                    wishes.text()
+                );
+                let question = Question::new(&preview, rows, wishes.disabled);
+                if !self.goes_on(&mut run, question).await? {
+                    return Ok(Went::Declined);
+                }
+                let mut rows = left.blind(taken)?;
+                run.rows(&mut rows).await?;
+            }
+            Snapshot::Required => {
+                let mut surveyed = {
+                    let path = self.folder.file("snapshot.jsonl");
+                    Surveyed::kept_at(&path, self.folder.readers())?
+                };
+                surveyed.read(&mut run, taken, left).await?;
+                if !run.schedule().is_stopping() {
+                    let path = plan_path(self.folder, self.session);
+                    let plan = {
+                        let readers = self.folder.readers();
+                        plan(
+                            &mut run,
+                            taken,
+                            left,
+                            &mut surveyed,
+                            (&path, readers),
+                            |_, _| Ok(()),
+                        )?
+                    };
+                    // Where nothing could be read, there is no plan.
+                    if plan.counts.rows() > 0 {
+                        run.note(Event::Planned(plan.counts.clone()))?;
+                    }
+                    let settings = &taken.job.settings;
+                    if let Some((ended, why)) = held_back(settings, self.caution, &plan.counts) {
+                        run.decide(|schedule| schedule.stop(ended, &why))?;
+                    }
+                    let preview = preview(&self.target, &plan, settings.rate);
+                    let counts = &plan.counts;
+                    let question = Question::new(&preview, counts.changes, counts.disables);
+                    let asks = counts.changes > 0 && !run.schedule().is_stopping();
+                    if asks && !self.goes_on(&mut run, question).await? {
+                        return Ok(Went::Declined);
+                    }
+                    let mut rows = left.planned(taken, plan.index, &mut surveyed.snapshot)?;
+                    run.rows(&mut rows).await?;
+                }
+            }
+        }
+        run.finish().await.map(Went::Ended)
+    }
+
+    /// Whether the run goes on, by whoever can be asked. Where it began in an earlier session, no is an
+    /// interrupt.
+    async fn goes_on<R: Record>(
+        &self,
+        run: &mut AppRun<'_, R>,
+        question: Question,
+    ) -> Result<bool, Broken> {
+        let Asked::Terminal(terminal) = &self.asked else {
+            return Ok(true);
+        };
+        let Ok(terminal) = terminal.try_clone() else {
+            return Ok(true);
+        };
+        if let Some(above) = &self.above {
+            above.hide();
+        }
+        // A thread of its own, which nobody waits for if the run is to stop meanwhile.
+        let (tell, told) = oneshot::channel();
+        std::thread::spawn(move || {
+            let _ = tell.send(question.ask(&terminal));
+        });
+        let answer = run.wait_for(told).await;
+        if matches!(answer, Ok(Ok(Ok(true)))) {
+            if let Some(above) = &self.above {
+                above.show();
+            }
+            return Ok(true);
+        }
+        if self.session > 1 {
+            run.decide(|schedule| schedule.stop(Ended::Interrupted, "answered with no"))?;
+            return Ok(true);
+        }
+        Ok(false)
+    }
+}
+
+/// What is to be changed, workspace by workspace.
+fn preview(target: &str, plan: &Plan, rate: Rate) -> String {
+    let mut lines = vec![target.to_owned()];
+    for ((_, workspace), counts) in plan.places.iter().take(MOST_PLACES) {
+        lines.push(format!("  workspace {workspace}: {}", counts.text()));
+    }
+    if plan.places.len() > MOST_PLACES {
+        lines.push(format!(
+            "  and {} more workspaces",
+            plan.places.len() - MOST_PLACES
+        ));
+    }
+    let counts = &plan.counts;
+    let at_least = span::show(counts.at_least(rate));
+    lines.push(format!("{}; at least {at_least}", counts.changes_text()));
+    lines.join("\n")
+}
+
+/// Workspaces that are told one by one.
+const MOST_PLACES: usize = 20;
+
+pub(super) fn course(settings: &Settings, lanes: usize) -> Course {
     Course {
         rules: Rules {
             concurrency: settings.concurrency,
@@ -130,6 +296,9 @@ fn course(settings: &Settings, lanes: usize) -> Course {
             budget: settings.stop,
             patience: settings.patience,
             deadline: settings.deadline,
+            sent: settings.send,
+            max_age: settings.max_age,
+            trial: settings.snapshot == Snapshot::Required,
         },
         lanes,
         timeout: settings.timeout,
@@ -138,14 +307,14 @@ fn course(settings: &Settings, lanes: usize) -> Course {
 
 /// How progress is shown: who is told, and the bar above which others write.
 #[derive(Default)]
-struct Progress {
-    watcher: Option<Box<dyn Watcher>>,
-    above: Option<Above>,
+pub(super) struct Progress {
+    pub(super) watcher: Option<Box<dyn Watcher>>,
+    pub(super) above: Option<Above>,
     /// Ends after the bar.
     _unechoed: Option<Unechoed>,
 }
 
-fn progress(output: &OutputArgs) -> Progress {
+pub(super) fn progress(output: &OutputArgs) -> Progress {
     let zone = TimeZone::system();
     let lines = |shape| Progress {
         watcher: Some(Box::new(Lines::new(io::stderr(), shape))),

@@ -118,6 +118,7 @@ fn simulation(args: &SimulateArgs) -> Result<Simulation, Error> {
             .map(limit)
             .collect::<Result<_, _>>()?,
         retry_after: args.retry_after,
+        clears_unsent: args.clears_unsent,
         faults: args.fault.iter().map(fault).collect::<Result<_, _>>()?,
     })
 }

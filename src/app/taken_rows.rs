@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
 
-use crate::engine::ports::{self, RowsError};
+use crate::engine::ports::RowsError;
 use crate::job::index::{Index, TooMany};
 use crate::job::problems::Problems;
 use crate::job::rows::Reader;
@@ -42,7 +42,13 @@ impl Iterator for TakenRows {
     }
 }
 
-impl ports::Rows for TakenRows {
+/// Rows, by the lanes that they leave by.
+pub(super) trait RowsByLane {
+    /// The next row that leaves by `lane`.
+    fn next(&mut self, lane: LaneId) -> Result<Option<Row>, RowsError>;
+}
+
+impl RowsByLane for TakenRows {
     fn next(&mut self, _: LaneId) -> Result<Option<Row>, RowsError> {
         while let Some((row, taken)) = self.next_row()? {
             if taken {
@@ -80,21 +86,17 @@ impl LaneRows {
     /// The rows of `taken` that are taken up.
     pub(super) fn all(taken: &Taken) -> Result<Self, RowsError> {
         let mut rows = taken.rows()?;
-        let standing = std::iter::from_fn(|| {
-            loop {
-                match rows.next_row() {
-                    Err(error) => return Some(Err(error)),
-                    Ok(None) => return None,
-                    Ok(Some((row, true))) => return Some(Ok((row, rows.reader.offset()))),
-                    Ok(Some((_, false))) => {}
-                }
+        let mut index = Index::default();
+        while let Some((row, is_taken)) = rows.next_row()? {
+            if is_taken {
+                index.push(&row, rows.reader.offset())?;
             }
-        });
-        Self::over(Index::of(standing)?, taken)
+        }
+        Self::over(index, taken)
     }
 }
 
-impl ports::Rows for LaneRows {
+impl RowsByLane for LaneRows {
     fn next(&mut self, lane: LaneId) -> Result<Option<Row>, RowsError> {
         let Some(entry) = self.index.next(lane) else {
             return Ok(None);

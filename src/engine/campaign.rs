@@ -6,35 +6,33 @@ use crate::model::outcome::Ended;
 /// The order of a run.
 #[derive(Debug)]
 pub struct Campaign {
-    legs: std::vec::IntoIter<Leg>,
+    last: Option<Leg>,
 }
 
 impl Campaign {
     /// A run that begins with `start`, and what is to be told of it.
     pub fn begin(start: RunStarted) -> (Self, Event) {
-        let legs = vec![Leg::Rows].into_iter();
-        (Self { legs }, Event::RunStarted(start))
+        (Self { last: None }, Event::RunStarted(start))
     }
 
     /// A run that goes on with another session, and what is to be told of it.
     pub fn go_on(session: SessionStarted) -> (Self, Event) {
-        let legs = vec![Leg::Rows].into_iter();
-        (Self { legs }, Event::SessionStarted(session))
+        (Self { last: None }, Event::SessionStarted(session))
     }
 
-    /// The leg that comes next, unless the run has ended; and what is to be told of it.
-    pub fn next_leg(&mut self, so_far: Ended) -> Option<(Leg, Event)> {
-        match so_far {
-            Ended::Completed => self.legs.next().map(|leg| (leg, Event::LegStarted { leg })),
-            Ended::MaxErrors
-            | Ended::Refused
-            | Ended::Deadline
-            | Ended::Patience
-            | Ended::RecordFailed
-            | Ended::Hangup
-            | Ended::Interrupted
-            | Ended::Terminated => None,
+    /// Whether `leg` begins now, and what is to be told of it: not once the run is to stop, and not out of
+    /// order.
+    pub fn next_leg(&mut self, leg: Leg, is_stopping: bool) -> Option<Event> {
+        let in_order = match (self.last, leg) {
+            (None | Some(Leg::Survey), _) => true,
+            (Some(Leg::Rows), _) => false,
+        };
+        debug_assert!(in_order, "{leg:?} after {:?}", self.last);
+        if is_stopping || !in_order {
+            return None;
         }
+        self.last = Some(leg);
+        Some(Event::LegStarted { leg })
     }
 
     /// What is to be told of the end.

@@ -7,33 +7,53 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
-use crate::model::event::{Method, Stamped, WasEnded};
-use crate::model::reply::Reply;
+use crate::model::change::Change;
+use crate::model::event::{Stamped, WasEnded};
+use crate::model::id::Id;
+use crate::model::outcome::Failure;
+use crate::model::reading::{Of, Reading};
+use crate::model::reply::{Data, Reply};
 use crate::model::row::Row;
-use crate::model::target::LaneId;
+use crate::model::target::{LaneId, Workspace};
+use crate::model::update::Update;
+use crate::plan::decision::Live;
 
 /// What the schedule hands out. All requests share slots, pace, pauses and retry.
 #[derive(Clone, Debug)]
 pub enum Request {
     /// Reads the row's workflow.
     Get(Arc<Row>),
-    /// Updates the row's workflow.
-    Put(Arc<Row>),
+    /// Updates the row's workflow: these fields are sent.
+    Put(Arc<Row>, Arc<Update>),
+    /// Reads what lives in a workspace.
+    Read(Arc<Reading>),
 }
 
 impl Request {
-    /// The row it is for.
-    pub fn row(&self) -> &Row {
+    /// The endpoint and credential it leaves by.
+    pub fn lane(&self) -> LaneId {
         match self {
-            Self::Get(row) | Self::Put(row) => row,
+            Self::Get(row) | Self::Put(row, _) => row.lane,
+            Self::Read(reading) => reading.lane,
         }
     }
 
-    /// What it asks.
-    pub fn method(&self) -> Method {
+    /// Where it goes.
+    pub fn workspace(&self) -> &Workspace {
         match self {
-            Self::Get(_) => Method::Get,
-            Self::Put(_) => Method::Put,
+            Self::Get(row) | Self::Put(row, _) => &row.workspace,
+            Self::Read(reading) => &reading.workspace,
+        }
+    }
+
+    /// The workflow it is about, if it is about one.
+    pub fn workflow_id(&self) -> Option<&Id> {
+        match self {
+            Self::Get(row) | Self::Put(row, _) => Some(&row.workflow_id),
+            Self::Read(reading) => match &reading.of {
+                Of::Page(_) => None,
+                Of::Workflow(id) | Of::Versions(id) => Some(id),
+            },
         }
     }
 }
@@ -45,17 +65,49 @@ pub trait Service {
     fn send(&self, request: &Request, timeout: Duration) -> impl Future<Output = Reply>;
 }
 
-/// The rows of a run, handed out lazily.
-pub trait Rows {
-    /// The next row that leaves by `lane`.
+/// Where the requests of a leg come from, handed out lazily.
+pub trait Source {
+    /// The next errand that leaves by `lane`.
     ///
     /// # Errors
-    /// The copy of the input can no longer be read.
-    fn next(&mut self, lane: LaneId) -> Result<Option<Row>, RowsError>;
+    /// What it reads can no longer be read.
+    fn next(&mut self, lane: LaneId) -> Result<Option<Errand>, RowsError>;
 
-    /// What earlier sessions of the run did with the row that was handed out last.
-    fn past(&self) -> Past {
-        Past::default()
+    /// Takes what came of a reading; more errands may follow from it.
+    ///
+    /// # Errors
+    /// What was found cannot be kept.
+    fn found(&mut self, reading: &Reading, data: Result<Data, Failure>) -> Result<(), RowsError>;
+}
+
+/// What a source hands out.
+#[derive(Clone, Debug)]
+pub enum Errand {
+    /// A row to be carried out.
+    Row(Box<Taken>),
+    /// A reading.
+    Reading(Reading),
+}
+
+/// A row with what is known of it.
+#[derive(Clone, Debug)]
+pub struct Taken {
+    /// The row.
+    pub row: Row,
+    /// What earlier sessions of the run did with it.
+    pub past: Past,
+    /// Its workflow as it was read before; none where nothing was.
+    pub live: Option<Live>,
+}
+
+impl From<Row> for Taken {
+    /// A row of which nothing is known.
+    fn from(row: Row) -> Self {
+        Self {
+            row,
+            past: Past::default(),
+            live: None,
+        }
     }
 }
 
@@ -68,11 +120,13 @@ pub struct Past {
     pub doubt: bool,
     /// How it had ended.
     pub ended: Option<WasEnded>,
+    /// What it was to change, by the plan.
+    pub change: Option<Change>,
 }
 
-/// The copy of the input can no longer be read.
+/// A file that rows come from, or that their live states are kept in, fails.
 #[derive(Debug, thiserror::Error)]
-#[error("the run's copy of its input can no longer be read")]
+#[error("a file of the run can no longer be read, or not be written")]
 pub struct RowsError(#[source] pub Box<dyn Error + Send + Sync>);
 
 /// The how-manieth event of a record, from 1.

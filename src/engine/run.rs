@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::stream::{FuturesUnordered, Stream, StreamExt};
 
-use crate::model::event::{RunStarted, SessionStarted};
+use crate::model::event::{Event, Leg, RunStarted, SessionStarted};
 use crate::model::outcome::Ended;
 use crate::model::reply::Reply;
 use crate::model::tally::Tally;
@@ -14,7 +14,9 @@ use crate::model::target::{LaneId, Workspace};
 use super::campaign::Campaign;
 use super::chronicle::Chronicle;
 use super::interrupts::{Interrupts, Wish};
-use super::ports::{Clock, Dice, Record, RecordError, Request, Rows, RowsError, Service, Watcher};
+use super::ports::{
+    Clock, Dice, Record, RecordError, Request, RowsError, Service, Source, Watcher,
+};
 use super::schedule::{Rules, Schedule, Step};
 
 /// How long requests in flight may take once the run was told to stop.
@@ -32,8 +34,6 @@ pub struct Tools<'a, S, R, C, D> {
     pub record: &'a mut R,
     /// Are told everything that is durable.
     pub watchers: Vec<&'a mut dyn Watcher>,
-    /// The rows.
-    pub rows: &'a mut dyn Rows,
     /// Workspaces that are left out from the start, and why.
     pub left_out: Vec<(LaneId, Workspace, String)>,
     /// The time.
@@ -80,95 +80,158 @@ pub enum Broken {
     Left(Ended),
 }
 
-/// Carries a run out from its first event to its last.
-///
-/// # Errors
-/// The record or the rows failed: nothing has left since, and what was in flight was dropped, unless the
-/// record had kept room for it. Or somebody left before all events were durable.
-pub async fn carry_out<S, R, C, D>(
-    beginning: Beginning,
-    course: Course,
-    tools: Tools<'_, S, R, C, D>,
-) -> Result<Ended, Broken>
-where
-    S: Service,
-    R: Record,
-    C: Clock,
-    D: Dice,
-{
-    let mut chronicle = Chronicle::new(tools.record, tools.watchers);
-    let ((mut campaign, event), tally) = match beginning {
-        Beginning::Run(start) => (Campaign::begin(start), Tally::default()),
-        Beginning::Session(session, tally) => (Campaign::go_on(session), tally),
-    };
-    chronicle.tell(tools.clock.wall(), event)?;
-    let mut schedule = Schedule::new(course.rules, course.lanes, tally);
-    for (lane, workspace, why) in tools.left_out {
-        schedule.leave_out(lane, workspace, why);
-    }
-    let mut interrupts = Interrupts::new(tools.interrupts);
-    let mut desk = Desk {
-        chronicle: &mut chronicle,
-        schedule: &mut schedule,
-        service: tools.service,
-        clock: tools.clock,
-        dice: tools.dice,
-        interrupts: &mut interrupts,
-        timeout: course.timeout,
-    };
-    let mut ended = Ended::Completed;
-    let mut without_room = None;
-    while let Some((_leg, event)) = campaign.next_leg(ended) {
-        desk.chronicle.tell(desk.clock.wall(), event)?;
-        without_room = desk.carry_out_leg(tools.rows).await?;
-        ended = desk.schedule.ended();
-    }
-    chronicle.tell(tools.clock.wall(), campaign.finish(ended))?;
-    let moved = chronicle.moved();
-    let patience = tools.clock.now() + LAST_PATIENCE;
-    while !chronicle.is_shown() {
-        let left = patience.saturating_sub(tools.clock.now());
-        let leaves = interrupts.leaves();
-        tokio::select! {
-            biased;
-            wish = interrupts.next() => match wish {
-                // It has stopped already.
-                Wish::Stop(_) => {}
-                Wish::Leave(ended) => return Err(Broken::Left(ended)),
-            },
-            () = moved.notified() => chronicle.show()?,
-            () = wait(left), if leaves.is_some() => {
-                return Err(Broken::Left(leaves.unwrap_or(ended)));
-            }
-        }
-    }
-    match without_room {
-        Some(error) => Err(error.into()),
-        None => Ok(ended),
-    }
-}
-
-/// Where the loop works.
-struct Desk<'a, 'b, S, R, C, D> {
-    chronicle: &'a mut Chronicle<'b, R>,
-    schedule: &'a mut Schedule,
+/// A run under way: leg after leg, from its first event to its last.
+pub struct Run<'a, S, R, C, D> {
+    chronicle: Chronicle<'a, R>,
+    schedule: Schedule,
+    campaign: Campaign,
     service: &'a S,
     clock: &'a C,
     dice: &'a mut D,
-    interrupts: &'a mut Interrupts<'b>,
+    interrupts: Interrupts<'a>,
     timeout: Duration,
+    /// Why the record had no room for more, once that was so.
+    without_room: Option<RecordError>,
 }
 
-impl<S: Service, R: Record, C: Clock, D: Dice> Desk<'_, '_, S, R, C, D> {
-    /// One leg: one source of requests, until every row of it has ended. Returns why the record had no
-    /// room for more, if that ended it.
-    async fn carry_out_leg(&mut self, rows: &mut dyn Rows) -> Result<Option<RecordError>, Broken> {
+impl<'a, S: Service, R: Record, C: Clock, D: Dice> Run<'a, S, R, C, D> {
+    /// Begins it, or goes on with it.
+    ///
+    /// # Errors
+    /// The record failed.
+    pub fn begin(
+        beginning: Beginning,
+        course: Course,
+        tools: Tools<'a, S, R, C, D>,
+    ) -> Result<Self, Broken> {
+        let mut chronicle = Chronicle::new(tools.record, tools.watchers);
+        let ((campaign, event), tally) = match beginning {
+            Beginning::Run(start) => {
+                let mut tally = Tally::default();
+                let began = Campaign::begin(start);
+                tally.see(&began.1);
+                (began, tally)
+            }
+            Beginning::Session(session, tally) => (Campaign::go_on(session), tally),
+        };
+        chronicle.tell(tools.clock.wall(), event)?;
+        let mut schedule = Schedule::new(course.rules, course.lanes, tally);
+        for (lane, workspace, why) in tools.left_out {
+            schedule.leave_out(lane, workspace, why);
+        }
+        Ok(Self {
+            chronicle,
+            schedule,
+            campaign,
+            service: tools.service,
+            clock: tools.clock,
+            dice: tools.dice,
+            interrupts: Interrupts::new(tools.interrupts),
+            timeout: course.timeout,
+            without_room: None,
+        })
+    }
+
+    /// Reads what `source` asks for, unless the run has ended. What it found is `source`'s.
+    ///
+    /// # Errors
+    /// The record or the source failed.
+    pub async fn survey(&mut self, source: &mut dyn Source) -> Result<(), Broken> {
+        let began = self.clock.now();
+        self.leg(Leg::Survey, source).await?;
+        // As old as its oldest part.
+        self.schedule.surveyed(began);
+        Ok(())
+    }
+
+    /// Carries out the rows of `source`, unless the run has ended.
+    ///
+    /// # Errors
+    /// The record or the source failed.
+    pub async fn rows(&mut self, source: &mut dyn Source) -> Result<(), Broken> {
+        self.leg(Leg::Rows, source).await
+    }
+
+    /// What is decided without a request: changes the schedule, and tells what follows from it.
+    ///
+    /// # Errors
+    /// The record failed.
+    pub fn decide<T>(&mut self, decide: impl FnOnce(&mut Schedule) -> T) -> Result<T, Broken> {
+        let decided = decide(&mut self.schedule);
+        self.tell()?;
+        Ok(decided)
+    }
+
+    /// Tells `event`.
+    ///
+    /// # Errors
+    /// The record failed.
+    pub fn note(&mut self, event: Event) -> Result<(), Broken> {
+        Ok(self.chronicle.tell(self.clock.wall(), event)?)
+    }
+
+    /// How it stands.
+    pub fn schedule(&self) -> &Schedule {
+        &self.schedule
+    }
+
+    /// Waits for `answer`, or for somebody who asks to stop.
+    pub async fn wait_for<T>(&mut self, answer: impl Future<Output = T>) -> Result<T, Ended> {
+        let answer = std::pin::pin!(answer);
+        tokio::select! {
+            biased;
+            wish = self.interrupts.next() => Err(match wish {
+                Wish::Stop(ended) | Wish::Leave(ended) => ended,
+            }),
+            answer = answer => Ok(answer),
+        }
+    }
+
+    /// Ends it, and waits until everything told is durable.
+    ///
+    /// # Errors
+    /// The record failed: nothing has left since, and what was in flight was dropped, unless the
+    /// record had kept room for it. Or somebody left before all events were durable.
+    pub async fn finish(mut self) -> Result<Ended, Broken> {
+        let ended = self.schedule.ended();
+        let last = self.campaign.finish(ended);
+        self.chronicle.tell(self.clock.wall(), last)?;
+        let moved = self.chronicle.moved();
+        let patience = self.clock.now() + LAST_PATIENCE;
+        while !self.chronicle.is_shown() {
+            let left = patience.saturating_sub(self.clock.now());
+            let leaves = self.interrupts.leaves();
+            tokio::select! {
+                biased;
+                wish = self.interrupts.next() => match wish {
+                    // It has stopped already.
+                    Wish::Stop(_) => {}
+                    Wish::Leave(ended) => return Err(Broken::Left(ended)),
+                },
+                () = moved.notified() => self.chronicle.show()?,
+                () = wait(left), if leaves.is_some() => {
+                    return Err(Broken::Left(leaves.unwrap_or(ended)));
+                }
+            }
+        }
+        match self.without_room {
+            Some(error) => Err(error.into()),
+            None => Ok(ended),
+        }
+    }
+
+    /// One leg: one source of requests, until every errand of it has ended.
+    async fn leg(&mut self, leg: Leg, source: &mut dyn Source) -> Result<(), Broken> {
+        let Some(event) = self.campaign.next_leg(leg, self.schedule.is_stopping()) else {
+            return Ok(());
+        };
+        self.note(event)?;
+        self.schedule.begin_leg();
         let (service, timeout) = (self.service, self.timeout);
         let mut in_flight = FuturesUnordered::new();
         let mut tick = tokio::time::interval(TICK);
         let moved = self.chronicle.moved();
         let mut grace = None;
-        let mut without_room = None;
         loop {
             let now = self.clock.now();
             // No request may leave whose result could not be kept; those in flight have their room.
@@ -178,21 +241,30 @@ impl<S: Service, R: Record, C: Clock, D: Dice> Desk<'_, '_, S, R, C, D> {
                 let why = format!("no room: {}", error.0);
                 self.schedule.stop(Ended::RecordFailed, &why);
                 grace = Some(now + GRACE);
-                without_room = Some(error);
+                self.without_room = Some(error);
             }
             // A disk that is behind keeps requests from starting, not the run from ending.
             let step = if self.chronicle.is_behind() {
-                self.schedule.hold(now, rows)?
+                self.schedule.hold(now, source)?
             } else {
-                self.schedule.next(now, rows)?
+                self.schedule.next(now, source)?
             };
             self.tell()?;
-            let wake = match step {
-                Step::Send(request) => {
-                    in_flight.push(send(service, timeout, request));
+            let found = self.schedule.take_found();
+            if !found.is_empty() {
+                for (reading, data) in found {
+                    source.found(&reading, data)?;
+                }
+                if matches!(step, Step::Done | Step::Wait(_)) {
                     continue;
                 }
-                Step::Done => return Ok(without_room),
+            }
+            let wake = match step {
+                Step::Send(key, request) => {
+                    in_flight.push(send(service, timeout, key, request));
+                    continue;
+                }
+                Step::Done => return Ok(()),
                 Step::Wait(at) => [at, grace].into_iter().flatten().min(),
             };
             let sleep = wake.map_or(Duration::MAX, |at| at.saturating_sub(self.clock.now()));
@@ -208,9 +280,9 @@ impl<S: Service, R: Record, C: Clock, D: Dice> Desk<'_, '_, S, R, C, D> {
                         self.schedule.abandon(self.clock.now());
                     }
                 },
-                Some((row, reply)) = in_flight.next() => {
+                Some((key, reply)) = in_flight.next() => {
                     let dice = self.dice.roll();
-                    self.schedule.answered(self.clock.now(), row, &reply, dice);
+                    self.schedule.answered(self.clock.now(), key, &reply, dice);
                 }
                 () = moved.notified() => self.chronicle.show()?,
                 _ = tick.tick() => self.chronicle.tick(self.clock.wall()),
@@ -248,8 +320,12 @@ async fn wait(span: Duration) {
     tokio::time::sleep(span).await;
 }
 
-/// Sends one request; the reply is for its row.
-async fn send<S: Service>(service: &S, timeout: Duration, request: Request) -> (u64, Reply) {
-    let row = request.row().number;
-    (row, service.send(&request, timeout).await)
+/// Sends one request; the reply is for what `key` names.
+async fn send<S: Service>(
+    service: &S,
+    timeout: Duration,
+    key: u64,
+    request: Request,
+) -> (u64, Reply) {
+    (key, service.send(&request, timeout).await)
 }

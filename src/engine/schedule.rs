@@ -5,21 +5,25 @@
 use std::collections::HashMap;
 use std::mem;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::event::{Event, Method, WasEnded};
-use crate::model::outcome::{Ended, Outcome, Status};
+use crate::model::outcome::{Ended, ErrorClass, Failure, Outcome, Status};
 use crate::model::rate::Rate;
+use crate::model::reading::Reading;
+use crate::model::reply::Data;
 use crate::model::span;
 use crate::model::tally::Tally;
 use crate::model::target::{LaneId, Workspace};
-use crate::policy::budget::Budget;
+use crate::model::update::Sent;
+use crate::policy::budget::{Budget, Most};
 use crate::policy::pace::{Pace, Permit};
 use crate::policy::retry::Retry;
 
 use super::health::{Gate, Health};
-use super::ports::{Request, Rows, RowsError};
-use super::work::{Queue, Work};
+use super::ports::{Errand, Request, RowsError, Source, Taken};
+use super::work::{Matter, Queue, Work};
 
 /// The rules a run goes by.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +42,12 @@ pub struct Rules {
     pub patience: Duration,
     /// When nothing new starts any more, since the start of the run.
     pub deadline: Option<Duration>,
+    /// Which fields an update holds.
+    pub sent: Sent,
+    /// How old a survey may be when an update leaves by it; the row is read again otherwise.
+    pub max_age: Duration,
+    /// Whether the first row goes alone and is read back.
+    pub trial: bool,
 }
 
 mod answers;
@@ -45,8 +55,8 @@ mod answers;
 /// What the loop is to do.
 #[derive(Debug)]
 pub enum Step {
-    /// Send this, now.
-    Send(Request),
+    /// Send this, now; its answer is for the errand of this number.
+    Send(u64, Request),
     /// Ask again at this instant, or when an answer comes.
     Wait(Option<Duration>),
     /// Every row has ended.
@@ -67,7 +77,35 @@ pub struct Schedule {
     stop: Option<Ended>,
     /// Whether a row of this session ended with an error that counts.
     has_errors: bool,
+    trial: Trial,
+    by_plan: ByPlan,
+    /// When the live states were read.
+    surveyed_at: Option<Duration>,
+    /// Readings taken up.
+    readings: u64,
+    /// What came of readings, until somebody takes it.
+    found: Vec<(Arc<Reading>, Result<Data, Failure>)>,
     events: Vec<Event>,
+}
+
+/// Rows that ended without a request, because the live state said how.
+#[derive(Clone, Copy, Debug, Default)]
+struct ByPlan {
+    errors: u64,
+    /// Those that were not unchanged.
+    ended: u64,
+}
+
+/// The first row of a run, which goes alone and is read back before others leave: nobody has
+/// confirmed that the service leaves alone what an update does not hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trial {
+    /// It is still to be made.
+    Wanted,
+    /// This row is it.
+    Under { key: u64, lane: LaneId },
+    /// It was passed, or is not wanted.
+    Over,
 }
 
 /// An endpoint with a credential.
@@ -85,7 +123,7 @@ struct Lane {
 
 /// What a lane can do now.
 enum Turn {
-    Send(Request),
+    Send(u64, Request),
     Wait(Duration),
     Busy,
     Idle,
@@ -103,6 +141,10 @@ impl Schedule {
             exhausted: false,
             renewal: 0,
         };
+        let trial = match rules.trial && tally.succeeded == 0 {
+            true => Trial::Wanted,
+            false => Trial::Over,
+        };
         Self {
             rules,
             lanes: (0..lanes).map(lane).collect(),
@@ -111,8 +153,76 @@ impl Schedule {
             tally,
             stop: None,
             has_errors: false,
+            trial,
+            by_plan: ByPlan::default(),
+            surveyed_at: None,
+            readings: 0,
+            found: Vec::new(),
             events: Vec::new(),
         }
+    }
+
+    /// Another leg begins: its source has errands for every lane.
+    pub fn begin_leg(&mut self) {
+        for lane in &mut self.lanes {
+            lane.exhausted = false;
+        }
+    }
+
+    /// What lives in the workspaces was read, at `now` at the latest.
+    pub fn surveyed(&mut self, now: Duration) {
+        self.surveyed_at = Some(now);
+    }
+
+    /// Whether nothing leaves by `lane` for `workspace` any more, and why.
+    pub fn refuses(&self, lane: LaneId, workspace: &Workspace) -> Option<&str> {
+        let health = &self.lanes.get(lane.0)?.health;
+        let closed = health.closed().map(|closed| closed.message.as_str());
+        closed.or_else(|| health.workspace_closed(workspace))
+    }
+
+    /// What came of readings since the last call. More errands may follow from it.
+    pub fn take_found(&mut self) -> Vec<(Arc<Reading>, Result<Data, Failure>)> {
+        if !self.found.is_empty() {
+            self.begin_leg();
+        }
+        mem::take(&mut self.found)
+    }
+
+    /// Ends a row without a request: the live state says how.
+    pub fn end_by_plan(
+        &mut self,
+        taken: &Taken,
+        status: Status,
+        live_name: Option<String>,
+        failure: Option<Failure>,
+    ) {
+        let outcome = Outcome {
+            status,
+            attempts: taken.past.puts,
+            duration_ms: None,
+            http_status: None,
+            request_id: None,
+            live_name,
+            change: None,
+            failure,
+            note: None,
+            refused: false,
+        };
+        let is_error = matches!(status, Status::Failed | Status::Unknown);
+        self.has_errors |= is_error;
+        self.by_plan.errors += u64::from(is_error);
+        self.by_plan.ended += u64::from(status != Status::Unchanged);
+        self.tell(Event::RowEnded {
+            row: taken.row.number,
+            outcome,
+            replaces: taken.past.ended.clone(),
+        });
+    }
+
+    /// The counts so far.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     /// No row of `workspace` is sent: somebody else is at it.
@@ -136,18 +246,19 @@ impl Schedule {
     ///
     /// # Errors
     /// The rows can no longer be read.
-    pub fn next(&mut self, now: Duration, rows: &mut dyn Rows) -> Result<Step, RowsError> {
+    pub fn next(&mut self, now: Duration, rows: &mut dyn Source) -> Result<Step, RowsError> {
         if let Some(step) = self.near_the_end(now, rows)? {
             return Ok(step);
         }
         let mut wake = None;
         let mut idle = true;
+        let trial = self.trial;
         for turn in 0..self.lanes.len() {
             let lane = (self.turn + turn) % self.lanes.len();
             match self.ask(lane, now, rows)? {
-                Turn::Send(request) => {
+                Turn::Send(key, request) => {
                     self.turn = lane + 1;
-                    return Ok(Step::Send(request));
+                    return Ok(Step::Send(key, request));
                 }
                 Turn::Wait(at) => {
                     wake = Some(wake.map_or(at, |wake: Duration| wake.min(at)));
@@ -157,7 +268,8 @@ impl Schedule {
                 Turn::Idle => {}
             }
         }
-        if self.stop.is_some() {
+        // Lanes that waited for the row which went alone need not do so any more.
+        if self.stop.is_some() || self.trial != trial {
             return self.next(now, rows);
         }
         if idle {
@@ -171,7 +283,7 @@ impl Schedule {
     ///
     /// # Errors
     /// The rows can no longer be read.
-    pub fn hold(&mut self, now: Duration, rows: &mut dyn Rows) -> Result<Step, RowsError> {
+    pub fn hold(&mut self, now: Duration, rows: &mut dyn Source) -> Result<Step, RowsError> {
         let step = self.near_the_end(now, rows)?;
         Ok(step.unwrap_or(Step::Wait(self.deadline_after(now))))
     }
@@ -180,7 +292,7 @@ impl Schedule {
     fn near_the_end(
         &mut self,
         now: Duration,
-        rows: &mut dyn Rows,
+        rows: &mut dyn Source,
     ) -> Result<Option<Step>, RowsError> {
         if self.rules.deadline.is_some_and(|deadline| deadline <= now) && self.has_more(rows)? {
             self.stop(Ended::Deadline, "the deadline is reached");
@@ -202,7 +314,12 @@ impl Schedule {
     }
 
     /// What one lane can do at `now`.
-    fn ask(&mut self, index: usize, now: Duration, rows: &mut dyn Rows) -> Result<Turn, RowsError> {
+    fn ask(
+        &mut self,
+        index: usize,
+        now: Duration,
+        rows: &mut dyn Source,
+    ) -> Result<Turn, RowsError> {
         for _ in 0..ENDED_AT_ONCE {
             self.refill(index, rows)?;
             let rules = self.rules;
@@ -229,6 +346,11 @@ impl Schedule {
             if lane.in_flight >= lane.health.slots(rules.concurrency) {
                 return Ok(Turn::Busy);
             }
+            let alone = match self.trial {
+                Trial::Under { lane: tried, .. } if tried != lane.id => return Ok(Turn::Busy),
+                Trial::Under { .. } => true,
+                Trial::Wanted | Trial::Over => false,
+            };
             let probe = match lane.health.gate(now) {
                 Gate::Shut(until) => {
                     return Ok(Turn::Wait(gives_up.map_or(until, |at| at.min(until))));
@@ -237,17 +359,18 @@ impl Schedule {
                 Gate::Open => None,
             };
             let picked = match probe {
+                _ if alone => lane.queue.pick_old(now, probe.is_none()),
                 Some(turn) => lane.queue.pick_probe(turn),
                 None => lane.queue.pick(now),
             };
-            let Some(work) = picked else {
+            let Some(mut work) = picked else {
                 lane.pace.idle();
                 return Ok(match lane.queue.due() {
                     Some(due) => Turn::Wait(due),
                     None => lane.quiet(),
                 });
             };
-            if let Some(why) = lane.health.workspace_closed(&work.row.workspace) {
+            if let Some(why) = lane.health.workspace_closed(work.workspace()) {
                 let why = format!("its workspace is closed: {why}");
                 self.leave(work, now, &why);
                 continue;
@@ -256,19 +379,23 @@ impl Schedule {
                 self.end_with(now, work, Status::Unchanged, false);
                 continue;
             }
+            let aged = |at: Duration| now.saturating_sub(at) > rules.max_age;
+            if work.live.is_some() && work.requests == 0 && self.surveyed_at.is_some_and(aged) {
+                work.method = Method::Get;
+            }
             return Ok(match lane.pace.take(now) {
                 Permit::NotBefore(at) => {
                     lane.queue.put_back(work);
                     Turn::Wait(gives_up.map_or(at, |give_up| give_up.min(at)))
                 }
-                Permit::Granted => Turn::Send(self.send(index, now, work)),
+                Permit::Granted => Turn::Send(work.key, self.send(index, now, work)),
             });
         }
         Ok(Turn::Wait(now))
     }
 
     /// Whether any row still waits to send a request.
-    fn has_more(&mut self, rows: &mut dyn Rows) -> Result<bool, RowsError> {
+    fn has_more(&mut self, rows: &mut dyn Source) -> Result<bool, RowsError> {
         for index in 0..self.lanes.len() {
             self.refill(index, rows)?;
         }
@@ -276,15 +403,22 @@ impl Schedule {
     }
 
     /// Takes up the lane's next new row, if there is room.
-    fn refill(&mut self, index: usize, rows: &mut dyn Rows) -> Result<(), RowsError> {
+    fn refill(&mut self, index: usize, rows: &mut dyn Source) -> Result<(), RowsError> {
         let lane = &mut self.lanes[index];
         if lane.exhausted || !lane.queue.wants_fresh() {
             return Ok(());
         }
         match rows.next(lane.id)? {
-            Some(row) => {
-                lane.health.workspace_met(&row.workspace);
-                lane.queue.take_up(row, rows.past());
+            Some(errand) => {
+                let work = match errand {
+                    Errand::Row(taken) => Work::row(*taken, self.rules.sent),
+                    Errand::Reading(reading) => {
+                        self.readings += 1;
+                        Work::reading(self.readings, reading)
+                    }
+                };
+                lane.health.workspace_met(work.workspace());
+                lane.queue.take_up(work);
             }
             None => lane.exhausted = true,
         }
@@ -297,36 +431,97 @@ impl Schedule {
             Method::Get => None,
         };
         let request = work.leave(now);
-        self.tell(Event::Attempt {
-            row: work.row.number,
-            method: work.method,
-            request: work.requests,
-            reopens,
-        });
+        match &work.matter {
+            Matter::Row(row) => {
+                if self.trial == Trial::Wanted {
+                    let (key, lane) = (work.key, row.lane);
+                    self.trial = Trial::Under { key, lane };
+                }
+                self.tell(Event::Attempt {
+                    row: work.key,
+                    method: work.method,
+                    request: work.requests,
+                    reopens,
+                });
+            }
+            Matter::Reading(_) => {}
+        }
         self.lanes[index].in_flight += 1;
-        self.in_flight.insert(work.row.number, work);
+        self.in_flight.insert(work.key, work);
         request
     }
 
     fn end_with(&mut self, now: Duration, mut work: Work, status: Status, refused: bool) {
-        let row = work.row.number;
+        if let Matter::Reading(reading) = &work.matter {
+            let reading = Arc::clone(reading);
+            let failure = work.failure.take();
+            let failure = failure.unwrap_or_else(|| {
+                Failure::new(ErrorClass::Protocol, "nobody knows what came of it")
+            });
+            self.read(reading, work.requests, Err(failure));
+            return;
+        }
+        // Where it cannot be read back, the answer to the update itself is believed.
+        if status != Status::Succeeded
+            && !work.is_damaged
+            && let Some(effect) = work.suspected.take()
+        {
+            return self.damaged(now, work, effect);
+        }
+        let row = work.key;
         let replaces = work.ended.take();
         self.end(row, work.outcome(status, now, refused), replaces);
     }
 
     /// Ends a row that no request is sent for any more. One that had ended in an earlier session stays
     /// as it was.
-    fn leave(&mut self, work: Work, now: Duration, why: &str) {
-        if work.ended.is_none() {
-            let row = work.row.number;
-            self.end(row, work.left_behind(now, why), None);
+    fn leave(&mut self, mut work: Work, now: Duration, why: &str) {
+        match &work.matter {
+            Matter::Reading(reading) => {
+                let reading = Arc::clone(reading);
+                let canceled = || Failure::new(ErrorClass::Canceled, why);
+                let failure = work.failure.take().unwrap_or_else(canceled);
+                self.read(reading, work.requests, Err(failure));
+            }
+            Matter::Row(_) if work.ended.is_none() => {
+                let row = work.key;
+                self.end(row, work.left_behind(now, why), None);
+            }
+            Matter::Row(_) => self.end_trial(work.key),
         }
+    }
+
+    /// If row `key` went alone, the next one does: it did not show what the service does.
+    fn end_trial(&mut self, row: u64) {
+        if matches!(self.trial, Trial::Under { key, .. } if key == row) {
+            self.trial = Trial::Wanted;
+        }
+    }
+
+    /// A reading ended.
+    fn read(&mut self, reading: Arc<Reading>, requests: u32, data: Result<Data, Failure>) {
+        let found = match &data {
+            Ok(Data::Workflow(_)) => 1,
+            Ok(Data::Page { workflows, .. }) => workflows.len() as u64,
+            Ok(Data::Versions(versions)) => versions.len() as u64,
+            Ok(Data::Nothing) | Err(_) => 0,
+        };
+        self.tell(Event::Read {
+            lane: reading.lane,
+            workspace: reading.workspace.clone(),
+            kind: reading.of.kind(),
+            found,
+            requests,
+            failure: data.as_ref().err().cloned(),
+        });
+        self.found.push((reading, data));
     }
 
     fn end(&mut self, row: u64, outcome: Outcome, replaces: Option<WasEnded>) {
         // What earlier sessions had does not stop this one before it has one of its own.
         let is_error = matches!(outcome.status, Status::Failed | Status::Unknown);
         self.has_errors |= is_error && !outcome.refused;
+        self.end_trial(row);
         self.tell(Event::RowEnded {
             row,
             outcome,
@@ -335,8 +530,16 @@ impl Schedule {
         if !self.has_errors {
             return;
         }
-        let counted = self.tally.ended() - self.tally.unchanged;
-        if let Some(why) = self.rules.budget.exceeded(self.tally.errors, counted) {
+        let counted = self.tally.ended().saturating_sub(self.tally.unchanged);
+        let (errors, counted) = match self.rules.budget.max_errors {
+            Most::Count(_) => (self.tally.errors, counted),
+            // A share of all rows was looked at when they were planned; now it is that of the rest.
+            Most::Percent(_) => (
+                self.tally.errors.saturating_sub(self.by_plan.errors),
+                counted.saturating_sub(self.by_plan.ended),
+            ),
+        };
+        if let Some(why) = self.rules.budget.exceeded(errors, counted) {
             self.stop(Ended::MaxErrors, &why);
         }
     }
@@ -374,9 +577,9 @@ impl Schedule {
     /// Drops what is in flight: those rows are in doubt.
     pub fn abandon(&mut self, now: Duration) {
         let mut works: Vec<_> = mem::take(&mut self.in_flight).into_values().collect();
-        works.sort_unstable_by_key(|work| work.row.number);
+        works.sort_unstable_by_key(|work| work.key);
         for mut work in works {
-            self.lanes[work.row.lane.0].in_flight -= 1;
+            self.lanes[work.lane().0].in_flight -= 1;
             work.doubt |= work.method == Method::Put;
             self.leave(work, now, "dropped before the answer came");
         }

@@ -1,23 +1,53 @@
-//! Rows on their way: what has been tried, what comes next, and when.
+//! Rows and readings on their way: what has been tried, what comes next, and when.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::model::change::Change;
 use crate::model::event::{Method, WasEnded};
 use crate::model::outcome::{ErrorClass, Failure, Outcome, Status};
+use crate::model::reading::Reading;
 use crate::model::row::Row;
+use crate::model::target::{LaneId, Workspace};
+use crate::model::update::{Sent, Update};
+use crate::plan::decision::{Decision, Effect, Live, decide};
 
-use super::ports::{Past, Request};
+use super::ports::{Request, Taken};
 
-/// A row on its way.
+/// What a request is for.
+#[derive(Clone, Debug)]
+pub enum Matter {
+    /// A row.
+    Row(Arc<Row>),
+    /// A reading.
+    Reading(Arc<Reading>),
+}
+
+/// A row or a reading on its way.
 #[derive(Debug)]
 pub struct Work {
-    /// The row.
-    pub row: Arc<Row>,
+    /// What it is.
+    pub matter: Matter,
+    /// The row's number, or the reading's.
+    pub key: u64,
     /// What its next request asks.
     pub method: Method,
+    /// What is to be changed, once that is known.
+    pub change: Option<Change>,
+    /// The fields that its update sends.
+    pub send: Arc<Update>,
+    /// The workflow as it was read last.
+    pub live: Option<Live>,
+    /// Its update was confirmed, and is read back since then.
+    pub confirmed: Option<Duration>,
+    /// What the answer to its update says that it has done, if that is damage.
+    pub suspected: Option<Effect>,
+    /// Its update has cleared what it did not hold.
+    pub is_damaged: bool,
+    /// What is to be known although it succeeded.
+    pub note: Option<String>,
     /// Requests sent.
     pub requests: u32,
     /// Updates sent.
@@ -49,23 +79,65 @@ pub struct Work {
 }
 
 impl Work {
-    /// A row that has just been taken up. With guards, or in doubt, it is read first.
-    pub fn new(row: Row, past: Past) -> Self {
-        let method = if row.guards.is_empty() && !past.doubt {
-            Method::Put
-        } else {
-            Method::Get
-        };
+    /// A row that has just been taken up. It is read first where it has guards, where it is in doubt,
+    /// or where an update holds all fields.
+    pub fn row(taken: Taken, sent: Sent) -> Self {
+        let Taken { row, past, live } = taken;
+        let mut change = past.change;
+        let mut send = row.update.clone();
+        let mut reads = !row.guards.is_empty() || past.doubt || sent == Sent::Full;
+        if let Some(live) = &live {
+            match decide(&row, live, sent) {
+                Decision::Change(found, update) => {
+                    change = change.or(Some(found));
+                    send = update;
+                }
+                // The plan knows such rows; what was read may not be true any more.
+                Decision::Unchanged | Decision::Conflict(_) | Decision::Hopeless(_) => reads = true,
+            }
+        }
+        let live_name = live.as_ref().map(|live| live.workflow.name.clone());
         Self {
-            row: Arc::new(row),
-            method,
-            requests: 0,
+            key: row.number,
+            method: if reads { Method::Get } else { Method::Put },
+            change,
+            send: Arc::new(send),
+            live,
             puts: past.puts,
-            used: 0,
             ended: past.ended,
+            doubt: past.doubt,
+            live_name: live_name.filter(|name| !name.is_empty()),
+            ..Self::new(Matter::Row(Arc::new(row)))
+        }
+    }
+
+    /// A reading that has just been taken up, the how-manieth of its leg.
+    pub fn reading(key: u64, reading: Reading) -> Self {
+        Self {
+            key,
+            ..Self::new(Matter::Reading(Arc::new(reading)))
+        }
+    }
+
+    fn new(matter: Matter) -> Self {
+        Self {
+            matter,
+            key: 0,
+            method: Method::Get,
+            change: None,
+            send: Arc::default(),
+            live: None,
+            confirmed: None,
+            suspected: None,
+            is_damaged: false,
+            note: None,
+            requests: 0,
+            puts: 0,
+            used: 0,
+            ended: None,
             first_sent: None,
             sent: Duration::ZERO,
-            doubt: past.doubt,
+            doubt: false,
             read_back: false,
             read_again: false,
             replayed: false,
@@ -76,9 +148,36 @@ impl Work {
         }
     }
 
-    /// Whether the row neither sets nor expects anything: its cells are all as they were exported.
+    /// The endpoint and credential it leaves by.
+    pub fn lane(&self) -> LaneId {
+        match &self.matter {
+            Matter::Row(row) => row.lane,
+            Matter::Reading(reading) => reading.lane,
+        }
+    }
+
+    /// Where it goes.
+    pub fn workspace(&self) -> &Workspace {
+        match &self.matter {
+            Matter::Row(row) => &row.workspace,
+            Matter::Reading(reading) => &reading.workspace,
+        }
+    }
+
+    /// Whether it is a row with guards.
+    pub fn is_guarded(&self) -> bool {
+        match &self.matter {
+            Matter::Row(row) => !row.guards.is_empty(),
+            Matter::Reading(_) => false,
+        }
+    }
+
+    /// Whether it is a row that neither sets nor expects anything: its cells are all as they were exported.
     pub fn has_nothing_to_ask(&self) -> bool {
-        self.row.update.is_empty() && self.row.guards.is_empty()
+        match &self.matter {
+            Matter::Row(row) => row.wishes_nothing() && row.guards.is_empty(),
+            Matter::Reading(_) => false,
+        }
     }
 
     /// Marks the next request as leaving at `now`.
@@ -86,17 +185,27 @@ impl Work {
         self.requests += 1;
         self.first_sent.get_or_insert(now);
         self.sent = now;
-        match self.method {
-            Method::Get => Request::Get(Arc::clone(&self.row)),
-            Method::Put => {
+        match (&self.matter, self.method) {
+            (Matter::Reading(reading), _) => Request::Read(Arc::clone(reading)),
+            (Matter::Row(row), Method::Get) => Request::Get(Arc::clone(row)),
+            (Matter::Row(row), Method::Put) => {
                 self.puts += 1;
-                Request::Put(Arc::clone(&self.row))
+                Request::Put(Arc::clone(row), Arc::clone(&self.send))
             }
         }
     }
 
     /// The row's outcome if it ends with `status` at `now`.
-    pub fn outcome(self, status: Status, now: Duration, refused: bool) -> Outcome {
+    pub fn outcome(mut self, status: Status, now: Duration, refused: bool) -> Outcome {
+        let status = if self.confirmed.is_some() && !self.is_damaged {
+            // Whatever became of reading it back.
+            let failure = self.failure.take().filter(|_| status != Status::Succeeded);
+            let unread = |failure: Failure| format!("it was not read back: {}", failure.message);
+            self.note = self.note.or_else(|| failure.map(unread));
+            Status::Succeeded
+        } else {
+            status
+        };
         Outcome {
             status,
             attempts: self.puts,
@@ -104,12 +213,21 @@ impl Work {
             http_status: self.http_status,
             request_id: self.request_id,
             live_name: self.live_name,
+            change: match status {
+                Status::Succeeded | Status::Unknown => self.change,
+                // What was refused changed nothing, unless it was confirmed first.
+                Status::Failed => self.change.filter(|_| self.is_damaged),
+                Status::Unchanged | Status::Skipped | Status::Conflict | Status::NotAttempted => {
+                    None
+                }
+            },
             failure: match status {
                 Status::Succeeded | Status::Unchanged | Status::Skipped => None,
                 Status::Failed | Status::Conflict | Status::Unknown | Status::NotAttempted => {
                     self.failure
                 }
             },
+            note: self.note.filter(|_| status == Status::Succeeded),
             refused,
         }
     }
@@ -158,7 +276,7 @@ impl Queue {
     /// admit the reading and never the update.
     pub fn push_throttled(&mut self, due: Duration, mut work: Work) {
         if work.method == Method::Put {
-            work.read_again = !work.read_again && !work.row.guards.is_empty();
+            work.read_again = !work.read_again && work.is_guarded();
             if work.read_again {
                 work.method = Method::Get;
             }
@@ -169,7 +287,7 @@ impl Queue {
     /// Lets `work` go again at `due`. With guards it is read again first: what was read before
     /// the wait may not be true any more.
     pub fn push_again(&mut self, due: Duration, mut work: Work) {
-        if !work.row.guards.is_empty() {
+        if work.is_guarded() {
             work.method = Method::Get;
         }
         self.push(due, work);
@@ -200,10 +318,20 @@ impl Queue {
         self.fresh.is_none() && self.again.len() < MOST_WAITING
     }
 
-    /// Takes up a new row.
-    pub fn take_up(&mut self, row: Row, past: Past) {
+    /// Takes up a new one.
+    pub fn take_up(&mut self, work: Work) {
         debug_assert!(self.fresh.is_none(), "one new row is taken up at a time");
-        self.fresh = Some(Work::new(row, past));
+        self.fresh = Some(work);
+    }
+
+    /// The first that goes again, due or not by `due_only`; nothing new.
+    pub fn pick_old(&mut self, now: Duration, due_only: bool) -> Option<Work> {
+        if let Some(next) = self.next.take() {
+            return Some(next);
+        }
+        let due = self.due().is_some_and(|due| due <= now);
+        let old = (due || !due_only).then(|| self.again.pop()).flatten();
+        old.map(|Reverse(due)| *due.work)
     }
 
     /// The row that is next: the first that is due, else the new one.
@@ -289,22 +417,27 @@ mod tests {
                 enabled: Some(false),
                 ..Update::default()
             },
+            version: None,
             guards: Guards::default(),
         }
+    }
+
+    fn new(row: Row) -> Work {
+        Work::row(row.into(), Sent::Changed)
     }
 
     /// A queue with a new row 1, and rows that are due when told.
     fn queue(due: &[(u64, u64)]) -> Queue {
         let mut queue = Queue::default();
-        queue.take_up(row(1), Past::default());
+        queue.take_up(new(row(1)));
         for (number, at) in due {
-            queue.push(ms(*at), Work::new(row(*number), Past::default()));
+            queue.push(ms(*at), new(row(*number)));
         }
         queue
     }
 
     fn number(work: Option<Work>) -> Option<u64> {
-        work.map(|work| work.row.number)
+        work.map(|work| work.key)
     }
 
     #[test]
@@ -339,7 +472,7 @@ mod tests {
         let mut guarded = row(2);
         guarded.guards.update_time = Some("t0".into());
         let mut queue = Queue::default();
-        let mut work = Work::new(guarded, Past::default());
+        let mut work = new(guarded);
         let mut sent = Vec::new();
         for _ in 0..6 {
             sent.push(work.method);
@@ -359,7 +492,7 @@ mod tests {
     #[test]
     fn a_row_left_behind_is_in_doubt_only_if_its_update_may_have_arrived() {
         for (doubt, status) in [(false, Status::NotAttempted), (true, Status::Unknown)] {
-            let mut work = Work::new(row(1), Past::default());
+            let mut work = new(row(1));
             work.leave(ms(5));
             work.doubt = doubt;
             let outcome = work.left_behind(ms(9), "the run ended first");

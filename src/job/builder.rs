@@ -91,7 +91,8 @@ impl Builder {
         let workspace = bearing
             .as_ref()
             .and_then(|bearing| self.workspace(&mut desk, bearing, lane));
-        let (update, guards) = desk.wishes(&self.defaults.update)?;
+        let blind = self.defaults.is_blind;
+        let (update, version, guards) = desk.wishes(&self.defaults.update, blind)?;
         Some(Row {
             number: self.number,
             line: draft.line(),
@@ -99,6 +100,7 @@ impl Builder {
             workspace: workspace?,
             workflow_id: workflow_id?,
             update,
+            version,
             guards,
         })
     }

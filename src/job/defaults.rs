@@ -36,6 +36,9 @@ pub struct Defaults {
     pub told: Vec<Told>,
     /// For the fields that a row leaves out.
     pub update: Update,
+    /// Whether the live state is not read, so that nothing can be looked up.
+    #[serde(default)]
+    pub is_blind: bool,
 }
 
 /// What a place outside the rows says about the target.

@@ -9,12 +9,14 @@ use toml::de::DeTable;
 
 use crate::model::rate::{self, Rate};
 use crate::model::simulation::{Fault, FaultKind};
+use crate::model::update::Sent;
 use crate::policy::budget;
 
 use super::column::Column;
 use super::draft::Draft;
 use super::problem::Place;
 use super::problems::Problems;
+use super::settings::Snapshot;
 use super::toml::{Located, Reader, Table, What};
 
 /// The largest job file. Beyond it, rows belong in a CSV, which is streamed.
@@ -100,6 +102,16 @@ pub struct Limits {
     pub max_errors: Option<Located<String>>,
     /// `[stop] min_rows`
     pub min_rows: Option<Located<u64>>,
+    /// `[stop] max_changes`
+    pub max_changes: Option<Located<String>>,
+    /// `[stop] max_disables`
+    pub max_disables: Option<Located<String>>,
+    /// `[run] snapshot_max_age`
+    pub max_age: Option<Located<Duration>>,
+    /// `[run] send`
+    pub send: Option<Located<Sent>>,
+    /// As an earlier session had it; no key says it.
+    pub snapshot: Snapshot,
 }
 
 /// `[rows]` as written.
@@ -128,6 +140,8 @@ pub struct Simulator {
     pub rate_limits: Vec<Located<String>>,
     /// `retry_after`
     pub retry_after: Option<Located<bool>>,
+    /// `clears_unsent`
+    pub clears_unsent: Option<Located<bool>>,
     /// `[simulator.faults]`
     pub faults: Vec<Fault>,
     /// Where the table stands, if it does.
@@ -258,13 +272,23 @@ impl Reader<'_> {
         if let Some(run) = self.table(root, "run") {
             self.only(
                 run,
-                &["concurrency", "rate", "burst", "timeout", "deadline"],
+                &[
+                    "concurrency",
+                    "rate",
+                    "burst",
+                    "timeout",
+                    "deadline",
+                    "send",
+                    "snapshot_max_age",
+                ],
             );
             limits.concurrency = self.number(run, "concurrency", 1);
             limits.rate = self.parsed(run, "rate", rate::HINT);
             limits.burst = self.number(run, "burst", 1);
             limits.timeout = self.duration(run, "timeout");
             limits.deadline = self.duration(run, "deadline");
+            limits.max_age = self.duration(run, "snapshot_max_age");
+            limits.send = self.parsed(run, "send", "write \"changed\" or \"full\"");
         }
         if let Some(retry) = self.table(root, "retry") {
             self.only(
@@ -277,9 +301,14 @@ impl Reader<'_> {
             limits.patience = self.duration(retry, "patience");
         }
         if let Some(stop) = self.table(root, "stop") {
-            self.only(stop, &["max_errors", "min_rows"]);
+            self.only(
+                stop,
+                &["max_errors", "min_rows", "max_changes", "max_disables"],
+            );
             limits.max_errors = self.text_or_number(stop, "max_errors", budget::HINT);
             limits.min_rows = self.number(stop, "min_rows", 0);
+            limits.max_changes = self.text_or_number(stop, "max_changes", budget::HINT);
+            limits.max_disables = self.text_or_number(stop, "max_disables", budget::HINT);
         }
         limits
     }
@@ -367,7 +396,14 @@ impl Reader<'_> {
         };
         self.only(
             table,
-            &["seed", "latency", "rate_limit", "retry_after", "faults"],
+            &[
+                "seed",
+                "latency",
+                "rate_limit",
+                "retry_after",
+                "clears_unsent",
+                "faults",
+            ],
         );
         let mut faults = Vec::new();
         if let Some(shares) = self.table(table, "faults") {
@@ -387,6 +423,7 @@ impl Reader<'_> {
             latency: self.strings(table, "latency"),
             rate_limits: self.strings(table, "rate_limit"),
             retry_after: self.boolean(table, "retry_after"),
+            clears_unsent: self.boolean(table, "clears_unsent"),
             faults,
             span: root
                 .keys()

@@ -1,5 +1,9 @@
 //! What the command line says about a job, not yet judged.
 
+pub use crate::model::update::Sent;
+
+pub use super::settings::Snapshot;
+
 /// The flags of a command that runs or checks a job, as typed.
 #[derive(Clone, Debug, Default)]
 pub struct Flags {
@@ -27,6 +31,14 @@ pub struct Flags {
     pub max_attempts: Option<String>,
     /// `--max-errors`
     pub max_errors: Option<String>,
+    /// `--max-changes`
+    pub max_changes: Option<String>,
+    /// `--max-disables`
+    pub max_disables: Option<String>,
+    /// `--snapshot`
+    pub snapshot: Option<Snapshot>,
+    /// `--send`
+    pub send: Option<Sent>,
     /// `--deadline`
     pub deadline: Option<String>,
     /// `--limit`

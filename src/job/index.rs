@@ -1,5 +1,7 @@
 //! Where the rows of a job stand, lane by lane, so that lanes can be served independently.
 
+use std::collections::VecDeque;
+
 use crate::model::row::Row;
 use crate::model::target::LaneId;
 
@@ -17,7 +19,7 @@ pub struct Entry {
 /// Where the rows stand that are taken up, by lane, each in input order.
 #[derive(Clone, Debug, Default)]
 pub struct Index {
-    lanes: Vec<std::vec::IntoIter<Entry>>,
+    lanes: Vec<VecDeque<Entry>>,
 }
 
 /// More rows than an index can number.
@@ -26,34 +28,31 @@ pub struct Index {
 pub struct TooMany;
 
 impl Index {
-    /// The index of `rows`, each with its offset in the table.
+    /// Adds `row`, which stands at `offset` in the table.
     ///
     /// # Errors
-    /// The first error of `rows`, or there are too many.
-    pub fn of<E: From<TooMany>>(
-        rows: impl IntoIterator<Item = Result<(Row, u64), E>>,
-    ) -> Result<Self, E> {
-        let mut lanes: Vec<Vec<Entry>> = Vec::new();
-        for row in rows {
-            let (row, offset) = row?;
-            let entry = Entry {
-                offset,
-                number: u32::try_from(row.number).map_err(|_| TooMany)?,
-                line: u32::try_from(row.line).map_err(|_| TooMany)?,
-            };
-            let lane = row.lane.0;
-            if lanes.len() <= lane {
-                lanes.resize_with(lane + 1, Vec::new);
-            }
-            lanes[lane].push(entry);
+    /// There are too many.
+    pub fn push(&mut self, row: &Row, offset: u64) -> Result<(), TooMany> {
+        let entry = Entry {
+            offset,
+            number: u32::try_from(row.number).map_err(|_| TooMany)?,
+            line: u32::try_from(row.line).map_err(|_| TooMany)?,
+        };
+        let lane = row.lane.0;
+        if self.lanes.len() <= lane {
+            self.lanes.resize_with(lane + 1, VecDeque::new);
         }
-        Ok(Self {
-            lanes: lanes.into_iter().map(Vec::into_iter).collect(),
-        })
+        self.lanes[lane].push_back(entry);
+        Ok(())
+    }
+
+    /// Whether no row is left in it.
+    pub fn is_empty(&self) -> bool {
+        self.lanes.iter().all(VecDeque::is_empty)
     }
 
     /// The next row that leaves by `lane`.
     pub fn next(&mut self, lane: LaneId) -> Option<Entry> {
-        self.lanes.get_mut(lane.0)?.next()
+        self.lanes.get_mut(lane.0)?.pop_front()
     }
 }

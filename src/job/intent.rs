@@ -19,6 +19,7 @@ use super::problems::Problems;
 use super::profiles::Profiles;
 use super::selection::{self, Only, Selection};
 use super::settings::Settings;
+use super::settings::Snapshot;
 use super::source::TableSource;
 use super::suggestion::suggestion;
 use super::way::Way;
@@ -95,6 +96,7 @@ impl Job {
             profiles,
             regions: Rc::new(regions),
             update,
+            is_blind: desk.flags.snapshot == Some(Snapshot::Off),
             ..Defaults::default()
         };
         defaults.told = desk.told(&file, &defaults);

@@ -96,7 +96,8 @@ impl Wishes {
         self.enabled += u64::from(update.enabled == Some(true));
         self.disabled += u64::from(update.enabled == Some(false));
         self.renamed += u64::from(update.name.is_some());
-        let version = update.version_id.is_some() && update.enabled != Some(true);
+        let version = update.version_id.is_some() || row.version.is_some();
+        let version = version && update.enabled != Some(true);
         let otherwise = update.description.is_some() || update.labels.is_some() || version;
         self.otherwise += u64::from(otherwise);
         self.guarded += u64::from(!row.guards.is_empty());

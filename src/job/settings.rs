@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::rate::{self, Per, Rate};
 use crate::model::span;
-use crate::policy::budget::{self, Budget, MaxErrors};
+use crate::model::update::Sent;
+use crate::policy::budget::{self, Budget, Most};
+use crate::policy::ceiling::Ceilings;
 use crate::policy::retry::Retry;
 
 use super::desk::Desk;
@@ -40,6 +42,43 @@ pub struct Settings {
     pub patience: Duration,
     /// How many errors there may be.
     pub stop: Budget,
+    /// What a plan may come to.
+    #[serde(default)]
+    pub ceilings: Ceilings,
+    /// Whether the live state is read first.
+    #[serde(default)]
+    pub snapshot: Snapshot,
+    /// How old it may be when an update leaves by it.
+    #[serde(default = "ten_minutes")]
+    pub max_age: Duration,
+    /// Which fields an update holds.
+    #[serde(default)]
+    pub send: Sent,
+}
+
+/// Whether the live state is read before anything is sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Snapshot {
+    /// It is; without it nothing is sent.
+    #[default]
+    Required,
+    /// It is not: rows are sent as they stand.
+    Off,
+}
+
+impl Snapshot {
+    /// As `summary.json` writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Required => "required",
+            Self::Off => "off",
+        }
+    }
+}
+
+fn ten_minutes() -> Duration {
+    Duration::from_secs(600)
 }
 
 impl Default for Settings {
@@ -57,6 +96,10 @@ impl Default for Settings {
             max_delay: Duration::from_secs(60),
             patience: Duration::from_secs(600),
             stop: Budget::default(),
+            ceilings: Ceilings::default(),
+            snapshot: Snapshot::default(),
+            max_age: ten_minutes(),
+            send: Sent::default(),
         }
     }
 }
@@ -103,6 +146,19 @@ impl From<&Settings> for Limits {
             patience: at(settings.patience),
             max_errors: at(settings.stop.max_errors.to_string()),
             min_rows: at(settings.stop.min_rows),
+            max_changes: settings
+                .ceilings
+                .max_changes
+                .map(|most| most.to_string())
+                .and_then(at),
+            max_disables: settings
+                .ceilings
+                .max_disables
+                .map(|most| most.to_string())
+                .and_then(at),
+            max_age: at(settings.max_age),
+            send: at(settings.send),
+            snapshot: settings.snapshot,
         }
     }
 }
@@ -144,14 +200,16 @@ impl Desk<'_> {
             .map_or(plain.max_attempts, |number| {
                 u32::try_from(number).unwrap_or(u32::MAX)
             });
-        let max_errors = match (&flags.max_errors, &limits.max_errors) {
-            (Some(text), _) => {
-                let place = Place::Flag(format!("--max-errors {text}"));
-                self.max_errors(place, text)
-            }
-            (None, Some(located)) => self.max_errors(located.place(), &located.value),
-            (None, None) => None,
+        let max_errors = self.most("max-errors", &flags.max_errors, &limits.max_errors);
+        let ceilings = Ceilings {
+            max_changes: self.most("max-changes", &flags.max_changes, &limits.max_changes),
+            max_disables: self.most("max-disables", &flags.max_disables, &limits.max_disables),
         };
+        let snapshot = flags.snapshot.unwrap_or(limits.snapshot);
+        let send = flags.send.or(limits.send.as_ref().map(|send| send.value));
+        if snapshot == Snapshot::Off {
+            self.refuse_blind(limits, ceilings, send);
+        }
         let max_delay = duration(&limits.max_delay).unwrap_or(plain.max_delay);
         let initial_delay = duration(&limits.initial_delay).unwrap_or(plain.initial_delay);
         if let Some(located) = limits
@@ -195,6 +253,10 @@ impl Desk<'_> {
                 max_errors: max_errors.unwrap_or(plain.stop.max_errors),
                 min_rows: number(&limits.min_rows).unwrap_or(plain.stop.min_rows),
             },
+            ceilings,
+            snapshot,
+            max_age: duration(&limits.max_age).unwrap_or(plain.max_age),
+            send: send.unwrap_or(plain.send),
         }
     }
 
@@ -224,7 +286,45 @@ impl Desk<'_> {
         }
     }
 
-    pub(super) fn max_errors(&mut self, place: Place, text: &str) -> Option<MaxErrors> {
+    /// A ceiling without a plan would hold nothing back.
+    fn refuse_blind(&mut self, limits: &Limits, ceilings: Ceilings, send: Option<Sent>) {
+        let hint = "leave --snapshot off out, or the other";
+        let flag = || Place::Flag("--snapshot off".to_owned());
+        if ceilings.is_set() {
+            let place = limits.max_changes.as_ref().or(limits.max_disables.as_ref());
+            self.wrong(
+                place.map_or_else(flag, Located::place),
+                "max_changes and max_disables need the live state, which --snapshot off does not read",
+                hint,
+            );
+        }
+        if send == Some(Sent::Full) {
+            let place = limits.send.as_ref().map(Located::place);
+            self.wrong(
+                place.unwrap_or_else(flag),
+                "send = \"full\" needs the live state, which --snapshot off does not read",
+                hint,
+            );
+        }
+    }
+
+    /// A number or a percentage, by the flag `name` or as written.
+    fn most(
+        &mut self,
+        name: &str,
+        flag: &Option<String>,
+        written: &Option<Located<String>>,
+    ) -> Option<Most> {
+        let (place, text) = match (flag, written) {
+            (Some(text), _) => (Place::Flag(format!("--{name} {text}")), text),
+            (None, Some(located)) => (located.place(), &located.value),
+            (None, None) => return None,
+        };
+        let what = match name {
+            "max-errors" => "errors",
+            "max-changes" => "changes",
+            _ => "disables",
+        };
         let text = text.trim();
         let parsed = match text.strip_suffix('%') {
             Some(percent) => percent
@@ -232,13 +332,13 @@ impl Desk<'_> {
                 .parse()
                 .ok()
                 .filter(|percent| (0.0..=100.0).contains(percent))
-                .map(MaxErrors::Percent),
-            None => text.parse().ok().map(MaxErrors::Count),
+                .map(Most::Percent),
+            None => text.parse().ok().map(Most::Count),
         };
         if parsed.is_none() {
             self.wrong(
                 place,
-                "neither a number nor a percentage of errors",
+                format!("neither a number nor a percentage of {what}"),
                 budget::HINT,
             );
         }

@@ -49,6 +49,10 @@ impl Desk<'_> {
             seed: written.seed.as_ref().map_or(plain.seed, |seed| seed.value),
             latency,
             rate_limits,
+            clears_unsent: written
+                .clears_unsent
+                .as_ref()
+                .map_or(plain.clears_unsent, |on| on.value),
             retry_after: written
                 .retry_after
                 .as_ref()

@@ -4,6 +4,7 @@ use crate::model::field::Field;
 use crate::model::formula::unguarded;
 use crate::model::guard::Guards;
 use crate::model::id::{Id, trim};
+use crate::model::row::VersionWish;
 use crate::model::update::{Label, Update};
 
 use super::cell::{BOOLEAN_HINT, EMPTY, boolean};
@@ -109,8 +110,11 @@ impl<D: Draft> Desk<'_, D> {
         match self.word(column) {
             None => Ok(None),
             Some(word) if word.eq_ignore_ascii_case(EMPTY) => Ok(Some(String::new())),
-            Some("active" | "latest") => {
-                let hint = "give the version's id; looking it up is not available yet";
+            Some(word)
+                if VersionWish::parse(word).is_some()
+                    && column == Column::Expect(Field::VersionId) =>
+            {
+                let hint = "give the version's id, as an export writes it";
                 self.wrong(column, "not a version id", hint);
                 Err(())
             }
@@ -124,8 +128,12 @@ impl<D: Draft> Desk<'_, D> {
         }
     }
 
-    /// What the row sets and what it expects.
-    pub(super) fn wishes(&mut self, defaults: &Update) -> Option<(Update, Guards)> {
+    /// What the row sets and what it expects. Without the live state (`blind`) nothing can be looked up.
+    pub(super) fn wishes(
+        &mut self,
+        defaults: &Update,
+        blind: bool,
+    ) -> Option<(Update, Option<VersionWish>, Guards)> {
         let mut own = Update::default();
         let mut guards = Guards::default();
         let mut kept_version = None;
@@ -140,16 +148,21 @@ impl<D: Draft> Desk<'_, D> {
             };
             let edited = wish.is_some() && wish != expected;
             if let Some(value) = wish.clone().filter(|_| edited) {
-                set(&mut own, field, value);
+                own.set(field, &value);
             } else if wish.is_some() {
                 keeps = true;
                 if field == Field::VersionId {
                     kept_version.clone_from(&wish);
                 }
             }
+            // An empty cell of a field that is empty was not edited either.
+            let is_kept_empty = wish.is_none()
+                && expected.as_deref() == Some("")
+                && self.draft.cell(Column::Wish(field)).is_some();
+            keeps |= is_kept_empty;
             // An unedited cell asks for nothing, unless a default is to change its field.
             if let Some(expected) = expected
-                && (wish.is_none() || edited || defaults.value(field).is_some())
+                && ((wish.is_none() && !is_kept_empty) || edited || defaults.value(field).is_some())
             {
                 guards.fields.push((field, expected));
             }
@@ -169,11 +182,11 @@ impl<D: Draft> Desk<'_, D> {
         let mut update = own.or(defaults);
         if update.enabled == Some(true) {
             update.version_id = update.version_id.or(kept_version);
-            if update.version_id.as_deref().is_none_or(str::is_empty) && sound {
+            if blind && update.version_id.as_deref().is_none_or(str::is_empty) && sound {
                 self.wrong(
                     Column::Wish(Field::Enabled),
                     "enabled is true, but there is no version_id",
-                    "the service wants the id of the version to activate: add a column version_id",
+                    "the service wants the id of the version to activate: add a column version_id, or leave --snapshot off out",
                 );
                 return None;
             }
@@ -190,7 +203,20 @@ impl<D: Draft> Desk<'_, D> {
             // A row in which nothing was edited need not know when it was last changed.
             guards.update_time = None;
         }
-        sound.then_some((update, guards))
+        let version = update.version_id.as_deref().and_then(VersionWish::parse);
+        if let Some(version) = version {
+            if blind && sound {
+                let what = format!(
+                    "version_id is to be the {} one, which nobody looks up",
+                    version.as_str()
+                );
+                let hint = "give the version's id, or leave --snapshot off out";
+                self.wrong(Column::Wish(Field::VersionId), &what, hint);
+                return None;
+            }
+            update.version_id = None;
+        }
+        sound.then_some((update, version, guards))
     }
 }
 
@@ -208,24 +234,13 @@ fn is_a_time(text: &str) -> bool {
             })
 }
 
-/// Sets `field` to a value that [`Desk::value`] has read.
-fn set(update: &mut Update, field: Field, value: String) {
-    match field {
-        Field::Name => update.name = Some(value),
-        Field::Description => update.description = Some(value),
-        Field::Enabled => update.enabled = Some(value == "true"),
-        Field::VersionId => update.version_id = Some(value),
-        Field::Labels => update.labels = Some(Label::parse(&value).unwrap_or(Label::Cleared)),
-    }
-}
-
 /// Reads an update alone, as `[defaults]` and `--set` give it.
 pub fn read_update(draft: &impl Draft, problems: &mut Problems) -> Update {
     let mut update = Update::default();
     let mut desk = Desk { draft, problems };
     for field in Field::ALL {
         if let Ok(Some(value)) = desk.value(Column::Wish(field), field) {
-            set(&mut update, field, value);
+            update.set(field, &value);
         }
     }
     update

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::outcome::{Ended, ErrorClass, Failure, Outcome, Status};
+use super::reading::Kind;
 use super::route::LaneFacts;
 use super::target::{LaneId, Workspace};
 
@@ -78,6 +79,24 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         replaces: Option<WasEnded>,
     },
+    /// Part of a survey was read, or could not be.
+    Read {
+        /// By which lane.
+        lane: LaneId,
+        /// Where.
+        workspace: Workspace,
+        /// What.
+        kind: Kind,
+        /// How much was found: workflows or versions.
+        found: u64,
+        /// Requests that it took.
+        requests: u32,
+        /// Why it could not be.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failure: Option<Failure>,
+    },
+    /// The rows were compared with the live states; nothing was sent before.
+    Planned(Counts),
     /// Nothing starts on a lane for a while.
     LanePaused {
         /// Which.
@@ -131,6 +150,35 @@ pub enum Event {
         /// How.
         ended: Ended,
     },
+}
+
+/// What a plan comes to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Counts {
+    /// Rows that are to be sent.
+    pub changes: u64,
+    /// Of these, rows that are read just before.
+    pub reads: u64,
+    /// Of these, workflows that are to be enabled.
+    pub enables: u64,
+    /// Of these, workflows that are to be disabled.
+    pub disables: u64,
+    /// Of these, workflows that are to be renamed.
+    pub renames: u64,
+    /// Of these, workflows whose description, version or label is to change.
+    pub otherwise: u64,
+    /// Rows that are as wished already.
+    pub unchanged: u64,
+    /// Rows whose guards do not hold.
+    pub conflicts: u64,
+    /// Rows that cannot be carried out as things stand.
+    pub hopeless: u64,
+    /// Workflows that live in the workspaces which the rows touch.
+    pub living: u64,
+    /// SHA-256 of `plan.jsonl`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
 }
 
 /// How a run begins.
@@ -220,6 +268,8 @@ impl RunStarted {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Leg {
+    /// What lives in the workspaces is read.
+    Survey,
     /// The rows themselves.
     Rows,
 }

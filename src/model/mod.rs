@@ -1,5 +1,6 @@
 //! The nouns: what the rest of the house talks about. Pure data, no clock, no dice, no I/O.
 
+pub mod change;
 pub mod endpoint;
 pub mod event;
 pub mod field;
@@ -8,6 +9,7 @@ pub mod guard;
 pub mod id;
 pub mod outcome;
 pub mod rate;
+pub mod reading;
 pub mod region;
 pub mod reply;
 pub mod report_column;
@@ -18,4 +20,5 @@ pub mod span;
 pub mod tally;
 pub mod target;
 pub mod update;
+pub mod version;
 pub mod workflow;

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::change::Change;
+
 /// How a row ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -154,9 +156,15 @@ pub struct Outcome {
     /// The workflow's name as the service last told it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub live_name: Option<String>,
+    /// What was changed, or was to be; none where the live state was never seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<Change>,
     /// The last error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+    /// What is to be known although the row succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// Whether the row was refused together with its workspace or credential: such rows do not
     /// count as errors of the job.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -171,6 +179,10 @@ pub enum Ended {
     Completed,
     /// More errors than `max_errors` allows.
     MaxErrors,
+    /// More changes than `max_changes` or `max_disables` allow, or a saved plan does not hold any more.
+    Ceiling,
+    /// What the first change did was not what was wished.
+    Gate,
     /// No credential, no permission or no endpoint works.
     Refused,
     /// The deadline was reached.
@@ -193,6 +205,8 @@ impl Ended {
         match self {
             Self::Completed => "completed",
             Self::MaxErrors => "max_errors",
+            Self::Ceiling => "ceiling",
+            Self::Gate => "gate",
             Self::Refused => "refused",
             Self::Deadline => "deadline",
             Self::Patience => "patience",

@@ -6,7 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::span;
-use super::workflow::Workflow;
+use super::version::Version;
+use super::workflow::{Listed, Workflow};
 
 /// What came back.
 #[expect(clippy::large_enum_variant, reason = "nearly every reply is an answer")]
@@ -166,8 +167,45 @@ pub struct Envelope {
     pub code: Option<String>,
     /// `message`, `error_msg` or `errorMsg`.
     pub message: Option<String>,
-    /// `data`, where it is a workflow.
-    pub workflow: Option<Workflow>,
+    /// `data`, as far as it is what was asked for.
+    pub data: Data,
+}
+
+/// What an answer holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Data {
+    /// Nothing that was asked for.
+    #[default]
+    Nothing,
+    /// A workflow.
+    Workflow(Box<Listed>),
+    /// A page of workflows.
+    Page {
+        /// Those on it.
+        workflows: Vec<Listed>,
+        /// How many there are on all pages.
+        total: Option<u64>,
+    },
+    /// All versions of a workflow.
+    Versions(Vec<Version>),
+}
+
+impl Data {
+    /// The workflow, if it is one.
+    pub fn workflow(&self) -> Option<&Workflow> {
+        match self {
+            Self::Workflow(listed) => Some(&listed.workflow),
+            Self::Nothing | Self::Page { .. } | Self::Versions(_) => None,
+        }
+    }
+
+    /// Nothing but `workflow`.
+    pub fn of(workflow: Workflow) -> Self {
+        Self::Workflow(Box::new(Listed {
+            workflow,
+            ..Listed::default()
+        }))
+    }
 }
 
 /// How a body is not what the service sends.

@@ -1,7 +1,7 @@
 //! One requested update.
 
 use aws_lc_rs::digest::{SHA256, digest};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::guard::Guards;
 use super::id::Id;
@@ -23,11 +23,45 @@ pub struct Row {
     pub workflow_id: Id,
     /// What to set.
     pub update: Update,
+    /// The version to set, where it is to be found out.
+    pub version: Option<VersionWish>,
     /// What to find before anything is set.
     pub guards: Guards,
 }
 
+/// A version that is to be found out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VersionWish {
+    /// The one in use.
+    Active,
+    /// The newest that is published.
+    Latest,
+}
+
+impl VersionWish {
+    /// The wish that `text` is, if it is one.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Active, Self::Latest]
+            .into_iter()
+            .find(|wish| text.eq_ignore_ascii_case(wish.as_str()))
+    }
+
+    /// The wish as a cell writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Latest => "latest",
+        }
+    }
+}
+
 impl Row {
+    /// Whether it sets nothing: its cells are all as they were exported.
+    pub fn wishes_nothing(&self) -> bool {
+        self.update.is_empty() && self.version.is_none()
+    }
+
     /// Identifies the wish as written: the first 128 bits of the SHA-256 of what the row names,
     /// sets and expects, in hexadecimal.
     pub fn hash(&self) -> String {
@@ -36,12 +70,15 @@ impl Row {
             workspace: &'a Workspace,
             workflow_id: &'a Id,
             update: &'a Update,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            version: Option<VersionWish>,
             guards: &'a Guards,
         }
         let wish = Wish {
             workspace: &self.workspace,
             workflow_id: &self.workflow_id,
             update: &self.update,
+            version: self.version,
             guards: &self.guards,
         };
         // Serializing these types to memory cannot fail: no map with foreign keys, no own impl.

@@ -19,6 +19,9 @@ pub struct Simulation {
     pub rate_limits: Vec<Rate>,
     /// Whether a 429 carries a `Retry-After` (the vendor documents none).
     pub retry_after: bool,
+    /// Whether an update clears what it does not hold (nobody has confirmed that the service does not).
+    #[serde(default)]
+    pub clears_unsent: bool,
     /// What goes wrong, and how often.
     pub faults: Vec<Fault>,
 }
@@ -30,6 +33,7 @@ impl Default for Simulation {
             latency: (Duration::from_millis(5), Duration::from_millis(25)),
             rate_limits: Vec::new(),
             retry_after: false,
+            clears_unsent: false,
             faults: Vec::new(),
         }
     }

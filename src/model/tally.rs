@@ -86,6 +86,8 @@ impl Tally {
                 self.waiting.clear();
             }
             Event::LegStarted { .. }
+            | Event::Read { .. }
+            | Event::Planned(_)
             | Event::LanePaused { .. }
             | Event::LaneResumed { .. }
             | Event::LaneClosed { .. }

@@ -1,5 +1,7 @@
 //! The fields to send.
 
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 use super::field::Field;
@@ -41,6 +43,30 @@ impl Label {
     }
 }
 
+/// Which fields an update holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sent {
+    /// Those that change.
+    #[default]
+    Changed,
+    /// All five, read just before: for a service that clears what an update leaves out.
+    Full,
+}
+
+impl FromStr for Sent {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "changed" => Ok(Self::Changed),
+            "full" => Ok(Self::Full),
+            _ => Err(format!(
+                "an update holds the changed fields or the full set, not {text:?}"
+            )),
+        }
+    }
+}
+
 /// What to set: a field that is `None` is left as it is and not sent.
 ///
 /// Its JSON is the body of the update call, field for field (`ModifyAopWorkflowInfo`).
@@ -74,6 +100,23 @@ impl Update {
             Field::VersionId => self.version_id.as_deref(),
             Field::Labels => self.labels.map(Label::as_str),
         }
+    }
+
+    /// Sets `field` to `value`, written as an export writes it. Tells whether it could: an unknown label
+    /// cannot be sent.
+    pub fn set(&mut self, field: Field, value: &str) -> bool {
+        match field {
+            Field::Name => self.name = Some(value.to_owned()),
+            Field::Description => self.description = Some(value.to_owned()),
+            Field::Enabled => self.enabled = Some(value == "true"),
+            Field::VersionId => self.version_id = Some(value.to_owned()),
+            Field::Labels if value.is_empty() => self.labels = Some(Label::Cleared),
+            Field::Labels => match Label::parse(value) {
+                Some(label) => self.labels = Some(label),
+                None => return false,
+            },
+        }
+        true
     }
 
     /// The fields that would be sent.

@@ -32,6 +32,47 @@ pub struct Workflow {
     /// When it was last changed, in the service's own notation.
     #[serde(deserialize_with = "or_empty")]
     pub update_time: String,
+    /// Who changed it last.
+    #[serde(deserialize_with = "or_empty")]
+    pub modifier_name: String,
+}
+
+/// What else the service tells of a workflow when it lists it: for exports, and to choose by.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "the names are the vendor's, field for field")]
+pub struct Details {
+    #[serde(deserialize_with = "or_empty")]
+    pub version: String,
+    #[serde(deserialize_with = "or_empty")]
+    pub aop_type: String,
+    #[serde(deserialize_with = "or_empty")]
+    pub engine_type: String,
+    #[serde(deserialize_with = "or_empty")]
+    pub dataclass_id: String,
+    #[serde(deserialize_with = "or_empty")]
+    pub dataclass_name: String,
+    #[serde(deserialize_with = "or_empty")]
+    pub owner_id: String,
+    #[serde(deserialize_with = "or_empty")]
+    pub creator_id: String,
+    #[serde(deserialize_with = "or_empty")]
+    pub creator_name: String,
+    #[serde(deserialize_with = "or_empty")]
+    pub create_time: String,
+    #[serde(deserialize_with = "or_empty")]
+    pub modifier_id: String,
+    #[serde(deserialize_with = "or_empty")]
+    pub current_approval_version_id: String,
+}
+
+/// A workflow with all that is known of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listed {
+    /// What an update can change or a guard can ask for.
+    pub workflow: Workflow,
+    /// The rest.
+    pub details: Details,
 }
 
 impl Workflow {
@@ -48,7 +89,7 @@ impl Workflow {
     }
 }
 
-fn or_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+pub(super) fn or_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 

@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 /// How many errors a run may have.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum MaxErrors {
+pub enum Most {
     /// A number: 3 stops on the fourth.
     Count(u64),
     /// A share of the rows that have ended, in percent.
     Percent(f64),
 }
 
-impl fmt::Display for MaxErrors {
+impl fmt::Display for Most {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Count(count) => write!(f, "{count}"),
@@ -30,7 +30,7 @@ pub const HINT: &str = "write 3, which stops on the fourth, or \"10%\"";
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Budget {
     /// How many.
-    pub max_errors: MaxErrors,
+    pub max_errors: Most,
     /// A share counts only once this many rows have ended.
     pub min_rows: u64,
 }
@@ -38,7 +38,7 @@ pub struct Budget {
 impl Default for Budget {
     fn default() -> Self {
         Self {
-            max_errors: MaxErrors::Percent(10.0),
+            max_errors: Most::Percent(10.0),
             min_rows: 20,
         }
     }
@@ -48,18 +48,18 @@ impl Budget {
     /// Why the run must stop, if it must: `errors` of the `ended` rows that were not unchanged.
     pub fn exceeded(&self, errors: u64, ended: u64) -> Option<String> {
         match self.max_errors {
-            MaxErrors::Count(most) if errors > most => {
+            Most::Count(most) if errors > most => {
                 let plural = if errors == 1 { "error" } else { "errors" };
                 Some(format!("{errors} {plural}, max_errors = {most}"))
             }
-            MaxErrors::Percent(most)
+            Most::Percent(most)
                 if ended >= self.min_rows && errors as f64 * 100.0 > most * ended as f64 =>
             {
                 Some(format!(
                     "{errors} of {ended} rows are errors, max_errors = \"{most}%\""
                 ))
             }
-            MaxErrors::Count(_) | MaxErrors::Percent(_) => None,
+            Most::Count(_) | Most::Percent(_) => None,
         }
     }
 }
@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn three_stops_on_the_fourth() {
         let budget = Budget {
-            max_errors: MaxErrors::Count(3),
+            max_errors: Most::Count(3),
             min_rows: 20,
         };
         assert_eq!(budget.exceeded(3, 3), None);
@@ -80,7 +80,7 @@ mod tests {
             Some("4 errors, max_errors = 3")
         );
         let none = Budget {
-            max_errors: MaxErrors::Count(0),
+            max_errors: Most::Count(0),
             min_rows: 20,
         };
         assert!(none.exceeded(1, 1).is_some());

@@ -7,14 +7,15 @@
 use std::time::Duration;
 
 use crate::model::outcome::{ErrorClass, Failure};
-use crate::model::reply::{Answer, Cause, Content, Envelope, Renewal, Reply, Silence, Unreadable};
-use crate::model::workflow::Workflow;
+use crate::model::reply::{
+    Answer, Cause, Content, Data, Envelope, Renewal, Reply, Silence, Unreadable,
+};
 
 /// What a reply means for its row and its lane.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Verdict {
-    /// The request did what it should; the workflow as the service echoed it.
-    Done(Option<Workflow>),
+    /// The request did what it should; what the service holds now.
+    Done(Data),
     /// The service wants less. No fault of the row.
     Throttled {
         /// How long the service asks to wait.
@@ -193,7 +194,7 @@ fn says_no(answer: &Answer) -> bool {
 /// A 2xx that does not say no: a success if its body can be read.
 fn classify_success(answer: &Answer) -> Verdict {
     match &answer.content {
-        Content::Envelope(envelope) => Verdict::Done(envelope.workflow.clone()),
+        Content::Envelope(envelope) => Verdict::Done(envelope.data.clone()),
         Content::Unreadable { how, .. } => Verdict::Passing {
             failure: failure(
                 answer,
@@ -350,7 +351,7 @@ mod tests {
                 success,
                 code: Some(code.into()).filter(|c: &String| !c.is_empty()),
                 message: Some(message.into()),
-                workflow: None,
+                data: Data::Nothing,
             }),
             ..Answer::default()
         }

@@ -3,6 +3,7 @@
 //! Pure: `now` and the dice come in as arguments.
 
 pub mod budget;
+pub mod ceiling;
 pub mod classify;
 pub mod pace;
 pub mod retry;

@@ -11,8 +11,9 @@ use url::Url;
 
 use crate::engine::ports::{Request, Service};
 use crate::model::endpoint::Endpoint;
-use crate::model::reply::{Answer, Cause, Content, Renewal, Reply, Silence, Skew};
-use crate::model::row::Row;
+use crate::model::id::Id;
+use crate::model::reading::{Of, PAGE};
+use crate::model::reply::{Answer, Cause, Content, Data, Renewal, Reply, Silence, Skew};
 
 use super::auth::credential::Credential;
 use super::auth::gate::{Gate, Pass};
@@ -20,7 +21,7 @@ use super::auth::keeper::{Keeper, Shown};
 use super::auth::supply::SupplyError;
 use super::error::tidy;
 use super::transport::{Parcel, Received, Transport, wall};
-use super::wire;
+use super::wire::{self, Wanted};
 
 /// The longest message of the other side that is kept, in characters.
 const LONGEST_TEXT: usize = 500;
@@ -82,7 +83,7 @@ impl Lane {
 
     /// Sends `request` and waits for its answer; the credential is had, and renewed, beyond that time.
     async fn ask(&self, request: &Request, timeout: Duration) -> Reply {
-        let project_id = &request.row().workspace.project_id;
+        let project_id = &request.workspace().project_id;
         let mut pass = match self.gate.enter().await {
             Ok(pass) => pass,
             Err(why) => {
@@ -108,7 +109,7 @@ impl Lane {
         let reply = match self.transport.send(parcel, timeout).await {
             Ok(received) => {
                 let there = received.served_at();
-                let answer = answer(received, self.transport.via());
+                let answer = answer(received, self.transport.via(), wanted(request));
                 self.judge(request, &shown, &mut pass, answer, there).await
             }
             Err(silence) => Reply::Silence(silence),
@@ -121,12 +122,12 @@ impl Lane {
             cause: Cause::Unsendable,
             detail,
         };
-        let url = workflow_url(&self.endpoint, request.row())
+        let url = url(&self.endpoint, request)
             .ok_or_else(|| unsendable("its ids would change the URL".to_owned()))?;
         let (method, body) = match request {
-            Request::Get(_) => (Method::GET, Vec::new()),
-            Request::Put(row) => {
-                let body = serde_json::to_vec(&row.update);
+            Request::Get(_) | Request::Read(_) => (Method::GET, Vec::new()),
+            Request::Put(_, update) => {
+                let body = serde_json::to_vec(&**update);
                 let body = body.map_err(|error| unsendable(error.to_string()))?;
                 (Method::PUT, body)
             }
@@ -149,7 +150,7 @@ impl Lane {
         mut answer: Answer,
         there: Option<Timestamp>,
     ) -> Reply {
-        let project_id = &request.row().workspace.project_id;
+        let project_id = &request.workspace().project_id;
         if answer.accepts_credential() {
             self.keeper.accepted(project_id, shown);
             pass.accepted();
@@ -202,7 +203,7 @@ impl Client {
 
 impl Service for Client {
     async fn send(&self, request: &Request, timeout: Duration) -> Reply {
-        match self.lanes.get(request.row().lane.0) {
+        match self.lanes.get(request.lane().0) {
             Some(Some(lane)) => lane.ask(request, timeout).await,
             Some(None) | None => Reply::Silence(Silence {
                 cause: Cause::Unsendable,
@@ -212,42 +213,63 @@ impl Service for Client {
     }
 }
 
-/// The URL of the row's workflow, if it is the one that the ids mean: same origin, same prefix,
-/// and segments that decode to the ids.
-fn workflow_url(endpoint: &Endpoint, row: &Row) -> Option<Url> {
-    let ids = [
-        row.workspace.project_id.as_str(),
-        row.workspace.workspace_id.as_str(),
-        row.workflow_id.as_str(),
-    ];
-    let [project, workspace, workflow] = ids.map(|id| utf8_percent_encode(id, SEGMENT));
-    let base = endpoint.as_str();
-    let path = format!("{base}/v1/{project}/workspaces/{workspace}/soc/workflows/{workflow}");
-    let url = Url::parse(&path).ok()?;
-    let decoded: Vec<_> = url
+/// What the answer to `request` is to hold.
+fn wanted(request: &Request) -> Wanted {
+    match request {
+        Request::Get(_) | Request::Put(..) => Wanted::Workflow,
+        Request::Read(reading) => match reading.of {
+            Of::Page(_) => Wanted::Page,
+            Of::Workflow(_) => Wanted::Listed,
+            Of::Versions(_) => Wanted::Versions,
+        },
+    }
+}
+
+/// The URL of `request`, if it is the one that its ids mean: same origin, same prefix, and segments that
+/// decode to the ids.
+fn url(endpoint: &Endpoint, request: &Request) -> Option<Url> {
+    let workspace = request.workspace();
+    let (project, workspace) = (
+        workspace.project_id.as_str(),
+        workspace.workspace_id.as_str(),
+    );
+    let mut segments = vec!["v1", project, "workspaces", workspace, "soc", "workflows"];
+    segments.extend(request.workflow_id().map(Id::as_str));
+    let mut query = None;
+    if let Request::Read(reading) = request {
+        match &reading.of {
+            Of::Page(page) => {
+                let order = if page.from_the_end { "DESC" } else { "ASC" };
+                let enabled = page.enabled.map(|on| format!("enabled={on}&"));
+                // Sorted, as the vendor's SDK sends it.
+                query = Some(format!(
+                    "{}limit={PAGE}&offset={}&order={order}&sortby=create_time",
+                    enabled.unwrap_or_default(),
+                    page.offset
+                ));
+            }
+            Of::Workflow(_) => {}
+            Of::Versions(_) => segments.push("versions"),
+        }
+    }
+    let mut path = endpoint.as_str().to_owned();
+    for segment in &segments {
+        path.push('/');
+        path.extend(utf8_percent_encode(segment, SEGMENT));
+    }
+    let mut url = Url::parse(&path).ok()?;
+    let decoded = url
         .path_segments()?
-        .map(|segment| percent_decode_str(segment).decode_utf8_lossy())
-        .collect();
-    let [
-        ..,
-        v1,
-        project,
-        workspaces,
-        workspace,
-        soc,
-        workflows,
-        workflow,
-    ] = &decoded[..]
-    else {
-        return None;
-    };
+        .map(|segment| percent_decode_str(segment).decode_utf8_lossy());
+    let decoded: Vec<_> = decoded.collect();
     let kept = url.origin() == endpoint.url().origin()
-        && [v1, workspaces, soc, workflows] == ["v1", "workspaces", "soc", "workflows"]
-        && [project, workspace, workflow] == ids;
+        && decoded.len() >= segments.len()
+        && decoded[decoded.len() - segments.len()..] == segments[..];
+    url.set_query(query.as_deref());
     kept.then_some(url)
 }
 
-pub(super) fn answer(received: Received, via: Option<&str>) -> Answer {
+pub(super) fn answer(received: Received, via: Option<&str>, wanted: Wanted) -> Answer {
     let headers = &received.headers;
     let redirect_to = headers
         .get(LOCATION)
@@ -258,7 +280,7 @@ pub(super) fn answer(received: Received, via: Option<&str>) -> Answer {
             Err(_) => "another path".to_owned(),
         });
     let (content, body_id) = match &received.body {
-        Ok(body) => wire::read(body),
+        Ok(body) => wire::read(body, wanted),
         Err(how) => (
             Content::Unreadable {
                 how: *how,
@@ -314,8 +336,9 @@ pub(super) fn blot_out_answer(credential: &Credential, mut answer: Answer) -> An
         Content::Envelope(envelope) => {
             envelope.code.iter_mut().for_each(clean(LONGEST_CODE));
             envelope.message.iter_mut().for_each(clean(LONGEST_TEXT));
-            if let Some(workflow) = &mut envelope.workflow {
-                workflow.name = credential.blot_out(std::mem::take(&mut workflow.name));
+            if let Data::Workflow(listed) = &mut envelope.data {
+                let name = &mut listed.workflow.name;
+                *name = credential.blot_out(std::mem::take(name));
             }
         }
         Content::Unreadable { excerpt, .. } => clean(LONGEST_EXCERPT)(excerpt),
@@ -330,13 +353,16 @@ fn clean(credential: &Credential, text: String, most: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
+
     use crate::model::guard::Guards;
-    use crate::model::id::Id;
+    use crate::model::reading::{Page, Reading};
+    use crate::model::row::Row;
     use crate::model::target::{LaneId, Workspace};
     use crate::model::update::Update;
 
-    fn row(workflow_id: &str) -> Row {
-        Row {
+    fn get(workflow_id: &str) -> Request {
+        Request::Get(Arc::new(Row {
             number: 1,
             line: 2,
             lane: LaneId(0),
@@ -346,24 +372,55 @@ mod tests {
             },
             workflow_id: Id::parse(workflow_id).unwrap(),
             update: Update::default(),
+            version: None,
             guards: Guards::default(),
-        }
+        }))
     }
 
     #[test]
     fn ids_are_encoded_as_one_segment() {
         let endpoint = Endpoint::parse("https://host/prefix/").unwrap();
-        let url = |id| workflow_url(&endpoint, &row(id)).map(String::from);
+        let url = |id| url(&endpoint, &get(id)).map(String::from);
         let at = |id| format!("https://host/prefix/v1/p/workspaces/s/soc/workflows/{id}");
         assert_eq!(url("9b9f1b1e-5a52"), Some(at("9b9f1b1e-5a52")));
         assert_eq!(url("a.b_c~d"), Some(at("a%2Eb_c~d")));
     }
 
     #[test]
+    fn readings_have_urls_of_their_own() {
+        let endpoint = Endpoint::parse("https://host").unwrap();
+        let at = |of| {
+            let reading = Reading {
+                lane: LaneId(0),
+                workspace: get("w").workspace().clone(),
+                of,
+            };
+            let url = url(&endpoint, &Request::Read(Arc::new(reading))).unwrap();
+            url.as_str()
+                .trim_start_matches("https://host/v1/p/workspaces/s/soc/")
+                .to_owned()
+        };
+        let page = Page {
+            offset: 200,
+            from_the_end: true,
+            enabled: Some(false),
+        };
+        assert_eq!(
+            at(Of::Page(page)),
+            "workflows?enabled=false&limit=100&offset=200&order=DESC&sortby=create_time"
+        );
+        assert_eq!(
+            at(Of::Versions(Id::parse("w").unwrap())),
+            "workflows/w/versions"
+        );
+        assert_eq!(at(Of::Workflow(Id::parse("w").unwrap())), "workflows/w");
+    }
+
+    #[test]
     fn an_id_of_dots_alone_never_leaves() {
         let endpoint = Endpoint::parse("https://host").unwrap();
         // `...` is an ordinary segment; `..` cannot even become an Id.
-        assert!(workflow_url(&endpoint, &row("...")).is_some());
+        assert!(url(&endpoint, &get("...")).is_some());
         assert!(Id::parse("..").is_err());
     }
 

@@ -14,6 +14,7 @@ use super::auth::credential::Credential;
 use super::client::{Lane, answer, blot_out_answer};
 use super::error::tidy;
 use super::transport::{Parcel, wall};
+use super::wire::Wanted;
 
 /// What a reading showed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +62,10 @@ impl Lane {
                 // The header counts whole seconds, begun ones not at all.
                 SignedDuration::from_secs((ahead - 0.5).round() as i64)
             }),
-            answer: blot_out_answer(credential, answer(received, self.transport().via())),
+            answer: blot_out_answer(
+                credential,
+                answer(received, self.transport().via(), Wanted::Nothing),
+            ),
         })
     }
 

@@ -15,8 +15,9 @@ use crate::model::reply::{Cause, Silence, Unreadable};
 
 use super::error::{chain, silence, tidy};
 
-/// The longest body that is read, decoded.
-const LONGEST_BODY: usize = 1 << 20;
+/// The longest body that is read, decoded: a page of a hundred workflows with the longest names and
+/// descriptions is below 2 MiB.
+const LONGEST_BODY: usize = 4 << 20;
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 

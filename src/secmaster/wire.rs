@@ -8,7 +8,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::model::reply::{Content, Envelope, Unreadable};
+use crate::model::reply::{Content, Data, Envelope, Unreadable};
+use crate::model::workflow::Listed;
 
 use super::error::tidy;
 
@@ -31,6 +32,18 @@ struct Body<'a> {
     error: Option<&'a RawValue>,
     #[serde(borrow)]
     data: Option<&'a RawValue>,
+    total: Count,
+}
+
+/// A count that may be missing, null or something else.
+#[derive(Debug, Default)]
+struct Count(Option<u64>);
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Text::deserialize(deserializer)?;
+        Ok(Self(text.0.and_then(|text| text.parse().ok())))
+    }
 }
 
 /// IAM nests its error one level down.
@@ -43,8 +56,57 @@ struct Nested<'a> {
     message: Text<'a>,
 }
 
+/// What `data` is to be read as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// Whatever it is, nobody looks at it.
+    Nothing,
+    /// A workflow, as far as an update can change it.
+    Workflow,
+    /// A workflow, with all that is known of it.
+    Listed,
+    /// A page of workflows.
+    Page,
+    /// Versions of a workflow.
+    Versions,
+}
+
+impl Wanted {
+    /// What `data` holds; nothing if it is something else.
+    fn data(self, data: Option<&RawValue>, total: Option<u64>) -> Data {
+        let Some(data) = data else {
+            return Data::Nothing;
+        };
+        let data = data.get();
+        let read = match self {
+            Self::Nothing => None,
+            Self::Workflow => serde_json::from_str(data).ok().map(Data::of),
+            Self::Listed => listed(data).map(|listed| Data::Workflow(Box::new(listed))),
+            Self::Page => serde_json::from_str(data)
+                .ok()
+                .and_then(|all: Vec<&RawValue>| {
+                    let workflows = all.into_iter().map(|one| listed(one.get()));
+                    Some(Data::Page {
+                        workflows: workflows.collect::<Option<_>>()?,
+                        total,
+                    })
+                }),
+            Self::Versions => serde_json::from_str(data).ok().map(Data::Versions),
+        };
+        read.unwrap_or_default()
+    }
+}
+
+/// A workflow with all that is known of it.
+fn listed(json: &str) -> Option<Listed> {
+    Some(Listed {
+        workflow: serde_json::from_str(json).ok()?,
+        details: serde_json::from_str(json).ok()?,
+    })
+}
+
 /// Reads the body of an answer. The second value is the request id in it, if any.
-pub fn read(bytes: &[u8]) -> (Content, Option<String>) {
+pub fn read(bytes: &[u8], wanted: Wanted) -> (Content, Option<String>) {
     let Ok(body) = serde_json::from_slice::<Body<'_>>(bytes) else {
         return (unreadable(bytes), None);
     };
@@ -58,10 +120,7 @@ pub fn read(bytes: &[u8]) -> (Content, Option<String>) {
         success: body.success,
         code: text([body.error_code, body.code, nested.code]).map(|text| tidy(&text)),
         message: text([body.error_msg, body.message, nested.message]).map(|text| tidy(&text)),
-        // `data` is a workflow in the calls made here; in others it may be anything.
-        workflow: body
-            .data
-            .and_then(|data| serde_json::from_str(data.get()).ok()),
+        data: wanted.data(body.data, body.total.0),
     };
     (Content::Envelope(envelope), body.request_id.into_owned())
 }
@@ -158,7 +217,7 @@ mod tests {
     use super::*;
 
     fn envelope(json: &str) -> (Envelope, Option<String>) {
-        match read(json.as_bytes()) {
+        match read(json.as_bytes(), Wanted::Workflow) {
             (Content::Envelope(envelope), id) => (envelope, id),
             (content, _) => panic!("{content:?}"),
         }
@@ -169,7 +228,7 @@ mod tests {
         let (envelope, _) = envelope(include_str!("../../tests/data/update-answer.json"));
         assert_eq!(envelope.success, Some(true));
         assert_eq!(envelope.code.as_deref(), Some("00000000"));
-        let live = envelope.workflow.unwrap();
+        let live = envelope.data.workflow().unwrap();
         assert_eq!(live.name, "Test_aop");
         assert_eq!(live.labels, "IP");
         assert_eq!(live.update_time, "2025-07-18T14:47:16.939Z+0800");
@@ -251,7 +310,11 @@ mod tests {
                 how,
                 excerpt: excerpt.into(),
             };
-            assert_eq!(read(body.as_bytes()).0, expected, "{body:?}");
+            assert_eq!(
+                read(body.as_bytes(), Wanted::Workflow).0,
+                expected,
+                "{body:?}"
+            );
         }
     }
 }

@@ -7,10 +7,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::engine::ports::{Request, Service};
-use crate::model::reply::{Answer, Cause, Content, Envelope, Reply, Silence, Unreadable};
+use crate::model::reading::{Of, PAGE};
+use crate::model::reply::{Answer, Cause, Content, Data, Envelope, Reply, Silence, Unreadable};
+use crate::model::update::Update;
 
 use super::answer::{Answered, Delivery, Handled};
-use super::call::{Call, Operation};
+use super::call::{Call, ListQuery, Operation};
+use super::records::{VersionRecord, WorkflowRecord};
 use super::world::World;
 
 /// The world as a service in memory.
@@ -62,14 +65,31 @@ impl Memory {
 }
 
 fn call(request: &Request) -> Call {
-    let workflow_id = request.row().workflow_id.to_string();
     Call {
-        workspace: request.row().workspace.clone(),
+        workspace: request.workspace().clone(),
         operation: match request {
-            Request::Get(_) => Operation::ShowWorkflow { workflow_id },
-            Request::Put(row) => Operation::UpdateWorkflow {
-                workflow_id,
-                update: Ok(row.update.clone()),
+            Request::Get(row) => Operation::ShowWorkflow {
+                workflow_id: row.workflow_id.to_string(),
+            },
+            Request::Put(row, update) => Operation::UpdateWorkflow {
+                workflow_id: row.workflow_id.to_string(),
+                update: Ok(Update::clone(update)),
+            },
+            Request::Read(reading) => match &reading.of {
+                Of::Page(page) => Operation::ListWorkflows(Ok(ListQuery {
+                    offset: usize::try_from(page.offset).unwrap_or(usize::MAX),
+                    limit: PAGE as usize,
+                    descending: page.from_the_end,
+                    enabled: page.enabled,
+                    ..ListQuery::default()
+                })),
+                Of::Workflow(id) => Operation::ShowWorkflow {
+                    workflow_id: id.to_string(),
+                },
+                Of::Versions(id) => Operation::ListVersions {
+                    workflow_id: id.to_string(),
+                    status: Ok(None),
+                },
             },
         },
     }
@@ -126,14 +146,19 @@ fn success(answered: &Answered) -> Envelope {
         success: Some(true),
         code: Some("00000000".into()),
         message: Some(String::new()),
-        workflow: match answered {
-            Answered::Workflow(workflow) => Some(workflow.live()),
+        data: match answered {
+            Answered::Workflow(workflow) => Data::Workflow(Box::new(workflow.listed())),
+            Answered::Workflows(page) => Data::Page {
+                workflows: page.data.iter().map(WorkflowRecord::listed).collect(),
+                total: Some(page.total as u64),
+            },
+            Answered::Versions(page) => {
+                Data::Versions(page.data.iter().map(VersionRecord::seen).collect())
+            }
             Answered::Workspace(_)
             | Answered::Workspaces(_)
-            | Answered::Workflows(_)
             | Answered::Version(_)
-            | Answered::Versions(_)
-            | Answered::Refused(_) => None,
+            | Answered::Refused(_) => Data::Nothing,
         },
     }
 }
@@ -153,18 +178,21 @@ mod tests {
     use crate::model::update::Update;
 
     fn put(workflow_id: &str) -> Request {
-        Request::Put(Arc::new(Row {
+        let update = Update {
+            name: Some("New".into()),
+            ..Update::default()
+        };
+        let row = Row {
             number: 1,
             line: 2,
             lane: LaneId(0),
             workspace: workspace(),
             workflow_id: Id::parse(workflow_id).unwrap(),
-            update: Update {
-                name: Some("New".into()),
-                ..Update::default()
-            },
+            update: update.clone(),
+            version: None,
             guards: Guards::default(),
-        }))
+        };
+        Request::Put(Arc::new(row), Arc::new(update))
     }
 
     fn workspace() -> Workspace {
@@ -200,7 +228,7 @@ mod tests {
             panic!("{reply:?}")
         };
         assert_eq!(envelope.success, Some(true));
-        assert_eq!(envelope.workflow.unwrap().name, "New");
+        assert_eq!(envelope.data.workflow().unwrap().name, "New");
     }
 
     #[tokio::test(start_paused = true)]

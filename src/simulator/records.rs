@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::workflow::Workflow;
+use crate::model::version::Version;
+use crate::model::workflow::{Details, Listed, Workflow};
 
 /// A workflow (`AopWorkflowInfo`).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +48,27 @@ impl WorkflowRecord {
             version_id: self.version_id.clone(),
             labels: self.labels.clone(),
             update_time: self.update_time.clone(),
+            modifier_name: self.modifier_name.clone(),
+        }
+    }
+
+    /// All of it that a client looks at.
+    pub fn listed(&self) -> Listed {
+        Listed {
+            workflow: self.live(),
+            details: Details {
+                version: self.version.clone(),
+                aop_type: self.aop_type.clone(),
+                engine_type: self.engine_type.clone(),
+                dataclass_id: self.dataclass_id.clone(),
+                dataclass_name: self.dataclass_name.clone(),
+                owner_id: self.owner_id.clone(),
+                creator_id: self.creator_id.clone(),
+                creator_name: self.creator_name.clone(),
+                create_time: self.create_time.clone(),
+                modifier_id: self.modifier_id.clone(),
+                current_approval_version_id: self.current_approval_version_id.clone(),
+            },
         }
     }
 }
@@ -81,6 +103,22 @@ pub struct VersionRecord {
     pub dataclass_id: String,
     pub dataclass_name: String,
     pub workspace_id: String,
+}
+
+impl VersionRecord {
+    /// The part of it that a client looks at.
+    pub fn seen(&self) -> Version {
+        let status = serde_json::to_value(self.status);
+        Version {
+            id: self.id.clone(),
+            status: status
+                .ok()
+                .and_then(|status| status.as_str().map(str::to_owned))
+                .unwrap_or_default(),
+            version: self.version.clone(),
+            create_time: self.create_time.clone(),
+        }
+    }
 }
 
 /// A workspace (`ShowWorkspaceResponseBodyWorkspace`).

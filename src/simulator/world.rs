@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::model::row::hex;
 use crate::model::simulation::{FaultKind, Simulation};
 use crate::model::target::Workspace;
+use crate::model::update::{Label, Update};
 
 use super::answer::{Answered, Delivery, Handled, Refusal};
 use super::calendar::Calendar;
@@ -245,8 +246,12 @@ impl World {
             } => {
                 let update = update.as_ref().map_err(Clone::clone)?;
                 let calendar = &mut self.calendar;
+                let update = match self.simulation.clears_unsent {
+                    true => update.clone().or(&cleared()),
+                    false => update.clone(),
+                };
                 let workflow =
-                    estate.update(workflow_id, update, || calendar.time_of_change(now))?;
+                    estate.update(workflow_id, &update, || calendar.time_of_change(now))?;
                 Ok(Answered::Workflow(Box::new(workflow.clone())))
             }
             Operation::ListVersions {
@@ -275,6 +280,17 @@ impl World {
                 applied,
             });
         }
+    }
+}
+
+/// What a service that takes an update for the whole workflow makes of fields that are not sent.
+fn cleared() -> Update {
+    Update {
+        name: Some(String::new()),
+        description: Some(String::new()),
+        enabled: Some(false),
+        version_id: Some(String::new()),
+        labels: Some(Label::Cleared),
     }
 }
 

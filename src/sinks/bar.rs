@@ -42,6 +42,16 @@ impl Bar {
 pub struct Above(ProgressBar);
 
 impl Above {
+    /// Takes the bar away, until [`Above::show`].
+    pub fn hide(&self) {
+        self.0.finish_and_clear();
+    }
+
+    /// Lets the bar be drawn again.
+    pub fn show(&self) {
+        self.0.reset();
+    }
+
     /// Takes the bar away while `write` writes.
     pub fn write(&self, write: impl FnOnce()) {
         self.0.suspend(write);

@@ -6,8 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::engine::ports::Watcher;
-use crate::model::event::{Event, Pause, RunStarted, Stamped, WasEnded};
-use crate::model::outcome::{Ended, ErrorClass, Outcome, Status};
+use crate::model::event::{Counts, Event, Pause, RunStarted, Stamped, WasEnded};
+use crate::model::outcome::{Ended, ErrorClass, Failure, Outcome, Status};
 use crate::model::tally::Tally;
 use crate::model::target::LaneId;
 
@@ -35,12 +35,18 @@ pub struct Digest {
     pub ended: Option<Ended>,
     /// Pauses by throttling, and how long they were at least.
     pub throttles: (u64, Duration),
+    /// What the last plan came to.
+    pub plan: Option<Counts>,
     /// Sessions after the first.
     pub sessions: u32,
     /// How often a credential that had ended was renewed.
     pub renewals: u64,
     /// Lanes and workspaces that were closed, and why.
     pub closed: Vec<String>,
+    /// Why the live state could not be read, the first time.
+    pub unread: Option<Failure>,
+    /// Workspaces that were closed.
+    pub refused_workspaces: u64,
     errors: HashMap<(ErrorClass, Option<String>), Kind>,
 }
 
@@ -159,6 +165,7 @@ impl Watcher for Digest {
                 message,
             } => {
                 let prefix = self.prefix(*lane);
+                self.refused_workspaces += 1;
                 self.closed
                     .push(format!("{prefix}workspace {workspace}: {message}"));
             }
@@ -168,10 +175,18 @@ impl Watcher for Digest {
                 self.stopped = None;
                 self.ended = None;
                 self.closed.clear();
+                self.refused_workspaces = 0;
+                self.unread = None;
                 self.sessions += 1;
             }
             Event::Stop { ended, message } => self.stopped = Some((*ended, message.clone())),
             Event::SessionEnded { ended } => self.ended = Some(*ended),
+            Event::Planned(counts) => self.plan = Some(counts.clone()),
+            Event::Read { failure, .. } => {
+                let failure = failure.as_ref();
+                let failure = failure.filter(|failure| failure.class != ErrorClass::Canceled);
+                self.unread = self.unread.take().or_else(|| failure.cloned());
+            }
             Event::LegStarted { .. }
             | Event::Answer { .. }
             | Event::LanePaused {

@@ -55,6 +55,8 @@ impl<J: BufRead + Seek> History<J> {
             | Event::LegStarted { .. }
             | Event::Attempt { .. }
             | Event::Answer { .. }
+            | Event::Read { .. }
+            | Event::Planned(_)
             | Event::LanePaused { .. }
             | Event::LaneResumed { .. }
             | Event::LaneClosed { .. }

@@ -105,6 +105,21 @@ impl Watcher for Log {
                     }
                 }
             }
+            Event::Read {
+                workspace,
+                kind,
+                found,
+                requests,
+                failure,
+                ..
+            } => match failure {
+                None => debug!(%workspace, %kind, found, requests, "read"),
+                Some(failure) => {
+                    let error = failure.message.as_str();
+                    info!(%workspace, %kind, requests, error, "not read");
+                }
+            },
+            Event::Planned(counts) => info!("plan: {}", counts.text()),
             Event::LanePaused {
                 lane,
                 why,

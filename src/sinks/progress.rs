@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use crate::model::event::{Event, Pause, Stamped};
+use crate::model::event::{Event, Leg, Pause, Stamped};
 use crate::model::span;
 use crate::model::tally::Tally;
 
@@ -24,6 +24,8 @@ pub struct Progress {
     now: Option<Timestamp>,
     paused: Option<(Pause, Timestamp)>,
     stopping: bool,
+    /// Workflows that were read, while the live state is.
+    reading: Option<u64>,
 }
 
 /// What can be said at a glance.
@@ -49,6 +51,9 @@ pub struct Glance {
     pub outage: bool,
     /// No new request starts.
     pub stopping: bool,
+    /// Workflows that were read so far, while the live state is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reading: Option<u64>,
 }
 
 impl Progress {
@@ -73,7 +78,20 @@ impl Progress {
             }
             Event::LaneResumed { .. } => self.paused = None,
             Event::Stop { .. } => self.stopping = true,
-            Event::LegStarted { .. }
+            Event::LegStarted { leg: Leg::Survey } => {
+                self.reading.get_or_insert_default();
+            }
+            Event::LegStarted { leg: Leg::Rows } => {
+                self.reading = None;
+                // Rows that ended by the plan say nothing about the pace.
+                self.recent.clear();
+            }
+            Event::Read { found, .. } => {
+                if let Some(reading) = &mut self.reading {
+                    *reading += found;
+                }
+            }
+            Event::Planned(_)
             | Event::Attempt { .. }
             | Event::Answer { .. }
             | Event::LaneClosed { .. }
@@ -115,6 +133,7 @@ impl Progress {
             },
             outage: matches!(self.paused, Some((Pause::Outage, _))),
             stopping: self.stopping,
+            reading: self.reading,
         }
     }
 
@@ -134,6 +153,12 @@ const TENTH: SignedDuration = SignedDuration::from_millis(100);
 impl Glance {
     /// The text behind the bar: `120/300  24.9/s  ok 118  failed 2  retrying 3  eta 8s`.
     pub fn bar_text(&self, zone: &TimeZone) -> String {
+        if let Some(read) = self.reading {
+            return format!(
+                "reading the live state: {read} workflows{}",
+                self.state_text(zone)
+            );
+        }
         let mut text = format!(
             "{}/{}  {:.1}/s  ok {}",
             self.done, self.total, self.rate, self.ok
@@ -187,6 +212,7 @@ mod tests {
         throttled_until: None,
         outage: false,
         stopping: false,
+        reading: None,
     };
 
     #[test]
@@ -217,5 +243,14 @@ mod tests {
                 .starts_with("progress: 40%  120/300")
         );
         assert!(outage.plain_text(&utc).ends_with("no answer, probing"));
+        let reading = Glance {
+            reading: Some(700),
+            eta_s: None,
+            ..GLANCE
+        };
+        assert_eq!(
+            reading.bar_text(&utc),
+            "reading the live state: 700 workflows"
+        );
     }
 }

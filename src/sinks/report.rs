@@ -1,10 +1,12 @@
 //! The per-row CSV: a pure function of the rows and the journal.
 
+use std::collections::{BTreeMap, HashMap};
 use std::io::{self, BufRead, Seek, Write};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
+use crate::model::change::Change;
 use crate::model::field::Field;
 use crate::model::formula::guarded;
 use crate::model::outcome::{ErrorClass, Failure, Outcome, Status};
@@ -17,6 +19,7 @@ use super::history::History;
 use super::left::Left;
 use super::reader::Unreadable;
 use super::rerun::Columns;
+use super::undo::undo_row;
 
 /// A report that could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +49,10 @@ pub struct Written {
     pub resumable: u64,
     /// The columns that a job of those rows needs.
     pub columns: Columns,
+    /// Rows that have changed their workflow, or may have.
+    pub changed: Left,
+    /// The columns that a job which puts them back needs.
+    pub undo: Columns,
 }
 
 /// The journal a report is made from.
@@ -56,6 +63,8 @@ pub struct Source<'a, J> {
     pub left_because: String,
     /// The lanes, in their order.
     pub lanes: &'a [LaneFacts],
+    /// What rows without an end were to change.
+    pub planned: HashMap<u64, Change>,
 }
 
 /// Writes the report of `rows` (each with whether it was taken up), in their order.
@@ -96,7 +105,11 @@ where
             }
             Trace::Sent { attempts, .. } => {
                 written.in_doubt += 1;
-                (None, in_doubt(attempts))
+                let outcome = Outcome {
+                    change: source.planned.remove(&row.number),
+                    ..in_doubt(attempts)
+                };
+                (None, outcome)
             }
             Trace::None => (None, without_end(taken, &source.left_because)),
         };
@@ -109,6 +122,10 @@ where
         csv.write_record(None::<&[u8]>)
             .map_err(ReportError::Write)?;
         written.rows += 1;
+        if let Some(change) = &outcome.change {
+            written.changed.insert(row.number);
+            written.undo.see(&undo_row(&row, change, true), route);
+        }
         if matches!(
             outcome.status,
             Status::Failed | Status::Unknown | Status::NotAttempted
@@ -149,7 +166,9 @@ fn without_end(taken: bool, left_because: &str) -> Outcome {
         http_status: None,
         request_id: None,
         live_name: None,
+        change: None,
         failure,
+        note: None,
         refused: false,
     }
 }
@@ -161,8 +180,16 @@ fn cells(
     route: Option<&Route>,
 ) -> [String; REPORT_COLUMNS.len()] {
     let changed = outcome.status == Status::Succeeded;
-    let fields: Vec<Field> = row.update.fields().filter(|_| changed).collect();
+    let fields: Vec<Field> = match &outcome.change {
+        Some(change) => change.after.keys().copied().collect(),
+        // The live state was never seen: what was sent stands for what has changed.
+        None => row.update.fields().filter(|_| changed).collect(),
+    };
     let names: Vec<_> = fields.iter().map(|field| field.as_str()).collect();
+    let (before, after) = match &outcome.change {
+        Some(change) => (object(&change.before), object(&change.after)),
+        None => (String::new(), object(&sent(row, &fields))),
+    };
     let optional = |text: Option<&str>| text.unwrap_or_default().to_owned();
     let failure = outcome.failure.as_ref();
     // The region's name stands for a project that nobody had to look up.
@@ -191,7 +218,11 @@ fn cells(
             .unwrap_or_default(),
         optional(failure.map(|failure| failure.class.as_str())),
         optional(failure.and_then(|failure| failure.code.as_deref())),
-        optional(failure.map(|failure| failure.message.as_str())),
+        optional(
+            failure
+                .map(|failure| failure.message.as_str())
+                .or(outcome.note.as_deref()),
+        ),
         optional(outcome.request_id.as_deref()),
         started.map(instant).unwrap_or_default(),
         finished.map(instant).unwrap_or_default(),
@@ -199,8 +230,8 @@ fn cells(
             .duration_ms
             .map(|ms| ms.to_string())
             .unwrap_or_default(),
-        String::new(),
-        after(row, &fields),
+        before,
+        after,
         row.hash(),
         String::new(),
         String::new(),
@@ -210,20 +241,27 @@ fn cells(
     ]
 }
 
-/// What was set, as a JSON object; empty if nothing was.
-fn after(row: &Row, fields: &[Field]) -> String {
+/// What `row` sent in `fields`.
+fn sent(row: &Row, fields: &[Field]) -> BTreeMap<Field, String> {
+    let value = |field: &Field| row.update.value(*field).unwrap_or_default().to_owned();
+    fields.iter().map(|field| (*field, value(field))).collect()
+}
+
+/// Fields as a JSON object; empty if there is none.
+fn object(fields: &BTreeMap<Field, String>) -> String {
     if fields.is_empty() {
         return String::new();
     }
-    let value = |field: Field| match (field, row.update.enabled) {
-        (Field::Enabled, Some(on)) => Value::Bool(on),
-        _ => Value::String(row.update.value(field).unwrap_or_default().to_owned()),
-    };
-    let members: Vec<_> = fields
-        .iter()
-        .map(|field| format!("\"{field}\":{}", value(*field)))
-        .collect();
-    format!("{{{}}}", members.join(","))
+    let members = fields.iter().map(|(field, value)| {
+        let value = match field {
+            Field::Enabled => Value::Bool(value == "true"),
+            Field::Name | Field::Description | Field::VersionId | Field::Labels => {
+                Value::String(value.clone())
+            }
+        };
+        format!("\"{field}\":{value}")
+    });
+    format!("{{{}}}", members.collect::<Vec<_>>().join(","))
 }
 
 /// RFC 3339, UTC, to the millisecond.

@@ -65,6 +65,10 @@ impl Column {
             Self::Region => named(route.and_then(|route| route.region.as_ref())),
             Self::ProjectId => row.workspace.project_id.to_string(),
             Self::WorkspaceId => row.workspace.workspace_id.to_string(),
+            Self::Wish(Field::VersionId) => match row.version {
+                Some(version) => version.as_str().to_owned(),
+                None => said(row.update.value(Field::VersionId)),
+            },
             Self::Wish(field) => said(row.update.value(field)),
             Self::Expect(field) => said(row.guards.value(field)),
             Self::ExpectUpdateTime => said(row.guards.update_time.as_deref()),

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
-use crate::model::outcome::{Ended, ErrorClass, Status};
+use crate::model::outcome::{Ended, ErrorClass, Failure, Status};
 use crate::model::route::LaneFacts;
 use crate::model::span;
 use crate::model::tally::Tally;
@@ -140,6 +140,10 @@ pub struct Closing<'a> {
     pub report: Option<&'a str>,
     /// What could not be written.
     pub trouble: Option<&'a str>,
+    /// What helps where nothing works.
+    pub hint: Option<&'a str>,
+    /// The command that puts back what was changed.
+    pub undo: Option<&'a str>,
     /// The command that goes on with what is left.
     pub next: Option<&'a str>,
     /// For the times.
@@ -195,11 +199,17 @@ pub fn closing_text(digest: &Digest, closing: &Closing<'_>) -> String {
     for closed in &digest.closed {
         let _ = writeln!(text, "\n  given up: {closed}");
     }
+    if let Some(hint) = closing.hint {
+        let _ = writeln!(text, "  {hint}");
+    }
     let _ = writeln!(text, "\n  target: {}", closing.target);
     if let Some(report) = closing.report {
         let _ = writeln!(text, "  report: {report}");
     }
     let _ = writeln!(text, "  record: {}", closing.folder);
+    if let Some(undo) = closing.undo {
+        let _ = writeln!(text, "  undo:   {undo}");
+    }
     if let Some(trouble) = closing.trouble {
         let _ = writeln!(text, "  not written: {trouble}");
     }
@@ -233,6 +243,11 @@ fn verdict(digest: &Digest) -> String {
             }
             parts.join(", ")
         }
+        Ended::Ceiling => format!(
+            "stopped before anything was sent ({})",
+            why.unwrap_or_default()
+        ),
+        Ended::Gate => format!("stopped: {}", why.unwrap_or_default()),
         Ended::MaxErrors => format!("stopped: too many errors ({})", why.unwrap_or_default()),
         Ended::Refused => {
             "stopped: nothing works here (credential, permission or endpoint)".to_owned()
@@ -294,6 +309,9 @@ fn request_line(digest: &Digest) -> String {
 fn errors(text: &mut String, digest: &Digest) {
     let errors = digest.errors();
     if errors.is_empty() {
+        if let Some(failure) = digest.unread.as_ref().filter(|_| digest.plan.is_none()) {
+            let _ = writeln!(text, "\n  errors:\n{}", unread(failure));
+        }
         return;
     }
     let _ = writeln!(text, "\n  errors:");
@@ -313,6 +331,19 @@ fn errors(text: &mut String, digest: &Digest) {
             errors.len() - MOST_ERRORS
         );
     }
+}
+
+/// Why the live state could not be read, and what to do about it.
+pub fn unread(failure: &Failure) -> String {
+    let Failure {
+        class,
+        code,
+        message,
+    } = failure;
+    let code = code.as_ref().map(|code| format!(" {code}"));
+    let code = code.unwrap_or_default();
+    let hint = hint(*class, message);
+    format!("    {class}{code} (reading the live state): {message}\n      {hint}")
 }
 
 /// What to do about a credential that is refused, by what the gateway or IAM says.

@@ -16,8 +16,9 @@ fn named(rows: u32) -> Desk {
 /// Runs the rows of `desk` where no file may grow beyond so many KiB; returns what is said.
 fn run_within(desk: &Desk, kib: u32) -> String {
     let program = env!("CARGO_BIN_EXE_flowbatch");
-    let line =
-        format!("ulimit -f {kib}; exec {program} run rows.csv --simulate --rate 2000/s -j 32");
+    let line = format!(
+        "ulimit -f {kib}; exec {program} run rows.csv --simulate --snapshot off --rate 2000/s -j 32"
+    );
     let output = desk.shell(&line).output().unwrap();
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(7), "{text}");
@@ -121,7 +122,7 @@ fn on_a_full_disk_what_was_sent_is_known_and_the_rest_was_not_sent() {
     let line = format!(
         "mkdir -p state kept && HW_AUTH_TOKEN={token} FLOWBATCH_METADATA=off unshare -rm bash -c '\
          mount -t tmpfs -o size=140k tmpfs state && {{ \
-         {program} run rows.csv {target} --rate 500/s --state-dir state; code=$?; \
+         {program} run rows.csv {target} --snapshot off --rate 500/s --state-dir state; code=$?; \
          cp -r state/runs/* kept/; exit $code; }}'"
     );
     let output = desk.shell(&line).output().unwrap();

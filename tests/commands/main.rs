@@ -12,6 +12,7 @@ mod cloud;
 mod disk;
 mod jobs;
 mod language;
+mod plan;
 mod problems_credential;
 mod problems_csv;
 mod problems_job;

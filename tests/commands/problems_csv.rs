@@ -405,7 +405,7 @@ fn a_list_of_ids_that_says_nothing_to_do() {
 fn enabled_without_a_version() {
     refused(
         "workflow_id,enabled,version_id\nw1,true,\nw2,true,<empty>\nw3,false,\n",
-        "",
+        "--snapshot off",
         expect![[r#"
             error: enabled is true, but there is no version_id
              --> rows.csv:2:enabled
@@ -413,7 +413,7 @@ fn enabled_without_a_version() {
             2 | true
               | ^^^^
               |
-              = help: the service wants the id of the version to activate: add a column version_id
+              = help: the service wants the id of the version to activate: add a column version_id, or leave --snapshot off out
 
             error: enabled is true, but there is no version_id
              --> rows.csv:3:enabled
@@ -421,7 +421,7 @@ fn enabled_without_a_version() {
             3 | true
               | ^^^^
               |
-              = help: the service wants the id of the version to activate: add a column version_id
+              = help: the service wants the id of the version to activate: add a column version_id, or leave --snapshot off out
 
             2 problems; nothing was sent
         "#]],

@@ -128,18 +128,29 @@ fn a_run_changes_the_service_and_tells_the_token_to_nobody() {
 
 #[test]
 fn a_workflow_that_is_not_there_fails_alone() {
+    // Where it is read first, the answer that says so is none to an attempt.
+    for (snapshot, http_status) in [("off", "400"), ("required", "")] {
+        fails_alone(snapshot, http_status);
+    }
+}
+
+fn fails_alone(snapshot: &str, http_status: &str) {
     let desk = Desk::new().secret("token", format!("{TOKEN}\n"));
     let service = Service::start(&desk, "");
     let mut ids = service.ids();
     ids.insert(3, "no-such-workflow".to_owned());
     let desk = desk.file("rows.csv", csv(&ids));
-    let said = run(&desk, &service, "--token-file token --report out.csv");
+    let said = run(
+        &desk,
+        &service,
+        &format!("--snapshot {snapshot} --token-file token --report out.csv"),
+    );
     assert_eq!(said.code, 1, "{}", said.stderr);
     let rows = csv_rows(&desk.path("out.csv"));
     assert_eq!(rows[3]["status"], "failed");
     assert_eq!(rows[3]["error_class"], "not_found");
     assert_eq!(rows[3]["error_code"], "SecMaster.20040611");
-    assert_eq!(rows[3]["http_status"], "400");
+    assert_eq!(rows[3]["http_status"], http_status);
     assert_eq!(
         rows.iter()
             .filter(|row| row["status"] == "succeeded")
@@ -164,7 +175,7 @@ fn a_workflow_that_is_not_there_fails_alone() {
     let desk = desk.file("again.csv", rerun.replace("no-such-workflow", &ids[0]));
     let address = &service.address;
     let said = desk.flowbatch(&format!(
-        "run again.csv --endpoint {address} --token-file token"
+        "run again.csv --snapshot {snapshot} --endpoint {address} --token-file token"
     ));
     assert_eq!(said.code, 0, "{}", said.stderr);
 }
@@ -175,7 +186,11 @@ fn too_many_errors_stop_the_run() {
     let service = Service::start(&desk, "");
     let ids: Vec<_> = (0..50).map(|row| format!("none-{row}")).collect();
     let desk = desk.file("rows.csv", csv(&ids));
-    let said = run(&desk, &service, "--max-errors 3 -j 1 --report out.csv");
+    let said = run(
+        &desk,
+        &service,
+        "--snapshot off --max-errors 3 -j 1 --report out.csv",
+    );
     assert_eq!(said.code, 3, "{}", said.stderr);
     let rows = csv_rows(&desk.path("out.csv"));
     let count = |status: &str| rows.iter().filter(|row| row["status"] == status).count();
@@ -189,12 +204,35 @@ fn too_many_errors_stop_the_run() {
 }
 
 #[test]
+fn too_many_rows_that_cannot_be_carried_out_stop_the_run_before_anything_is_sent() {
+    let desk = Desk::new().variable("HW_AUTH_TOKEN", TOKEN);
+    let service = Service::start(&desk, "");
+    let mut ids = service.ids();
+    ids.extend((0..4).map(|row| format!("none-{row}")));
+    let desk = desk.file("rows.csv", csv(&ids));
+    let said = run(&desk, &service, "--max-errors 3 --report out.csv");
+    assert_eq!(said.code, 3, "{}", said.stderr);
+    let rows = csv_rows(&desk.path("out.csv"));
+    let count = |status: &str| rows.iter().filter(|row| row["status"] == status).count();
+    assert_eq!((count("failed"), count("not_attempted")), (4, 20));
+    assert!(rows.iter().all(|row| row["attempts"] == "0"));
+    assert!(
+        said.stdout
+            .contains("before anything was sent: 4 errors, max_errors = 3"),
+        "{}",
+        said.stdout
+    );
+    let said = run(&desk, &service, "--max-errors 4");
+    assert_eq!(said.code, 1, "{}{}", said.stderr, said.stdout);
+}
+
+#[test]
 fn a_wrong_token_sends_one_request_and_is_exit_4() {
     let desk = Desk::new().variable("HW_AUTH_TOKEN", "wrong-token");
     let service = Service::start(&desk, "");
     let ids = service.ids();
     let desk = desk.file("rows.csv", csv(&ids));
-    let said = run(&desk, &service, "--report out.csv");
+    let said = run(&desk, &service, "--snapshot off --report out.csv");
     assert_eq!(said.code, 4, "{}", said.stderr);
     assert!(said.stdout.contains("get a new token"), "{}", said.stdout);
     let rows = csv_rows(&desk.path("out.csv"));
@@ -212,6 +250,13 @@ fn a_wrong_token_sends_one_request_and_is_exit_4() {
 
 #[test]
 fn another_workspace_is_closed_and_the_rest_goes_on() {
+    // It is closed by the answer to a row, or to what reads its live state.
+    for (snapshot, failed) in [("off", 1), ("required", 0)] {
+        goes_on_without_the_other(snapshot, failed);
+    }
+}
+
+fn goes_on_without_the_other(snapshot: &str, failed: usize) {
     let desk = Desk::new().variable("HW_AUTH_TOKEN", TOKEN);
     let service = Service::start(&desk, "");
     let ids = service.ids();
@@ -221,19 +266,43 @@ fn another_workspace_is_closed_and_the_rest_goes_on() {
         "job.toml",
         format!("[target]\nendpoint = \"{}\"\nproject_id = \"{PROJECT}\"\nworkspace_id = \"{WORKSPACE}\"\n[run]\nrate = \"500/s\"\n[rows]\nfile = \"rows.csv\"\n", service.address),
     );
-    let said = desk.flowbatch("run job.toml --report out.csv");
+    let said = desk.flowbatch(&format!(
+        "run job.toml --snapshot {snapshot} --report out.csv"
+    ));
     assert_eq!(said.code, 1, "{}", said.stderr);
     let rows = csv_rows(&desk.path("out.csv"));
     let count = |status: &str| rows.iter().filter(|row| row["status"] == status).count();
     assert_eq!(
         (count("failed"), count("not_attempted"), count("succeeded")),
-        (1, 4, 20)
+        (failed, 5 - failed, 20)
     );
     assert!(
         said.stdout.contains("given up: workspace other"),
         "{}",
         said.stdout
     );
+}
+
+#[test]
+fn a_workspace_that_refuses_does_not_keep_another_with_few_rows_from_being_read() {
+    let desk = Desk::new().variable("HW_AUTH_TOKEN", TOKEN);
+    let service = Service::start(&desk, "");
+    let id = &service.ids()[0];
+    // The one row of its workspace is read by itself, after all lists.
+    let other: String = (0..5).map(|row| format!("other,w{row},x\n")).collect();
+    let desk = desk.file(
+        "rows.csv",
+        format!("workspace_id,workflow_id,description\n{other}{WORKSPACE},{id},x\n"),
+    );
+    let address = &service.address;
+    let said = desk.flowbatch(&format!(
+        "run rows.csv --endpoint {address} --project-id {PROJECT} --report out.csv"
+    ));
+    assert_eq!(said.code, 1, "{}{}", said.stderr, said.stdout);
+    let rows = csv_rows(&desk.path("out.csv"));
+    let statuses: Vec<_> = rows.iter().map(|row| row["status"].as_str()).collect();
+    assert_eq!(statuses[..5], ["not_attempted"; 5]);
+    assert_eq!(statuses[5], "succeeded", "{}", rows[5]["error_message"]);
 }
 
 #[test]
@@ -262,7 +331,7 @@ fn an_endpoint_that_never_answers_is_given_up() {
         .unwrap()
         .port();
     let desk = desk.file("job.toml", format!("[target]\nendpoint = \"http://127.0.0.1:{port}\"\nproject_id = \"p\"\nworkspace_id = \"s\"\n[retry]\ninitial_delay = \"1ms\"\nmax_delay = \"10ms\"\n[rows]\nfile = \"rows.csv\"\n"));
-    let said = desk.flowbatch("run job.toml --rate 500/s --report out.csv");
+    let said = desk.flowbatch("run job.toml --snapshot off --rate 500/s --report out.csv");
     assert_eq!(said.code, 4, "{}{}", said.stdout, said.stderr);
     let rows = csv_rows(&desk.path("out.csv"));
     assert!(
@@ -280,7 +349,7 @@ fn an_interrupt_lets_requests_in_flight_end_and_the_printed_command_does_the_res
     let desk = desk.file("rows.csv", csv(&ids));
     let address = &service.address;
     let arguments = format!(
-        "run rows.csv --endpoint {address} --project-id {PROJECT} --workspace-id {WORKSPACE} --rate 4/s --progress json"
+        "run rows.csv --endpoint {address} --project-id {PROJECT} --workspace-id {WORKSPACE} --snapshot off --rate 4/s --progress json"
     );
     let mut child = desk.command(&arguments).spawn().unwrap();
     // A line of progress that counts a row says that requests are leaving.
@@ -329,7 +398,7 @@ fn a_deadline_ends_the_run_with_5() {
     let ids = service.ids();
     let desk = desk.file("rows.csv", csv(&ids));
     let address = &service.address;
-    let said = desk.flowbatch(&format!("run rows.csv --endpoint {address} --project-id {PROJECT} --workspace-id {WORKSPACE} --rate 5/s --deadline 300ms"));
+    let said = desk.flowbatch(&format!("run rows.csv --endpoint {address} --project-id {PROJECT} --workspace-id {WORKSPACE} --snapshot off --rate 5/s --deadline 300ms"));
     assert_eq!(said.code, 5, "{}", said.stderr);
     assert!(
         said.stdout.contains("stopped: the deadline is reached"),

@@ -10,8 +10,27 @@ const THREE: &str = "workflow_id,name,enabled,version_id\nw1,Isolate host,true,v
 
 #[test]
 fn a_csv_alone_is_a_job_and_its_report_has_every_row_once() {
+    // Rows that are sent as they stand are told as they were sent.
+    let blind = (
+        "off",
+        ["name enabled version_id", "name enabled", "name"],
+        serde_json::json!({"name": "Isolate host", "enabled": true, "version_id": "v1"}),
+    );
+    let planned = (
+        "required",
+        ["name enabled", "name", "name"],
+        serde_json::json!({"name": "Isolate host", "enabled": true}),
+    );
+    for (snapshot, changed_fields, after) in [blind, planned] {
+        report_has_every_row_once(snapshot, changed_fields, &after);
+    }
+}
+
+fn report_has_every_row_once(snapshot: &str, changed_fields: [&str; 3], after: &Value) {
     let desk = Desk::with("rows.csv", THREE);
-    let said = desk.flowbatch("run rows.csv --simulate --rate 100/s --report out.csv");
+    let said = desk.flowbatch(&format!(
+        "run rows.csv --simulate --snapshot {snapshot} --rate 100/s --report out.csv"
+    ));
     assert_eq!(said.code, 0, "{}", said.stderr);
     assert!(
         said.stdout.starts_with("rows (simulated): done\n"),
@@ -35,21 +54,24 @@ fn a_csv_alone_is_a_job_and_its_report_has_every_row_once() {
     assert_eq!(column("line"), ["2", "3", "4"]);
     assert_eq!(column("workflow_id"), ["w1", "w2", "w3"]);
     assert_eq!(column("status"), ["succeeded"; 3]);
-    assert_eq!(
-        column("changed_fields"),
-        ["name enabled version_id", "name enabled", "name"]
-    );
+    assert_eq!(column("changed_fields"), changed_fields);
     assert_eq!(
         column("live_name"),
         ["Isolate host", "'=cmd()", "Two\nlines"]
     );
     assert_eq!(column("attempts"), ["1"; 3]);
     assert_eq!(column("http_status"), ["200"; 3]);
-    let after: Value = serde_json::from_str(&rows[0]["after"]).unwrap();
-    assert_eq!(
-        after,
-        serde_json::json!({"name": "Isolate host", "enabled": true, "version_id": "v1"})
-    );
+    let object = |column: &str| serde_json::from_str::<Value>(&rows[0][column]).unwrap();
+    assert_eq!(&object("after"), after);
+    match snapshot {
+        "off" => assert_eq!(rows[0]["before"], "", "it was never seen"),
+        _ => {
+            let before = object("before");
+            assert_eq!(before["enabled"], false);
+            assert!(before["name"].is_string() && before["name"] != "Isolate host");
+            assert_eq!(before.as_object().unwrap().len(), 2, "{before}");
+        }
+    }
     assert!(
         rows.iter()
             .all(|row| row["started_at"].ends_with('Z') && !row["request_id"].is_empty())
@@ -102,7 +124,15 @@ fn the_run_folder_is_private_and_complete() {
         .collect();
     assert_eq!(
         files,
-        ["job.json", "input.csv", "journal.jsonl", "report.csv"]
+        [
+            "job.json",
+            "input.csv",
+            "snapshot.jsonl",
+            "plan.jsonl",
+            "journal.jsonl",
+            "report.csv",
+            "undo.csv"
+        ]
     );
     for file in files {
         let mode = fs::metadata(run.join(file)).unwrap().permissions().mode();
@@ -113,7 +143,7 @@ fn the_run_folder_is_private_and_complete() {
 #[test]
 fn the_journal_tells_an_attempt_before_its_answer() {
     let desk = Desk::with("rows.csv", THREE);
-    desk.flowbatch("run rows.csv --simulate --rate 100/s");
+    desk.flowbatch("run rows.csv --simulate --snapshot off --rate 100/s");
     let journal = fs::read_to_string(desk.only_run().join("journal.jsonl")).unwrap();
     let events: Vec<Value> = journal
         .lines()
@@ -131,6 +161,26 @@ fn the_journal_tells_an_attempt_before_its_answer() {
             .collect();
         assert_eq!(of_row, ["attempt", "answer", "row_ended"], "row {row}");
     }
+}
+
+#[test]
+fn the_first_row_is_read_back_before_another_one_leaves() {
+    let desk = Desk::with("rows.csv", THREE);
+    let said = desk.flowbatch("run rows.csv --simulate --rate 100/s");
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    let journal = fs::read_to_string(desk.only_run().join("journal.jsonl")).unwrap();
+    let told: Vec<_> = journal
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|event| event["event"] == "attempt" || event["event"] == "row_ended")
+        .map(|event| {
+            let what = event["method"].as_str().unwrap_or("ended");
+            format!("{what} {}", event["row"])
+        })
+        .collect();
+    assert_eq!(told[..3], ["put 1", "get 1", "ended 1"]);
+    let read = told.iter().filter(|told| told.starts_with("get")).count();
+    assert_eq!(read, 1, "{told:?}");
 }
 
 #[test]
@@ -176,7 +226,9 @@ fn what_spreadsheets_write_is_understood() {
         ),
     ] {
         let desk = Desk::with("rows.csv", &bytes);
-        let said = desk.flowbatch(&format!("run rows.csv --simulate --rate 100/s {flags}"));
+        let said = desk.flowbatch(&format!(
+            "run rows.csv --simulate --snapshot off --rate 100/s {flags}"
+        ));
         if after.is_empty() {
             assert_eq!(said.code, 2, "{bytes:?}");
             continue;
@@ -231,10 +283,9 @@ fn a_guard_that_does_not_hold_is_a_conflict_and_sends_nothing() {
     );
     assert_eq!(column("attempts"), ["1", "0", "0", "0"]);
     assert_eq!(column("error_class"), ["", "conflict", "", ""]);
-    assert_eq!(
-        rows[1]["error_message"],
-        "name is \"=cmd()\", expected \"Somebody\""
-    );
+    let message = &rows[1]["error_message"];
+    let expected = "name is \"=cmd()\", expected \"Somebody\" (changed by simulator, 20";
+    assert!(message.starts_with(expected), "{message}");
     // A cell equal to its expectation is no wish: not even a read is needed.
     assert_eq!(rows[3]["duration_ms"], "");
 }

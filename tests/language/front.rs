@@ -7,6 +7,7 @@ use std::time::Duration;
 use flowbatch::engine::ports::{Clock, Request, Service};
 use flowbatch::model::event::Method;
 use flowbatch::model::reply::{Answer, Cause, Content, Envelope, Reply, Silence};
+use flowbatch::model::row::Row;
 use flowbatch::simulator::memory::Memory;
 
 use super::book::Book;
@@ -94,7 +95,7 @@ impl<'a> Front<'a> {
     }
 
     fn depart(&self, request: &Request) -> Flight<'_> {
-        let row = request.row();
+        let (row, method) = asked(request);
         let lane = &self.lanes[row.lane.0];
         lane.in_flight.set(lane.in_flight.get() + 1);
         lane.requests.set(lane.requests.get() + 1);
@@ -105,8 +106,8 @@ impl<'a> Front<'a> {
             at: self.clock.now(),
             lane: row.lane.0,
             row: row.number,
-            method: request.method(),
-            on_record: open.is_some_and(|(method, _)| *method == request.method()),
+            method,
+            on_record: open.is_some_and(|(open, _)| *open == method),
             after_failure: page.failed,
             in_flight: lane.in_flight.get(),
             proven: lane.proven.get(),
@@ -124,7 +125,7 @@ impl<'a> Front<'a> {
                 return show(outage.shows).await;
             }
         }
-        let row = request.row();
+        let (row, method) = asked(request);
         let lane = &self.lanes[row.lane.0];
         if let Some(first) = weather.expires
             && row.lane.0 == 0
@@ -133,7 +134,7 @@ impl<'a> Front<'a> {
             return refusal(401, "APIG.0301", "the token has expired").await;
         }
         if let Some(storm) = weather.storm
-            && !(storm.spares_reading && request.method() == Method::Get)
+            && !(storm.spares_reading && method == Method::Get)
             && self.dice.borrow_mut().f64() < storm.share
         {
             let reply = refusal(429, "APIG.0308", "slow down").await;
@@ -164,9 +165,18 @@ impl Service for Front<'_> {
         let reply = tokio::time::timeout(timeout, self.answer(request, timeout)).await;
         let reply = reply.unwrap_or_else(|_| Reply::Silence(Silence::timed_out(timeout)));
         if matches!(&reply, Reply::Answer(answer) if answer.http_status != 401) {
-            self.lanes[request.row().lane.0].proven.set(true);
+            self.lanes[request.lane().0].proven.set(true);
         }
         reply
+    }
+}
+
+/// The row that a request is for, and what it asks.
+fn asked(request: &Request) -> (&Row, Method) {
+    match request {
+        Request::Get(row) => (row, Method::Get),
+        Request::Put(row, _) => (row, Method::Put),
+        Request::Read(reading) => panic!("nothing is read beforehand: {reading:?}"),
     }
 }
 

@@ -10,14 +10,16 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use flowbatch::engine::ports::{Clock, Dice, Rows, RowsError};
-use flowbatch::engine::run::{Beginning, Broken, Tools, carry_out};
+use flowbatch::engine::ports::{Clock, Dice, Errand, RowsError, Source};
+use flowbatch::engine::run::{Beginning, Broken, Run, Tools};
 use flowbatch::model::endpoint::Endpoint;
 use flowbatch::model::event::{Event, FORMAT, Method, RunStarted, Stamped};
 use flowbatch::model::field::Field;
 use flowbatch::model::guard::Guards;
 use flowbatch::model::id::Id;
-use flowbatch::model::outcome::{Ended, Outcome};
+use flowbatch::model::outcome::{Ended, Failure, Outcome};
+use flowbatch::model::reading::Reading;
+use flowbatch::model::reply::Data;
 use flowbatch::model::route::{LaneFacts, Route};
 use flowbatch::model::row::Row;
 use flowbatch::model::tally::Tally;
@@ -171,12 +173,18 @@ async fn play_now(scenario: &Scenario) -> Played {
         service: &front,
         record: &mut book,
         watchers: vec![&mut reader],
-        rows: &mut Pile::of(&rows, scenario.course.lanes),
         clock: &clock,
         dice: &mut Jitter(fastrand::Rng::with_seed(scenario.seed)),
         interrupts: std::pin::pin!(asked),
     };
-    let ended = carry_out(Beginning::Run(start), scenario.course, tools).await;
+    let mut pile = Pile::of(&rows, scenario.course.lanes);
+    let ended = match Run::begin(Beginning::Run(start), scenario.course, tools) {
+        Ok(mut run) => match run.rows(&mut pile).await {
+            Ok(()) => run.finish().await,
+            Err(broken) => Err(broken),
+        },
+        Err(broken) => Err(broken),
+    };
     let ended_at = clock.now();
     let page = std::mem::take(&mut *book.page());
     let was_left = matches!(ended, Err(Broken::Left(_)));
@@ -242,6 +250,7 @@ fn settle(scenario: &Scenario, world: &mut World) -> Vec<Row> {
                 name,
                 ..Update::default()
             },
+            version: None,
             guards: Guards {
                 fields: expected
                     .into_iter()
@@ -269,9 +278,14 @@ impl Pile {
     }
 }
 
-impl Rows for Pile {
-    fn next(&mut self, lane: LaneId) -> Result<Option<Row>, RowsError> {
-        Ok(self.0[lane.0].pop_front())
+impl Source for Pile {
+    fn next(&mut self, lane: LaneId) -> Result<Option<Errand>, RowsError> {
+        let row = self.0[lane.0].pop_front();
+        Ok(row.map(|row| Errand::Row(Box::new(row.into()))))
+    }
+
+    fn found(&mut self, reading: &Reading, _: Result<Data, Failure>) -> Result<(), RowsError> {
+        panic!("nobody asked for {reading:?}")
     }
 }
 

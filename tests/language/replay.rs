@@ -100,6 +100,8 @@ impl Replay {
             Event::RunStarted(_)
             | Event::LegStarted { .. }
             | Event::SessionStarted(_)
+            | Event::Read { .. }
+            | Event::Planned(_)
             | Event::CredentialRenewed { .. }
             | Event::SessionEnded { .. } => {}
         }

@@ -10,7 +10,8 @@ use flowbatch::engine::schedule::Rules;
 use flowbatch::model::outcome::Ended;
 use flowbatch::model::rate::{Per, Rate};
 use flowbatch::model::simulation::{Fault, FaultKind, Simulation};
-use flowbatch::policy::budget::{Budget, MaxErrors};
+use flowbatch::model::update::Sent;
+use flowbatch::policy::budget::{Budget, Most};
 use flowbatch::policy::retry::Retry;
 use proptest::collection::vec;
 use proptest::option;
@@ -165,6 +166,9 @@ impl Scenario {
                     budget: ALL_MAY_FAIL,
                     patience: Duration::from_secs(600),
                     deadline: None,
+                    sent: Sent::Changed,
+                    max_age: Duration::from_secs(600),
+                    trial: false,
                 },
                 lanes: 1,
                 timeout: Duration::from_secs(30),
@@ -184,7 +188,7 @@ impl Scenario {
 
 /// A budget that nothing exceeds.
 pub(crate) const ALL_MAY_FAIL: Budget = Budget {
-    max_errors: MaxErrors::Count(u64::MAX),
+    max_errors: Most::Count(u64::MAX),
     min_rows: 0,
 };
 
@@ -235,7 +239,7 @@ pub(crate) fn course() -> impl Strategy<Value = Course> {
         2 => Just(ALL_MAY_FAIL),
         1 => Just(Budget::default()),
         1 => (0..30_u64).prop_map(|most| Budget {
-            max_errors: MaxErrors::Count(most),
+            max_errors: Most::Count(most),
             min_rows: 0,
         }),
     ];
@@ -257,6 +261,9 @@ pub(crate) fn course() -> impl Strategy<Value = Course> {
                     budget,
                     patience,
                     deadline,
+                    sent: Sent::Changed,
+                    max_age: Duration::from_secs(600),
+                    trial: false,
                 },
                 lanes,
                 timeout,
@@ -287,6 +294,7 @@ fn retry() -> impl Strategy<Value = Retry> {
 pub(crate) fn service() -> impl Strategy<Value = Simulation> {
     (any::<u64>(), latency(), limits(), any::<bool>(), faults()).prop_map(
         |(seed, latency, rate_limits, retry_after, faults)| Simulation {
+            clears_unsent: false,
             seed,
             latency,
             rate_limits,

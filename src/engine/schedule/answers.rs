@@ -1,28 +1,36 @@
 //! What a reply leads to: for its row, its workspace, its lane and the run.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::event::{Event, Meaning, Method, Pause};
-use crate::model::guard::Finding;
+use crate::model::field::Field;
 use crate::model::outcome::{Ended, ErrorClass, Failure, Status};
-use crate::model::reply::Reply;
+use crate::model::reading::{Kind, Of};
+use crate::model::reply::{Data, Reply};
 use crate::model::span;
 use crate::model::target::LaneId;
 use crate::model::workflow::Workflow;
+use crate::plan::decision::{Decision, Effect, Live, decide};
 use crate::policy::classify::{Trouble, Verdict, classify};
 
-use super::super::health::Effect;
-use super::super::work::{Work, millis};
-use super::{Rules, Schedule};
+use super::super::health;
+use super::super::work::{Matter, Work, millis};
+use super::{Rules, Schedule, Trial};
+
+/// How long an update that was confirmed is looked for, if a reading does not show it.
+const READ_BACK_FOR: Duration = Duration::from_secs(10);
+/// How often.
+const READ_BACK_EVERY: Duration = Duration::from_secs(1);
 
 impl Schedule {
     /// Takes the reply to the request in flight for `row`.
     pub fn answered(&mut self, now: Duration, row: u64, reply: &Reply, dice: f64) {
         let Some(mut work) = self.in_flight.remove(&row) else {
-            debug_assert!(false, "an answer for row {row}, which is not in flight");
+            debug_assert!(false, "an answer for {row}, which is not in flight");
             return;
         };
-        let index = work.row.lane.0;
+        let index = work.lane().0;
         self.lanes[index].in_flight -= 1;
         match reply {
             Reply::Answer(answer) => {
@@ -64,64 +72,206 @@ impl Schedule {
         }
     }
 
-    fn done(&mut self, now: Duration, mut work: Work, live: Option<Workflow>) {
-        let index = work.row.lane.0;
-        let finding = live
-            .as_ref()
-            .filter(|_| work.method == Method::Get)
-            .map(|live| work.row.guards.check(&work.row.update, live));
-        let health = &mut self.lanes[index].health;
-        let resumes = match finding {
-            Some(Finding::Differs) => health.answers(),
-            Some(Finding::AsWished | Finding::Conflict(_)) | None => health.admitted(),
+    fn done(&mut self, now: Duration, mut work: Work, data: Data) {
+        let index = work.lane().0;
+        self.lanes[index].health.workspace_works(work.workspace());
+        let row = match &work.matter {
+            Matter::Reading(reading) => {
+                let reading = Arc::clone(reading);
+                self.admitted(index);
+                let data = match (&reading.of, data) {
+                    (Of::Page(_), data @ Data::Page { .. })
+                    | (Of::Workflow(_), data @ Data::Workflow(_))
+                    | (Of::Versions(_), data @ Data::Versions(_)) => Ok(data),
+                    (of, _) => Err(Failure::new(
+                        ErrorClass::Protocol,
+                        format!("the answer holds no {}", of.kind()),
+                    )),
+                };
+                self.read(reading, work.requests, data);
+                return;
+            }
+            Matter::Row(row) => Arc::clone(row),
         };
-        health.workspace_works(&work.row.workspace);
-        if resumes {
-            self.tell(Event::LaneResumed {
-                lane: LaneId(index),
-            });
+        let live = data.workflow().cloned();
+        if let Some(live) = &live {
+            work.live_name = Some(live.name.clone()).filter(|name| !name.is_empty());
         }
-        if let Some(live) = live {
-            work.live_name = Some(live.name).filter(|name| !name.is_empty());
-        }
-        match (work.method, finding) {
-            (Method::Put, _) => {
+        match (work.method, live) {
+            (Method::Put, echo) => {
+                self.admitted(index);
                 self.answer(now, &work, Meaning::Done, None);
-                self.end_with(now, work, Status::Succeeded, false);
+                self.updated(now, work, echo.as_ref());
             }
             (Method::Get, None) => {
+                self.admitted(index);
                 let failure = Failure::new(ErrorClass::Protocol, "the answer holds no workflow");
                 self.fail(now, work, failure, false);
             }
-            (Method::Get, Some(finding)) => {
+            (Method::Get, Some(live)) if work.confirmed.is_some() => {
+                self.admitted(index);
                 self.answer(now, &work, Meaning::Done, None);
-                self.found(now, work, finding);
+                self.read_back(now, work, &live);
+            }
+            (Method::Get, Some(live)) => {
+                let before = work.live.take();
+                let versions = before.as_ref().and_then(|live| live.versions.clone());
+                let live = Live {
+                    workflow: live,
+                    versions,
+                };
+                let decision = decide(&row, &live, self.rules.sent);
+                // If an update may have arrived, what was there before it is what it is to be judged by.
+                let (before, effect) = match before.filter(|_| work.doubt) {
+                    Some(before) => {
+                        let effect = Effect::of(&work.send, &before.workflow, &live.workflow);
+                        (before, effect)
+                    }
+                    None => (live, Effect::default()),
+                };
+                work.live = Some(before);
+                // Where updates alone are throttled, a reading that one is to follow admits nothing.
+                let health = &mut self.lanes[index].health;
+                let resumes = match decision {
+                    Decision::Change(..) => health.answers(),
+                    Decision::Unchanged | Decision::Conflict(_) | Decision::Hopeless(_) => {
+                        health.admitted()
+                    }
+                };
+                if resumes {
+                    self.tell(Event::LaneResumed {
+                        lane: LaneId(index),
+                    });
+                }
+                self.answer(now, &work, Meaning::Done, None);
+                self.found(now, work, decision, effect);
             }
         }
     }
 
-    /// What the live state says to the row.
-    fn found(&mut self, now: Duration, mut work: Work, finding: Finding) {
-        match finding {
+    /// The update was confirmed. What the service echoes is compared with what was sent and with what was
+    /// there; the first row of a run, and whatever looks damaged, is read back.
+    fn updated(&mut self, now: Duration, mut work: Work, echo: Option<&Workflow>) {
+        let before = work.live.as_ref().map(|live| &live.workflow);
+        let effect = echo
+            .zip(before)
+            .map(|(echo, before)| Effect::of(&work.send, before, echo));
+        let looks_damaged = effect
+            .as_ref()
+            .is_some_and(|effect| !effect.cleared.is_empty());
+        let is_tried = matches!(self.trial, Trial::Under { key, .. } if key == work.key);
+        if before.is_some() && (is_tried || looks_damaged) {
+            work.confirmed = Some(now);
+            work.suspected = effect.filter(|_| looks_damaged);
+            work.used = 0;
+            work.method = Method::Get;
+            self.lanes[work.lane().0].queue.push(now, work);
+            return;
+        }
+        work.note = effect.and_then(|effect| effect.note());
+        self.end_with(now, work, Status::Succeeded, false);
+    }
+
+    /// What is there after an update that was confirmed.
+    fn read_back(&mut self, now: Duration, mut work: Work, live: &Workflow) {
+        let before = work.live.as_ref().map(|live| live.workflow.clone());
+        let effect = Effect::of(&work.send, &before.unwrap_or_default(), live);
+        if !effect.cleared.is_empty() {
+            return self.damaged(now, work, effect);
+        }
+        // Nobody knows how soon a reading shows an update.
+        let since = now.saturating_sub(work.confirmed.unwrap_or(now));
+        if !effect.missing.is_empty() && since < READ_BACK_FOR {
+            self.lanes[work.lane().0]
+                .queue
+                .push(now + READ_BACK_EVERY, work);
+            return;
+        }
+        work.note = effect.note();
+        self.pass(&work);
+        self.end_with(now, work, Status::Succeeded, false);
+    }
+
+    /// Others may leave, if `work` is the one that went alone: it did what it should and nothing else.
+    fn pass(&mut self, work: &Work) {
+        if matches!(self.trial, Trial::Under { key, .. } if key == work.key) && work.live.is_some()
+        {
+            self.trial = Trial::Over;
+        }
+    }
+
+    /// An update has cleared what it did not hold: nothing else may leave.
+    pub(super) fn damaged(&mut self, now: Duration, mut work: Work, effect: Effect) {
+        let names: Vec<_> = effect
+            .cleared
+            .iter()
+            .map(|(field, _)| field.as_str())
+            .collect();
+        let message = format!(
+            "the service clears what an update does not hold: {} of row {}",
+            names.join(", "),
+            work.key
+        );
+        let change = work.change.get_or_insert_default();
+        for (field, was) in &effect.cleared {
+            let is = if *field == Field::Enabled {
+                "false"
+            } else {
+                ""
+            };
+            change.note(*field, was, is);
+        }
+        work.is_damaged = true;
+        work.failure = Some(Failure::new(ErrorClass::Protocol, message.clone()));
+        // First: the row's own error may be one too many.
+        self.stop(Ended::Gate, &message);
+        self.end_with(now, work, Status::Failed, false);
+    }
+
+    /// What the live state says to the row; `effect` is that of an update which may have arrived.
+    fn found(&mut self, now: Duration, mut work: Work, decision: Decision, effect: Effect) {
+        match decision {
             // It may still arrive: nobody knows how long the service takes.
-            Finding::Differs if work.read_back => {
+            Decision::Change(..) if work.read_back => {
                 self.end_with(now, work, Status::Unknown, false);
             }
-            Finding::Differs => {
+            Decision::Change(change, send) => {
+                match &mut work.change {
+                    Some(planned) if work.doubt => {
+                        for (field, before, after) in change.fields() {
+                            planned.note(field, before, after);
+                        }
+                    }
+                    Some(_) | None => work.change = Some(change),
+                }
+                work.send = Arc::new(send);
                 // Before all that left later: with them first, a service that throttles
                 // could be kept busy with reading alone.
                 work.method = Method::Put;
                 let first = work.first_sent.unwrap_or(now);
-                self.lanes[work.row.lane.0].queue.push(first, work);
+                self.lanes[work.lane().0].queue.push(first, work);
             }
             // What it wishes is there: by its own update, if one may have arrived.
-            Finding::AsWished if work.doubt => {
+            Decision::Unchanged if work.doubt && !effect.cleared.is_empty() => {
+                self.damaged(now, work, effect);
+            }
+            Decision::Unchanged if work.doubt => {
+                work.note = effect.note();
+                self.pass(&work);
                 self.end_with(now, work, Status::Succeeded, false);
             }
-            Finding::AsWished => self.end_with(now, work, Status::Unchanged, false),
-            Finding::Conflict(message) => {
+            Decision::Unchanged => self.end_with(now, work, Status::Unchanged, false),
+            Decision::Conflict(message) => {
                 work.failure = Some(Failure::new(ErrorClass::Conflict, message));
                 self.end_with(now, work, Status::Conflict, false);
+            }
+            Decision::Hopeless(failure) => {
+                let status = match work.doubt {
+                    true => Status::Unknown,
+                    false => Status::Failed,
+                };
+                work.failure = Some(failure);
+                self.end_with(now, work, status, false);
             }
         }
     }
@@ -134,7 +284,7 @@ impl Schedule {
         message: String,
         dice: f64,
     ) {
-        let index = work.row.lane.0;
+        let index = work.lane().0;
         let failure = Failure::new(ErrorClass::RateLimited, message.clone());
         self.lanes[index].health.note(&message);
         self.answer(now, &work, Meaning::Throttled, Some(failure.clone()));
@@ -194,7 +344,7 @@ impl Schedule {
         at_most: Option<u32>,
         dice: f64,
     ) {
-        let index = work.row.lane.0;
+        let index = work.lane().0;
         let retry = self.rules.retry;
         if work.method == Method::Put {
             work.doubt |= trouble.leaves_doubt();
@@ -209,11 +359,11 @@ impl Schedule {
             }
             Trouble::Other { .. } => {
                 self.admitted(index);
-                Effect::Counts
+                health::Effect::Counts
             }
         };
         work.failure = Some(failure.clone());
-        if effect == Effect::Counts {
+        if effect == health::Effect::Counts {
             work.used += 1;
             if work.used >= at_most.unwrap_or(u32::MAX).min(retry.max_attempts) {
                 let status = if work.doubt {
@@ -242,17 +392,17 @@ impl Schedule {
         self.answer(now, &work, Meaning::Again, Some(failure));
         self.lanes[index].queue.push_again(now, work);
         match effect {
-            Effect::OutageBegins(wait) => self.tell(Event::LanePaused {
+            health::Effect::OutageBegins(wait) => self.tell(Event::LanePaused {
                 lane: LaneId(index),
                 why: Pause::Outage,
                 wait_ms: millis(wait),
                 message,
             }),
-            Effect::NeverAnswered => {
+            health::Effect::NeverAnswered => {
                 let message = format!("the endpoint never answered: {message}");
                 self.close(index, Ended::Refused, message);
             }
-            Effect::DoesNotCount | Effect::Counts => {}
+            health::Effect::DoesNotCount | health::Effect::Counts => {}
         }
     }
 
@@ -264,7 +414,7 @@ impl Schedule {
         failure: Failure,
         renewal: Option<u32>,
     ) {
-        let index = work.row.lane.0;
+        let index = work.lane().0;
         self.lanes[index].health.credential_refused();
         if let Some(renewal) = renewal.filter(|_| !work.replayed) {
             work.replayed = true;
@@ -289,10 +439,16 @@ impl Schedule {
     }
 
     fn forbidden(&mut self, now: Duration, work: Work, failure: Failure, whole: bool) {
-        let index = work.row.lane.0;
-        let workspace = work.row.workspace.clone();
+        let index = work.lane().0;
+        let workspace = work.workspace().clone();
         let message = failure.message.clone();
         self.admitted(index);
+        // Whoever may not list may still read what is named.
+        let lists =
+            matches!(&work.matter, Matter::Reading(reading) if reading.of.kind() == Kind::List);
+        if lists && !whole {
+            return self.fail(now, work, failure, true);
+        }
         let health = &mut self.lanes[index].health;
         let closes = health.workspace_refuses(&workspace, whole, &message);
         let refused = health.workspace_closed(&workspace).is_some();
@@ -326,8 +482,12 @@ impl Schedule {
     }
 
     fn answer(&mut self, now: Duration, work: &Work, meaning: Meaning, failure: Option<Failure>) {
+        match work.matter {
+            Matter::Row(_) => {}
+            Matter::Reading(_) => return,
+        }
         self.tell(Event::Answer {
-            row: work.row.number,
+            row: work.key,
             method: work.method,
             request: work.requests,
             latency_ms: millis(now.saturating_sub(work.sent)),

@@ -6,21 +6,26 @@ use super::*;
 use crate::model::field::Field;
 use crate::model::guard::Guards;
 use crate::model::id::Id;
-use crate::model::reply::{Answer, Cause, Content, Envelope, Renewal, Reply, Silence};
+use crate::model::reply::{Answer, Cause, Content, Data, Envelope, Renewal, Reply, Silence};
 use crate::model::row::Row;
 use crate::model::target::Workspace;
 use crate::model::update::Update;
 use crate::model::workflow::Workflow;
-use crate::policy::budget::MaxErrors;
+use crate::policy::budget::Most;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
 struct Given(VecDeque<Row>);
 
-impl Rows for Given {
-    fn next(&mut self, lane: LaneId) -> Result<Option<Row>, RowsError> {
+impl Source for Given {
+    fn next(&mut self, lane: LaneId) -> Result<Option<Errand>, RowsError> {
         let place = self.0.iter().position(|row| row.lane == lane);
-        Ok(place.and_then(|place| self.0.remove(place)))
+        let row = place.and_then(|place| self.0.remove(place));
+        Ok(row.map(|row| Errand::Row(Box::new(row.into()))))
+    }
+
+    fn found(&mut self, reading: &Reading, _: Result<Data, Failure>) -> Result<(), RowsError> {
+        panic!("nobody asked for {reading:?}")
     }
 }
 
@@ -40,6 +45,7 @@ fn given(lanes: &[usize]) -> Given {
             name: Some("new".into()),
             ..Update::default()
         },
+        version: None,
         guards: Guards::default(),
     });
     Given(rows.collect())
@@ -56,11 +62,14 @@ fn schedule(lanes: usize, deadline: Option<Duration>) -> Schedule {
             max_delay: Duration::from_secs(60),
         },
         budget: Budget {
-            max_errors: MaxErrors::Count(100),
+            max_errors: Most::Count(100),
             min_rows: 0,
         },
         patience: HOUR,
         deadline,
+        sent: Sent::Changed,
+        max_age: HOUR,
+        trial: false,
     };
     Schedule::new(rules, lanes, Tally::default())
 }
@@ -87,7 +96,7 @@ fn leaving(schedule: &mut Schedule, rows: &mut Given, now: Duration) -> (Vec<u64
     let mut left = Vec::new();
     loop {
         match schedule.next(now, rows).unwrap() {
-            Step::Send(request) => left.push(request.row().number),
+            Step::Send(row, _) => left.push(row),
             step @ (Step::Wait(_) | Step::Done) => return (left, step),
         }
     }
@@ -193,7 +202,7 @@ fn read(name: &str) -> Reply {
     };
     answer.content = Content::Envelope(Envelope {
         success: Some(true),
-        workflow: Some(Workflow {
+        data: Data::of(Workflow {
             name: name.into(),
             ..Workflow::default()
         }),
@@ -204,7 +213,9 @@ fn read(name: &str) -> Reply {
 
 fn next_method(schedule: &mut Schedule, rows: &mut Given, now: Duration) -> Method {
     match schedule.next(now, rows).unwrap() {
-        Step::Send(request) => request.method(),
+        Step::Send(_, Request::Get(_)) => Method::Get,
+        Step::Send(_, Request::Put(..)) => Method::Put,
+        step @ Step::Send(_, Request::Read(_)) => panic!("{step:?}"),
         step @ (Step::Wait(_) | Step::Done) => panic!("{step:?}"),
     }
 }
@@ -316,4 +327,44 @@ fn a_refusal_that_another_credential_does_not_cure_closes_the_lane() {
     let (left, step) = leaving(&mut schedule, &mut rows, ms(2_000));
     assert!(left.is_empty() && matches!(step, Step::Done), "{left:?}");
     assert_eq!(schedule.ended(), Ended::Refused);
+}
+
+/// Rows with what is known of them.
+struct Known(VecDeque<Taken>);
+
+impl Source for Known {
+    fn next(&mut self, lane: LaneId) -> Result<Option<Errand>, RowsError> {
+        let place = self.0.iter().position(|taken| taken.row.lane == lane);
+        let taken = place.and_then(|place| self.0.remove(place));
+        Ok(taken.map(|taken| Errand::Row(Box::new(taken))))
+    }
+
+    fn found(&mut self, reading: &Reading, _: Result<Data, Failure>) -> Result<(), RowsError> {
+        panic!("nobody asked for {reading:?}")
+    }
+}
+
+#[test]
+fn a_first_row_whose_lane_is_given_up_does_not_keep_the_other_lanes_waiting() {
+    let given_up = answer(429, Some(HOUR * 2));
+    for had_ended in [false, true] {
+        let mut schedule = schedule(2, None);
+        schedule.trial = Trial::Wanted;
+        let mut rows = Known(given(&[0, 1]).0.into_iter().map(Taken::from).collect());
+        // An earlier session does not know whether it was changed, so it is read first.
+        rows.0[0].past.doubt = true;
+        rows.0[0].past.ended = had_ended.then_some(WasEnded {
+            status: Status::Unknown,
+            refused: false,
+            tried: true,
+            error_class: None,
+            error_code: None,
+        });
+        let Step::Send(1, Request::Get(_)) = schedule.next(ms(0), &mut rows).unwrap() else {
+            panic!("row 1 is read")
+        };
+        schedule.answered(ms(1), 1, &given_up, 0.5);
+        let step = schedule.next(ms(2), &mut rows).unwrap();
+        assert!(matches!(step, Step::Send(2, _)), "{had_ended}: {step:?}");
+    }
 }

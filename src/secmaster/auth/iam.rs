@@ -260,7 +260,7 @@ impl Iam {
             return Ok(received);
         }
         let body = received.body.as_deref().unwrap_or_default();
-        let (said, page) = match wire::read(body).0 {
+        let (said, page) = match wire::read(body, wire::Wanted::Nothing).0 {
             Content::Envelope(envelope) => (envelope.message.unwrap_or_default(), false),
             Content::Unreadable { how, excerpt } => (excerpt, how == Unreadable::Html),
         };

@@ -1,0 +1,255 @@
+//! `flowbatch export`: live workflows as a CSV that `run` takes as it is.
+
+use std::io::{BufWriter, Write};
+
+use crate::cli::{Delimiter, ExportArgs, For};
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::job::builder::Builder;
+use crate::job::destination::Destination;
+use crate::job::draft::Silent;
+use crate::job::file::{File, Method};
+use crate::job::intent::Job;
+use crate::job::problems::Problems;
+use crate::model::id::Id;
+use crate::model::outcome::Ended;
+use crate::model::route::Route;
+use crate::model::target::{LaneId, Workspace};
+use crate::plan::filter::{self, Filter};
+use crate::simulator::world::World;
+use crate::sinks::export::{Dialect, Export};
+
+use super::destination::Open;
+use super::folder::{Readers, State, write_whole};
+use super::lanes::{self, Gates};
+use super::plan::tell_given_up;
+use super::reading::{Came, Reading};
+use super::surveying::Surveyed;
+use super::{Done, environment, profiles, runtime, terminal};
+
+/// Writes live workflows as a CSV.
+pub(super) fn export(args: &ExportArgs) -> Done {
+    let mut filter = Filter::default();
+    for condition in &args.filter {
+        filter
+            .add(condition)
+            .map_err(|what| Error::flag("--where", condition, &what, filter::HINT))?;
+    }
+    let state = State::open(args.state_dir.as_deref())?;
+    let mut problems = Problems::default();
+    let profiles = profiles::load()?;
+    let flags = args.pace_flags();
+    let file = File::default();
+    let mut job = Job::new(file, &flags, false, profiles, &environment, &mut problems);
+    let mut builder = Builder::new(job.defaults.clone());
+    let bound = builder.bound_for(&Silent, &mut problems);
+    if let Some(problem) = job.wrong_region.take().filter(|_| bound.is_none()) {
+        problems.push(problem);
+    }
+    if !problems.is_empty() {
+        return Err(Error::Problems(
+            problems.render(None, terminal::wants_color()),
+        ));
+    }
+    let Some((route, project_id, workspace_id)) = bound else {
+        return Err(Error::Usage {
+            what: "there is no target".to_owned(),
+            hint: "say --region, --endpoint or --profile, set HW_REGION_NAME, or try it with --simulate"
+                .to_owned(),
+        });
+    };
+    let Some(workspace_id) = workspace_id else {
+        return Err(Error::Usage {
+            what: "there is no workspace to export".to_owned(),
+            hint: "say --workspace-id ID, or set FLOWBATCH_WORKSPACE_ID".to_owned(),
+        });
+    };
+    let place = Place {
+        route,
+        project_id,
+        workspace_id,
+    };
+    runtime()?.block_on(export_place(args, &state, &job, place, &filter))
+}
+
+/// What is exported.
+struct Place {
+    route: Route,
+    project_id: Option<Id>,
+    workspace_id: Id,
+}
+
+async fn export_place(
+    args: &ExportArgs,
+    state: &State,
+    job: &Job,
+    place: Place,
+    filter: &Filter,
+) -> Done {
+    let (mut open, project_id) = match job.destination {
+        Destination::Simulator => {
+            let project_id = place.project_id.clone();
+            let project_id = project_id.ok_or_else(|| Error::Usage {
+                what: "there is no project".to_owned(),
+                hint: "say --project-id ID".to_owned(),
+            })?;
+            let workspace = Workspace {
+                project_id: project_id.clone(),
+                workspace_id: place.workspace_id.clone(),
+            };
+            // A newcomer's world is empty: there is something to see.
+            let settle = |world: &mut World| {
+                if world.workflows(&workspace).next().is_none() {
+                    world.populate(&workspace, SIMULATED);
+                }
+                Ok(())
+            };
+            let open = Open::world(job.simulation.clone(), state.world(), false, settle).await?;
+            (open, project_id)
+        }
+        Destination::Services => {
+            let asked = lanes::Asked::new(&args.credential, Method::Auto);
+            let opened = lanes::open(
+                &place.route,
+                asked,
+                &job.defaults.profiles,
+                &job.defaults.regions,
+                &mut Gates::new(),
+            )?;
+            opened.ensure().await?;
+            let project_id = match place.project_id.clone() {
+                Some(project_id) => project_id,
+                None => opened.look_up_project().await?,
+            };
+            (Open::one(opened), project_id)
+        }
+    };
+    let workspace = Workspace {
+        project_id,
+        workspace_id: place.workspace_id.clone(),
+    };
+    let credential = open.lanes[0].credential.clone().unwrap_or_default();
+    let mut announcement: Vec<_> = job
+        .warnings
+        .iter()
+        .chain(&open.warnings)
+        .map(|warning| format!("warning: {warning}"))
+        .collect();
+    announcement.extend([
+        format!("target:     {}", open.text()),
+        format!("workspace:  {workspace}"),
+        format!("credential: {credential}"),
+    ]);
+    let folder = tempfile::tempdir_in(state.path().join("tmp"));
+    let folder = folder.map_err(Error::file("cannot write in", state.path()))?;
+    let reading = Reading {
+        open: &open,
+        settings: &job.settings,
+        output: &args.output,
+        announcement: announcement.join("\n"),
+        rows: (0, 0),
+    };
+    let here = (LaneId(0), workspace.clone());
+    let came = reading
+        .carry_out(async |run| {
+            let mut surveyed =
+                Surveyed::kept_at(&folder.path().join("snapshot.jsonl"), Readers::Owner)?;
+            surveyed
+                .read_places(run, std::iter::once((here.clone(), None)))
+                .await?;
+            Ok(surveyed)
+        })
+        .await?;
+    open.close()?;
+    let Came { to, ended, digest } = came;
+    let mut surveyed = to;
+    if ended != Ended::Completed || !digest.closed.is_empty() {
+        tell_given_up(&digest, ended);
+        return Ok(match ended == Ended::Completed {
+            true => Exit::Refused,
+            false => Exit::of_run(ended, &digest.tally, false),
+        });
+    }
+    if let Some(why) = surveyed.why_incomplete(&workspace) {
+        return Err(Error::Refused {
+            what: format!("workspace {workspace} could not be listed: {why}"),
+            hint: "let the user list workflows (ListWorkflows)".to_owned(),
+        });
+    }
+    let exporting = |out: &mut dyn Write| {
+        let other = std::io::Error::other::<csv::Error>;
+        let mut export = Export::new(&place.route, args.dialect(), out).map_err(other)?;
+        surveyed
+            .snapshot
+            .each(|workspace, listed| match filter.takes(listed) {
+                true => export.write(&place.route, workspace, listed).map_err(other),
+                false => Ok(()),
+            })?;
+        export.finish().map_err(other)
+    };
+    let written = write_out(args, exporting)?;
+    if !args.output.quiet {
+        let plural = if written == 1 {
+            "workflow"
+        } else {
+            "workflows"
+        };
+        let simulated = if open.is_simulated() {
+            " (simulated)"
+        } else {
+            ""
+        };
+        let to = args
+            .out
+            .as_ref()
+            .map(|path| format!(" to {}", path.display()));
+        terminal::complain(&format!(
+            "exported {written} {plural}{}{simulated}",
+            to.unwrap_or_default()
+        ));
+    }
+    Ok(Exit::Done)
+}
+
+/// Workflows in a simulated workspace that nobody has used yet.
+const SIMULATED: usize = 25;
+
+fn write_out(
+    args: &ExportArgs,
+    export: impl FnOnce(&mut dyn Write) -> std::io::Result<u64>,
+) -> Result<u64, Error> {
+    let doing = "the export could not be written";
+    let Some(path) = args.out.as_ref().filter(|path| path.as_os_str() != "-") else {
+        let mut out = BufWriter::new(terminal::Out);
+        let written = export(&mut out).map_err(Error::machine(doing))?;
+        out.flush().map_err(Error::machine(doing))?;
+        return Ok(written);
+    };
+    let mut written = 0;
+    let whole = write_whole(path, Readers::Usual, |file| {
+        let mut out = BufWriter::new(file);
+        written = export(&mut out)?;
+        out.flush()
+    });
+    whole.map_err(Error::file("cannot write", path))?;
+    Ok(written)
+}
+
+impl ExportArgs {
+    /// How the file is written.
+    fn dialect(&self) -> Dialect {
+        let for_excel = self.target_program == Some(For::Excel);
+        let delimiter = self.delimiter.unwrap_or(match for_excel {
+            true => Delimiter::Semicolon,
+            false => Delimiter::Comma,
+        });
+        Dialect {
+            delimiter: match delimiter {
+                Delimiter::Comma => b',',
+                Delimiter::Semicolon => b';',
+                Delimiter::Tab => b'\t',
+            },
+            for_excel,
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! `flowbatch plan`: what a job would change, by the live state. Changes nothing.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::cli::{CredentialArgs, IfLocked, JobArgs, OutputArgs, OutputShape, PlanArgs};
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::job::destination::Destination;
+use crate::job::settings::Snapshot;
+use crate::model::event::Counts;
+use crate::model::outcome::Ended;
+use crate::model::span;
+use crate::model::target::{LaneId, Workspace};
+use crate::plan::preview::PlannedRow;
+use crate::sinks::digest::Digest;
+use crate::sinks::summary::unread;
+
+use super::announcement::Announcement;
+use super::destination::{Open, is_simulator};
+use super::folder::{Readers, State};
+use super::intake::{self, Taken};
+use super::left_rows::LeftRows;
+use super::locks::{Holder, Locks, Policy};
+use super::planning::{Caution, Plan, held_back, plan as plan_rows};
+use super::reading::{Came, Reading, UNREADABLE};
+use super::surveying::Surveyed;
+use super::{Done, clock, lanes, runtime, saved_plan, terminal};
+
+/// What a plan is made for, and how it is shown.
+pub(super) struct Asked<'a> {
+    pub(super) job: &'a JobArgs,
+    pub(super) credential: &'a CredentialArgs,
+    pub(super) output: &'a OutputArgs,
+    pub(super) state_dir: Option<&'a Path>,
+    pub(super) out: Option<&'a Path>,
+    pub(super) full: bool,
+    pub(super) detailed_exitcode: bool,
+    pub(super) strict: bool,
+    pub(super) fresh: bool,
+}
+
+/// Shows what a job would change.
+pub(super) fn plan(args: &PlanArgs) -> Done {
+    carry_out(&Asked {
+        job: &args.job,
+        credential: &args.credential,
+        output: &args.output,
+        state_dir: args.state_dir.as_deref(),
+        out: args.out.as_deref(),
+        full: args.full,
+        detailed_exitcode: args.detailed_exitcode,
+        strict: false,
+        fresh: false,
+    })
+}
+
+/// The same, for whoever asks.
+pub(super) fn carry_out(asked: &Asked<'_>) -> Done {
+    if saved_plan::is_one(&asked.job.job) {
+        return Err(Error::Usage {
+            what: format!("{} is a plan already", asked.job.job),
+            hint: "run it, or plan the job that it was made from".to_owned(),
+        });
+    }
+    let state = State::open(asked.state_dir)?;
+    let taken = intake::take_in(asked.job, || state.temporary())?;
+    if taken.job.settings.snapshot == Snapshot::Off {
+        return Err(Error::Usage {
+            what: "a plan is made from the live state, which --snapshot off does not read"
+                .to_owned(),
+            hint: "leave --snapshot off out".to_owned(),
+        });
+    }
+    runtime()?.block_on(plan_taken(asked, &state, taken))
+}
+
+/// What is shown of one workspace.
+#[derive(Default)]
+struct Shown {
+    rows: Vec<PlannedRow>,
+    /// Rows that are not shown.
+    more: u64,
+}
+
+/// Rows of a workspace that are shown without `--full`.
+const SHOWN: usize = 20;
+
+async fn plan_taken(asked: &Asked<'_>, state: &State, mut taken: Taken) -> Done {
+    let (mut open, _locks) = match taken.job.destination {
+        Destination::Simulator => {
+            // Its world is read and kept under its lock.
+            let holder = || {
+                let now = clock::wall();
+                Holder::of(&State::run_id(now), &taken, now)
+            };
+            let policy = Policy {
+                if_locked: IfLocked::Wait,
+                quiet: asked.output.quiet,
+            };
+            let locks = Locks::take(state, &taken, holder, policy)?;
+            let open = Open::simulator(&taken, state.world(), asked.fresh).await?;
+            (open, locks)
+        }
+        Destination::Services => {
+            let credential = lanes::Asked::new(asked.credential, taken.job.method);
+            (Open::services(&mut taken, credential).await?, None)
+        }
+    };
+    let folder = tempfile::tempdir_in(state.path().join("tmp"));
+    let folder = folder.map_err(Error::file("cannot write in", state.path()))?;
+    let mut shown: BTreeMap<(LaneId, Workspace), Shown> = BTreeMap::new();
+    let all = asked.full || asked.output.output == OutputShape::Json;
+    let reading = Reading {
+        open: &open,
+        settings: &taken.job.settings,
+        output: asked.output,
+        announcement: Announcement::new(&taken, &open, None).text(),
+        rows: (taken.census.rows, taken.census.skipped),
+    };
+    let came = reading
+        .carry_out(async |run| {
+            let mut surveyed =
+                Surveyed::kept_at(&folder.path().join("snapshot.jsonl"), Readers::Owner)?;
+            let mut left = LeftRows::default();
+            surveyed.read(run, &taken, &mut left).await?;
+            if run.schedule().is_stopping() {
+                return Ok(None);
+            }
+            let path = folder.path().join("plan.jsonl");
+            let plan = plan_rows(
+                run,
+                &taken,
+                &mut left,
+                &mut surveyed,
+                (&path, Readers::Owner),
+                |lane, row| {
+                    let place = shown.entry((lane, row.workspace.clone())).or_default();
+                    match all || place.rows.len() < SHOWN {
+                        true => place.rows.push(row.clone()),
+                        false => place.more += 1,
+                    }
+                    Ok(())
+                },
+            );
+            plan.map(Some)
+        })
+        .await?;
+    open.close()?;
+    let Came { to, ended, digest } = came;
+    let Some(plan) = to.filter(|_| ended == Ended::Completed) else {
+        tell_given_up(&digest, ended);
+        return Ok(Exit::of_run(ended, &digest.tally, false));
+    };
+    if let Some(path) = asked.out {
+        let record = taken.record(&open.lanes);
+        saved_plan::save(path, record, &folder.path().join("plan.jsonl"))?;
+        if !asked.output.quiet {
+            terminal::complain(&format!("the plan is saved as {}", path.display()));
+        }
+    }
+    let caution = Caution {
+        strict: asked.strict,
+        must_hold: false,
+    };
+    let held = held_back(&taken.job.settings, caution, &plan.counts);
+    let view = View {
+        taken: &taken,
+        open: &open,
+        plan: &plan,
+        shown: &shown,
+        held: held.as_ref().map(|(_, why)| why.as_str()),
+    };
+    match asked.output.output {
+        OutputShape::Text => terminal::print(&view.text()),
+        OutputShape::Json => {
+            let json = serde_json::to_string_pretty(&view.json());
+            terminal::print(&json.map_err(Error::machine("the plan could not be shown"))?);
+        }
+    }
+    let counts = &plan.counts;
+    Ok(match held {
+        Some((ended, _)) => Exit::of_run(ended, &digest.tally, false),
+        None if counts.conflicts + counts.hopeless + digest.closed.len() as u64 > 0 => {
+            Exit::Attention
+        }
+        None if asked.detailed_exitcode && counts.changes > 0 => Exit::Pending,
+        None => Exit::Done,
+    })
+}
+
+/// Tells what could not be read.
+pub(super) fn tell_given_up(digest: &Digest, ended: Ended) {
+    for closed in &digest.closed {
+        terminal::complain(&format!("error: {closed}"));
+    }
+    if let Some(failure) = &digest.unread {
+        terminal::complain(&unread(failure));
+    }
+    if ended == Ended::Refused && digest.refused_workspaces > 0 {
+        terminal::complain(&format!("  {UNREADABLE}"));
+    }
+}
+
+/// A plan as it is shown.
+struct View<'a> {
+    taken: &'a Taken,
+    open: &'a Open,
+    plan: &'a Plan,
+    shown: &'a BTreeMap<(LaneId, Workspace), Shown>,
+    held: Option<&'a str>,
+}
+
+impl View<'_> {
+    fn text(&self) -> String {
+        let mut lines = Vec::new();
+        for ((lane, workspace), counts) in &self.plan.places {
+            let route = match (self.open.is_simulated(), self.open.lanes.get(lane.0)) {
+                (false, Some(facts)) if self.open.lanes.len() > 1 => {
+                    format!("{}: ", facts.route.name())
+                }
+                _ => String::new(),
+            };
+            lines.push(format!("{route}workspace {workspace}: {}", counts.text()));
+            let Some(shown) = self.shown.get(&(*lane, workspace.clone())) else {
+                continue;
+            };
+            lines.extend(shown.rows.iter().map(PlannedRow::text));
+            if shown.more > 0 {
+                lines.push(format!(
+                    "  and {} more rows (--full shows them)",
+                    shown.more
+                ));
+            }
+        }
+        let counts = &self.plan.counts;
+        let settings = &self.taken.job.settings;
+        let at_least = span::show(counts.at_least(settings.rate));
+        let simulated = if self.open.is_simulated() {
+            " (simulated)"
+        } else {
+            ""
+        };
+        lines.push(format!("{}{simulated}: {}", self.taken.name, counts.text()));
+        if counts.changes > 0 {
+            lines.push(format!(
+                "  {} requests, at most {} a lane: at least {at_least}",
+                counts.requests(),
+                settings.rate
+            ));
+        }
+        if let Some(why) = self.held {
+            lines.push(format!("  a run would send nothing: {why}"));
+        }
+        lines.join("\n")
+    }
+
+    fn json(&self) -> impl Serialize {
+        #[derive(Serialize)]
+        struct Json<'a> {
+            schema_version: u32,
+            job: &'a str,
+            simulated: bool,
+            counts: &'a Counts,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            held_back: Option<&'a str>,
+            rows: Vec<&'a PlannedRow>,
+        }
+        Json {
+            schema_version: 1,
+            job: &self.taken.name,
+            simulated: is_simulator(self.taken.job.destination),
+            counts: &self.plan.counts,
+            held_back: self.held,
+            rows: self.shown.values().flat_map(|shown| &shown.rows).collect(),
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! A run that only reads: it has no record, and nothing of it can be left half done.
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use crate::cli::OutputArgs;
+use crate::engine::ports::{Record, RecordError, Seq, Watcher};
+use crate::engine::run::{Beginning, Broken, Run, Tools};
+use crate::error::Error;
+use crate::job::settings::Settings;
+use crate::model::event::{FORMAT, RunStarted, Stamped};
+use crate::model::outcome::Ended;
+use crate::sinks::digest::Digest;
+use crate::sinks::log::Log;
+
+use super::clock::{Seeded, System};
+use super::destination::Open;
+use super::session::{course, progress};
+use super::surveying::AppRun;
+use super::{clock, operator, signals, terminal};
+
+/// What a run that only reads came to.
+pub(super) struct Came<T> {
+    /// What was made of it.
+    pub(super) to: T,
+    pub(super) ended: Ended,
+    pub(super) digest: Digest,
+}
+
+/// Where it reads, and how.
+pub(super) struct Reading<'a> {
+    pub(super) open: &'a Open,
+    pub(super) settings: &'a Settings,
+    pub(super) output: &'a OutputArgs,
+    /// What is said before anything leaves.
+    pub(super) announcement: String,
+    /// Rows, and those of them that the user left out.
+    pub(super) rows: (u64, u64),
+}
+
+impl Reading<'_> {
+    /// Carries out what `carry_out` reads.
+    pub(super) async fn carry_out<T>(
+        self,
+        carry_out: impl AsyncFnOnce(&mut AppRun<'_, Unrecorded>) -> Result<T, Broken>,
+    ) -> Result<Came<T>, Error> {
+        let interrupts = std::pin::pin!(signals::listen()?);
+        let output = self.output;
+        let mut progress = progress(output);
+        terminal::log(
+            output.verbose,
+            output.quiet,
+            output.log_format,
+            progress.above.clone(),
+        );
+        if !output.quiet {
+            terminal::complain(&self.announcement);
+        }
+        let mut digest = Digest::default();
+        let mut log = Log::default();
+        let mut watchers: Vec<&mut dyn Watcher> = vec![&mut digest, &mut log];
+        if let Some(watcher) = &mut progress.watcher {
+            watchers.push(&mut **watcher);
+        }
+        let clock = System::start();
+        let tools = Tools {
+            service: &self.open.client,
+            record: &mut Unrecorded::default(),
+            watchers,
+            left_out: Vec::new(),
+            clock: &clock,
+            dice: &mut Seeded::new(clock::seed()),
+            interrupts,
+        };
+        let started = RunStarted {
+            format: FORMAT,
+            run_id: "reading".to_owned(),
+            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+            operator: operator(),
+            job_sha256: String::new(),
+            input_sha256: None,
+            lanes: self.open.lanes.clone(),
+            seed: 0,
+            rows: self.rows.0,
+            skipped: self.rows.1,
+        };
+        let course = course(self.settings, self.open.lanes.len());
+        let came = async {
+            let mut run = Run::begin(Beginning::Run(started), course, tools)?;
+            let to = carry_out(&mut run).await?;
+            Ok::<_, Broken>((to, run.finish().await?))
+        };
+        let came = came.await;
+        drop(progress);
+        let (to, ended) = came.map_err(Error::machine("the live state could not be read"))?;
+        Ok(Came { to, ended, digest })
+    }
+}
+
+/// What helps where the live state can be read nowhere.
+pub(super) const UNREADABLE: &str = "the live state could not be read, so nothing was sent: let the user list and \
+    show workflows (ListWorkflows, ShowAopWorkflow), or send rows as they stand with --snapshot off";
+
+/// A record that keeps nothing.
+#[derive(Default)]
+pub(super) struct Unrecorded {
+    count: Seq,
+    moved: Arc<Notify>,
+}
+
+impl Record for Unrecorded {
+    fn append(&mut self, _: &Stamped) -> Result<Seq, RecordError> {
+        self.count += 1;
+        Ok(self.count)
+    }
+
+    fn make_room(&mut self, _: usize) -> Result<(), RecordError> {
+        Ok(())
+    }
+
+    fn durable(&self) -> Result<Seq, RecordError> {
+        Ok(self.count)
+    }
+
+    fn moved(&self) -> Arc<Notify> {
+        Arc::clone(&self.moved)
+    }
+}

@@ -1,0 +1,259 @@
+//! Reads what lives in the workspaces of a job, and keeps it in a snapshot.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::path::Path;
+
+use crate::engine::ports::{Errand, Record, RowsError, Source};
+use crate::engine::run::{Broken, Run};
+use crate::model::id::Id;
+use crate::model::outcome::{ErrorClass, Failure};
+use crate::model::reading::{Of, Reading};
+use crate::model::reply::Data;
+use crate::model::row::Row;
+use crate::model::target::{LaneId, Workspace};
+use crate::plan::decision::wants_versions;
+use crate::plan::snapshot::Snapshot;
+use crate::plan::survey::Survey;
+use crate::secmaster::client::Client;
+
+use super::clock::{Seeded, System};
+use super::folder::{Readers, create};
+use super::intake::Taken;
+use super::left_rows::LeftRows;
+use super::taken_rows::{LaneRows, RowsByLane};
+
+/// A run of this program, whatever it is recorded by.
+pub(super) type AppRun<'a, R> = Run<'a, Client, R, System, Seeded>;
+
+/// Rows that a list which was read to its end does not hold are read once more by themselves, up to so
+/// many in a workspace: others may have been removed meanwhile, which moves the pages.
+const MISSED: u64 = 20;
+
+/// What was read.
+pub(super) struct Surveyed {
+    pub(super) snapshot: Snapshot<File>,
+    lists: Survey,
+    /// Why a workflow could not be read.
+    failures: HashMap<(Workspace, Id), Failure>,
+}
+
+impl Surveyed {
+    /// Nothing yet; it is to be kept as `path`.
+    pub(super) fn kept_at(path: &Path, readers: Readers) -> Result<Self, RowsError> {
+        let file = create(path, readers).map_err(|error| RowsError(error.into()))?;
+        Ok(Self {
+            snapshot: Snapshot::new(file),
+            lists: Survey::default(),
+            failures: HashMap::new(),
+        })
+    }
+
+    /// Reads what the rows of `left` name.
+    pub(super) async fn read<R: Record>(
+        &mut self,
+        run: &mut AppRun<'_, R>,
+        taken: &Taken,
+        left: &mut LeftRows,
+    ) -> Result<(), Broken> {
+        let mut places: BTreeMap<(LaneId, Workspace), u64> = BTreeMap::new();
+        left.each(taken, |row, _, _| {
+            *places.entry((row.lane, row.workspace)).or_default() += 1;
+            Ok(())
+        })?;
+        let places = places.into_iter();
+        self.read_places(run, places.map(|(place, rows)| (place, Some(rows))))
+            .await?;
+        self.read_singly(run, taken, left).await?;
+        self.read_versions(run, taken, left).await
+    }
+
+    /// Reads the workspaces as a whole, or as far as so many rows want it.
+    pub(super) async fn read_places<R: Record>(
+        &mut self,
+        run: &mut AppRun<'_, R>,
+        places: impl Iterator<Item = ((LaneId, Workspace), Option<u64>)>,
+    ) -> Result<(), Broken> {
+        for ((lane, workspace), rows) in places {
+            self.lists.add(lane, &workspace, rows);
+        }
+        run.survey(&mut Lists(self)).await?;
+        self.settle()
+    }
+
+    /// Reads by itself what no list holds.
+    async fn read_singly<R: Record>(
+        &mut self,
+        run: &mut AppRun<'_, R>,
+        taken: &Taken,
+        left: &mut LeftRows,
+    ) -> Result<(), Broken> {
+        let mut missed: HashMap<Workspace, u64> = HashMap::new();
+        let schedule = run.schedule();
+        let index = left.index(taken, |row, _| {
+            if schedule.refuses(row.lane, &row.workspace).is_some() || self.knows(row)? {
+                return Ok(false);
+            }
+            if !self.lists.is_complete(&row.workspace) {
+                return Ok(true);
+            }
+            let missed = missed.entry(row.workspace.clone()).or_default();
+            *missed += 1;
+            Ok(*missed <= MISSED)
+        })?;
+        if index.is_empty() {
+            return Ok(());
+        }
+        let rows = LaneRows::over(index, taken)?;
+        let of = |row: &Row| Of::Workflow(row.workflow_id.clone());
+        let mut singles = Singles {
+            rows,
+            of,
+            surveyed: self,
+        };
+        run.survey(&mut singles).await?;
+        self.settle()
+    }
+
+    /// Reads the versions of workflows whose rows wish for another than the one in use.
+    async fn read_versions<R: Record>(
+        &mut self,
+        run: &mut AppRun<'_, R>,
+        taken: &Taken,
+        left: &mut LeftRows,
+    ) -> Result<(), Broken> {
+        let index = left.index(taken, |row, _| {
+            let listed = self
+                .snapshot
+                .listed(&row.workspace, row.workflow_id.as_str());
+            let listed = listed.map_err(|error| RowsError(error.into()))?;
+            Ok(listed.is_some_and(|listed| wants_versions(row, &listed.workflow)))
+        })?;
+        if index.is_empty() {
+            return Ok(());
+        }
+        let rows = LaneRows::over(index, taken)?;
+        let of = |row: &Row| Of::Versions(row.workflow_id.clone());
+        let mut singles = Singles {
+            rows,
+            of,
+            surveyed: self,
+        };
+        run.survey(&mut singles).await?;
+        self.settle()
+    }
+
+    fn knows(&mut self, row: &Row) -> Result<bool, RowsError> {
+        let known = self
+            .snapshot
+            .listed(&row.workspace, row.workflow_id.as_str());
+        Ok(known.map_err(|error| RowsError(error.into()))?.is_some())
+    }
+
+    fn settle(&mut self) -> Result<(), Broken> {
+        let settled = self.snapshot.settle();
+        Ok(settled.map_err(|error| RowsError(error.into()))?)
+    }
+
+    /// Why nothing is known of the row's workflow.
+    pub(super) fn why_missing(&self, row: &Row) -> Failure {
+        let key = (row.workspace.clone(), row.workflow_id.clone());
+        if let Some(failure) = self.failures.get(&key) {
+            return failure.clone();
+        }
+        if let Some(why) = self.why_incomplete(&row.workspace) {
+            return Failure::new(
+                ErrorClass::Canceled,
+                format!("its workflow was not read: {why}"),
+            );
+        }
+        let living = self.snapshot.living(&row.workspace);
+        Failure::new(
+            ErrorClass::NotFound,
+            format!(
+                "workspace {} holds no such workflow (it holds {living}): is this the right workspace?",
+                row.workspace.workspace_id
+            ),
+        )
+    }
+
+    /// Why not all of `workspace` was listed, if not all was.
+    pub(super) fn why_incomplete(&self, workspace: &Workspace) -> Option<&str> {
+        self.lists.why_incomplete(workspace)
+    }
+
+    /// How many workflows live in the workspaces that were read.
+    pub(super) fn living(&self) -> u64 {
+        self.lists.living()
+    }
+
+    fn keep(&mut self, reading: &Reading, data: Result<Data, Failure>) -> std::io::Result<()> {
+        let workspace = &reading.workspace;
+        match (&reading.of, data) {
+            (Of::Page(page), Ok(Data::Page { workflows, total })) => {
+                for listed in &workflows {
+                    self.snapshot.keep(workspace, listed)?;
+                }
+                let count = workflows.len() as u64;
+                self.lists.found(reading, *page, count, total);
+            }
+            (Of::Workflow(_), Ok(Data::Workflow(listed))) => {
+                self.snapshot.keep(workspace, &listed)?;
+            }
+            (Of::Versions(id), Ok(Data::Versions(versions))) => {
+                self.snapshot
+                    .keep_versions(workspace, id.as_str(), versions)?;
+            }
+            (Of::Page(_), Err(failure)) => self.lists.failed(reading, &failure),
+            (Of::Workflow(id) | Of::Versions(id), Err(failure)) => {
+                // Where the lane or the workspace is closed, that says it all.
+                if failure.class != ErrorClass::Canceled {
+                    self.failures
+                        .insert((workspace.clone(), id.clone()), failure);
+                }
+            }
+            // The schedule gives to each reading what it asked for.
+            (_, Ok(_)) => {}
+        }
+        Ok(())
+    }
+}
+
+/// Lists of workspaces.
+struct Lists<'a>(&'a mut Surveyed);
+
+impl Source for Lists<'_> {
+    fn next(&mut self, lane: LaneId) -> Result<Option<Errand>, RowsError> {
+        Ok(self.0.lists.next(lane).map(Errand::Reading))
+    }
+
+    fn found(&mut self, reading: &Reading, data: Result<Data, Failure>) -> Result<(), RowsError> {
+        let kept = self.0.keep(reading, data);
+        kept.map_err(|error| RowsError(error.into()))
+    }
+}
+
+/// A reading for each row.
+struct Singles<'a, F> {
+    rows: LaneRows,
+    of: F,
+    surveyed: &'a mut Surveyed,
+}
+
+impl<F: Fn(&Row) -> Of> Source for Singles<'_, F> {
+    fn next(&mut self, lane: LaneId) -> Result<Option<Errand>, RowsError> {
+        let row = self.rows.next(lane)?;
+        Ok(row.map(|row| {
+            Errand::Reading(Reading {
+                lane,
+                of: (self.of)(&row),
+                workspace: row.workspace,
+            })
+        }))
+    }
+
+    fn found(&mut self, reading: &Reading, data: Result<Data, Failure>) -> Result<(), RowsError> {
+        let kept = self.surveyed.keep(reading, data);
+        kept.map_err(|error| RowsError(error.into()))
+    }
+}

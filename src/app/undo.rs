@@ -1,0 +1,141 @@
+//! `flowbatch undo`: puts back what a run changed, by a run of its own.
+
+use std::io::{BufWriter, Seek, Write};
+
+use crate::cli::UndoArgs;
+use crate::error::Error;
+use crate::job::flags::Flags;
+use crate::job::problems::Problems;
+use crate::job::record::{InputRecord, JobRecord};
+use crate::job::selection;
+use crate::job::settings::Snapshot;
+use crate::job::table::Options;
+use crate::model::update::Update;
+
+use super::destination::is_simulator;
+use super::folder::{State, sha256_of};
+use super::input::Copy;
+use super::intake::Taken;
+use super::journal_file::is_written;
+use super::question::Asked;
+use super::report::digest;
+use super::reporting::Reporting;
+use super::run::{Wanted, run_taken};
+use super::{Done, report_target, runtime, terminal};
+
+/// Puts back what a run changed.
+pub(super) fn undo(args: &UndoArgs) -> Done {
+    let state = State::open(args.record.state_dir.as_deref())?;
+    let folder = state.find_run(&args.run, args.simulate)?;
+    let state = folder.state().unwrap_or(state);
+    let record = folder.job()?;
+    let (lanes, name) = (record.lanes.clone(), record.name.clone());
+    let journal = folder.file("journal.jsonl");
+    if is_written(&journal) {
+        return Err(Error::Usage {
+            what: format!("run {} goes on", folder.id),
+            hint: "wait until it has ended, or stop it, and undo it then".to_owned(),
+        });
+    }
+    if args.force && args.only.is_empty() {
+        return Err(Error::Usage {
+            what: "--force puts back what others have changed since".to_owned(),
+            hint: "name the workflows: --only workflow_id=ID (may be given again)".to_owned(),
+        });
+    }
+    let blind = record.settings.snapshot == Snapshot::Off;
+    let past = Taken::again(record, Copy::Kept(folder.file("input.csv")))?;
+    let digest = digest(&journal, args.salvage)?;
+    let reporting = Reporting {
+        taken: &past,
+        lanes: &lanes,
+        digest: &digest,
+        folder: &folder,
+        salvage: args.salvage,
+    };
+    // By the journal, so that a run which was killed can be undone as well.
+    let written = reporting.write(std::io::sink())?;
+    if written.changed.count() == 0 {
+        return Err(Error::Usage {
+            what: match blind {
+                true => format!(
+                    "run {} did not read the live state (--snapshot off), so nobody knows what it changed",
+                    folder.id
+                ),
+                false => format!("run {} changed nothing", folder.id),
+            },
+            hint: format!(
+                "its report tells what became of its rows: {}",
+                folder.file("report.csv").display()
+            ),
+        });
+    }
+    let mut copy = state.temporary()?;
+    let mut out = BufWriter::new(copy.as_file_mut());
+    reporting.write_undo(&written, !args.force, &mut out)?;
+    let flushed = out.flush();
+    drop(out);
+    flushed
+        .and_then(|()| copy.as_file_mut().rewind())
+        .map_err(Error::file("cannot write", copy.path()))?;
+    let sha256 = sha256_of(copy.path()).map_err(Error::file("cannot read", copy.path()))?;
+    let undo = undo_record(folder.job()?, args, &folder.id, sha256)?;
+    let mut taken = Taken::again(undo, Copy::Temporary(copy))?;
+    let mut problems = Problems::default();
+    taken.job.settings = taken
+        .job
+        .settings
+        .again(&args.pace.flags(Flags::default()), &mut problems);
+    taken.job.settings.snapshot = Snapshot::Required;
+    taken.check_selection(&mut problems);
+    if !problems.is_empty() {
+        return Err(Error::Problems(
+            problems.render(None, terminal::wants_color()),
+        ));
+    }
+    if let Some(path) = &args.record.report {
+        report_target::check(path, "", taken.input.as_ref())?;
+    }
+    if !args.output.quiet {
+        terminal::complain(&format!("undoes:     run {} of {name}", folder.id));
+    }
+    let simulated = is_simulator(taken.job.destination);
+    let asked = Asked::find(args.caution.yes || simulated)?;
+    let wanted = Wanted {
+        credential: &args.credential,
+        record: &args.record,
+        output: &args.output,
+        caution: &args.caution,
+        fresh: false,
+        must_hold: false,
+        began: (!args.other_credential).then_some(lanes.as_slice()),
+    };
+    runtime()?.block_on(run_taken(&wanted, &state, taken, asked))
+}
+
+/// The job that undoes the run `id` of `record`: its targets, and nothing of its wishes.
+fn undo_record(
+    record: JobRecord,
+    args: &UndoArgs,
+    id: &str,
+    sha256: String,
+) -> Result<JobRecord, Error> {
+    let mut record = record;
+    record.name = format!("undo {}", record.name);
+    record.description = Some(format!("puts back what run {id} changed"));
+    record.input = Some(InputRecord {
+        path: format!("undo.csv of run {id}"),
+        sha256,
+        options: Options::default(),
+    });
+    record.updates = Vec::new();
+    record.defaults.update = Update::default();
+    record.defaults.is_blind = false;
+    record.selection = selection::Selection::default();
+    for text in &args.only {
+        let only = selection::Only::parse(text)
+            .ok_or_else(|| Error::flag("--only", text, "not a choice of rows", selection::HINT))?;
+        record.selection.only.push(only);
+    }
+    Ok(record)
+}

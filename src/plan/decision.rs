@@ -1,0 +1,235 @@
+//! What a row comes to against the live state of its workflow.
+
+use crate::model::change::Change;
+use crate::model::field::Field;
+use crate::model::guard::Finding;
+use crate::model::outcome::{ErrorClass, Failure};
+use crate::model::row::{Row, VersionWish};
+use crate::model::update::{Label, Sent, Update};
+use crate::model::version::Version;
+use crate::model::workflow::Workflow;
+
+/// What a row comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// The live state is already as wished.
+    Unchanged,
+    /// This is to be changed, by sending that.
+    Change(Change, Update),
+    /// A guard does not hold: what was expected, what is there, and by whom.
+    Conflict(String),
+    /// The service cannot carry it out as things stand.
+    Hopeless(Failure),
+}
+
+/// What is known of a workflow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Live {
+    /// Its state.
+    pub workflow: Workflow,
+    /// Its versions, where they were asked for.
+    pub versions: Option<Vec<Version>>,
+}
+
+/// Compares what `row` wishes and expects with what is there; `sent` says which fields an update holds.
+pub fn decide(row: &Row, live: &Live, sent: Sent) -> Decision {
+    let wish = match wish(row, live) {
+        Ok(wish) => wish,
+        Err(failure) => return Decision::Hopeless(failure),
+    };
+    let there = &live.workflow;
+    match row.guards.check(&wish, there) {
+        Finding::Conflict(what) => return Decision::Conflict(format!("{what}{}", by_whom(there))),
+        Finding::AsWished => return Decision::Unchanged,
+        Finding::Differs => {}
+    }
+    let mut change = Change::default();
+    for field in wish.fields() {
+        let (before, after) = (there.value(field), wish.value(field).unwrap_or_default());
+        if before != after {
+            change.note(field, before, after);
+        }
+    }
+    let version = wish.version_id.as_deref().unwrap_or(&there.version_id);
+    if change.after.contains_key(&Field::Enabled)
+        && wish.enabled == Some(true)
+        && version.is_empty()
+    {
+        return Decision::Hopeless(Failure::new(
+            ErrorClass::Validation,
+            "it has no version in use, and the service wants one whenever a workflow is enabled: give its version_id",
+        ));
+    }
+    let send = match sent {
+        Sent::Changed => changed(&change, &wish, there),
+        Sent::Full => full(&wish, there),
+    };
+    Decision::Change(change, send)
+}
+
+/// The versions that `row` wishes for are to be looked at: another than the one in use.
+pub fn wants_versions(row: &Row, live: &Workflow) -> bool {
+    match (row.version, &row.update.version_id) {
+        (Some(VersionWish::Latest), _) => true,
+        (Some(VersionWish::Active), _) | (None, None) => false,
+        (None, Some(wished)) => !wished.is_empty() && *wished != live.version_id,
+    }
+}
+
+/// What `row` wishes for, its version found out.
+fn wish(row: &Row, live: &Live) -> Result<Update, Failure> {
+    let there = &live.workflow;
+    let versions = live.versions.as_deref().unwrap_or_default();
+    let version_id = match (row.version, &row.update.version_id) {
+        (None, None) => None,
+        (Some(VersionWish::Active), _) if there.version_id.is_empty() => {
+            return Err(Failure::new(
+                ErrorClass::Validation,
+                "version_id is to be the active one, and the workflow has none",
+            ));
+        }
+        (Some(VersionWish::Active), _) => Some(there.version_id.clone()),
+        (Some(VersionWish::Latest), _) => {
+            let published = versions.iter().filter(|version| version.is_published());
+            let latest = published.max_by(|a, b| a.create_time.cmp(&b.create_time));
+            match latest {
+                Some(latest) => Some(latest.id.clone()),
+                None => {
+                    return Err(Failure::new(
+                        ErrorClass::Validation,
+                        "version_id is to be the latest published one, and the workflow has none",
+                    ));
+                }
+            }
+        }
+        (None, Some(wished)) => {
+            if live.versions.is_some() && !wished.is_empty() && *wished != there.version_id {
+                check_version(wished, versions)?;
+            }
+            Some(wished.clone())
+        }
+    };
+    Ok(Update {
+        version_id,
+        ..row.update.clone()
+    })
+}
+
+fn check_version(wished: &str, versions: &[Version]) -> Result<(), Failure> {
+    let Some(found) = versions.iter().find(|version| version.id == wished) else {
+        let known: Vec<_> = versions
+            .iter()
+            .filter(|version| version.is_published())
+            .map(|version| version.id.as_str())
+            .take(3)
+            .collect();
+        let known = match known.as_slice() {
+            [] => "it has no published one".to_owned(),
+            known => format!("published: {}", known.join(", ")),
+        };
+        return Err(Failure::new(
+            ErrorClass::NotFound,
+            format!("version_id {wished:?} is no version of this workflow; {known}"),
+        ));
+    };
+    match found.is_published() {
+        true => Ok(()),
+        false => Err(Failure::new(
+            ErrorClass::Validation,
+            format!(
+                "version_id {wished:?} is not published: it is {}",
+                found.status
+            ),
+        )),
+    }
+}
+
+/// What an update did, by what is there after it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Effect {
+    /// Fields that were sent and are not as sent, in words.
+    pub missing: Vec<String>,
+    /// Fields that were not sent and have become empty or false, with what was there.
+    pub cleared: Vec<(Field, String)>,
+    /// Fields that were not sent and have become something else, in words.
+    pub others: Vec<String>,
+}
+
+impl Effect {
+    /// Of an update that held `send`, between `before` and `after`.
+    pub fn of(send: &Update, before: &Workflow, after: &Workflow) -> Self {
+        let mut effect = Self::default();
+        for field in Field::ALL {
+            let (was, is) = (before.value(field), after.value(field));
+            match send.value(field) {
+                Some(sent) if sent != is => effect
+                    .missing
+                    .push(format!("{field} is {is:?} after {sent:?} was sent")),
+                Some(_) => {}
+                None if was == is => {}
+                None if matches!(is, "" | "false") => effect.cleared.push((field, was.to_owned())),
+                None => effect.others.push(format!(
+                    "{field}, which was not sent, went from {was:?} to {is:?}"
+                )),
+            }
+        }
+        effect
+    }
+
+    /// Everything that was not to be expected, in words; none if nothing was.
+    pub fn note(&self) -> Option<String> {
+        let cleared = self
+            .cleared
+            .iter()
+            .map(|(field, was)| format!("{field}, which was not sent, was {was:?} and is cleared"));
+        let texts = self.missing.iter().chain(&self.others).cloned();
+        let texts: Vec<_> = texts.chain(cleared).collect();
+        (!texts.is_empty()).then(|| texts.join("; "))
+    }
+}
+
+/// The fields that change; whoever enables names the version (the vendor's page: mandatory then).
+fn changed(change: &Change, wish: &Update, there: &Workflow) -> Update {
+    let changes = |field| change.after.contains_key(&field);
+    let mut send = Update {
+        name: wish.name.clone().filter(|_| changes(Field::Name)),
+        description: wish
+            .description
+            .clone()
+            .filter(|_| changes(Field::Description)),
+        enabled: wish.enabled.filter(|_| changes(Field::Enabled)),
+        version_id: wish
+            .version_id
+            .clone()
+            .filter(|_| changes(Field::VersionId)),
+        labels: wish.labels.filter(|_| changes(Field::Labels)),
+    };
+    if send.enabled == Some(true) {
+        let version = wish.version_id.clone();
+        send.version_id = Some(version.unwrap_or_else(|| there.version_id.clone()));
+    }
+    send
+}
+
+/// All fields. Those that are empty and are not wished to be are left out, as the vendor's Terraform
+/// provider does with version and labels.
+fn full(wish: &Update, there: &Workflow) -> Update {
+    let version_id = Some(there.version_id.clone()).filter(|id| !id.is_empty());
+    wish.clone().or(&Update {
+        name: Some(there.name.clone()),
+        description: Some(there.description.clone()),
+        enabled: Some(there.enabled),
+        version_id,
+        labels: Label::parse(&there.labels),
+    })
+}
+
+/// Who changed it last, and when, as far as the service says it.
+fn by_whom(there: &Workflow) -> String {
+    match (there.modifier_name.as_str(), there.update_time.as_str()) {
+        ("", "") => String::new(),
+        ("", at) => format!(" (changed {at})"),
+        (who, "") => format!(" (changed by {who})"),
+        (who, at) => format!(" (changed by {who}, {at})"),
+    }
+}
