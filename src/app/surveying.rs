@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::engine::ports::{Errand, Record, RowsError, Source};
 use crate::engine::run::{Broken, Run};
+use crate::job::index::Index;
 use crate::model::id::Id;
 use crate::model::outcome::{ErrorClass, Failure};
 use crate::model::reading::{Of, Reading};
@@ -101,18 +102,10 @@ impl Surveyed {
             *missed += 1;
             Ok(*missed <= MISSED)
         })?;
-        if index.is_empty() {
-            return Ok(());
-        }
-        let rows = LaneRows::over(index, taken)?;
-        let of = |row: &Row| Of::Workflow(row.workflow_id.clone());
-        let mut singles = Singles {
-            rows,
-            of,
-            surveyed: self,
-        };
-        run.survey(&mut singles).await?;
-        self.settle()
+        self.read_each(run, taken, index, |row| {
+            Of::Workflow(row.workflow_id.clone())
+        })
+        .await
     }
 
     /// Reads the versions of workflows whose rows wish for another than the one in use.
@@ -129,11 +122,24 @@ impl Surveyed {
             let listed = listed.map_err(|error| RowsError(error.into()))?;
             Ok(listed.is_some_and(|listed| wants_versions(row, &listed.workflow)))
         })?;
+        self.read_each(run, taken, index, |row| {
+            Of::Versions(row.workflow_id.clone())
+        })
+        .await
+    }
+
+    /// Reads something for each row of `index`.
+    async fn read_each<R: Record>(
+        &mut self,
+        run: &mut AppRun<'_, R>,
+        taken: &Taken,
+        index: Index,
+        of: impl Fn(&Row) -> Of,
+    ) -> Result<(), Broken> {
         if index.is_empty() {
             return Ok(());
         }
         let rows = LaneRows::over(index, taken)?;
-        let of = |row: &Row| Of::Versions(row.workflow_id.clone());
         let mut singles = Singles {
             rows,
             of,

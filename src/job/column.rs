@@ -1,5 +1,6 @@
 //! The columns of a CSV and the keys of an `[[update]]`: the same words.
 
+use crate::model::export_column::EXPORT_COLUMNS;
 use crate::model::field::Field;
 use crate::model::id::trim;
 use crate::model::report_column::REPORT_COLUMNS;
@@ -77,24 +78,6 @@ impl Column {
             .find(|column| normal(column.as_str()) == name)
     }
 }
-
-/// Columns of the service's own objects that an export writes; like the report's, they are ignored
-/// when read.
-const EXPORT_COLUMNS: [&str; 13] = [
-    "version",
-    "aop_type",
-    "engine_type",
-    "dataclass_id",
-    "dataclass_name",
-    "owner_id",
-    "creator_id",
-    "creator_name",
-    "create_time",
-    "modifier_id",
-    "modifier_name",
-    "update_time",
-    "current_approval_version_id",
-];
 
 /// What a header stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 pub mod change;
 pub mod endpoint;
 pub mod event;
+pub mod export_column;
 pub mod field;
 pub mod formula;
 pub mod guard;

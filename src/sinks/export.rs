@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use crate::model::export_column::EXPORT_COLUMNS;
 use crate::model::field::Field;
 use crate::model::formula::guarded;
 use crate::model::route::Route;
@@ -28,23 +29,6 @@ pub struct Export<W: Write> {
 /// What sets a field to the empty string, and what an expectation of it is.
 const EMPTY: &str = "<empty>";
 
-/// Columns that are read and say nothing.
-const READ_ONLY: [&str; 13] = [
-    "version",
-    "aop_type",
-    "engine_type",
-    "dataclass_id",
-    "dataclass_name",
-    "owner_id",
-    "creator_id",
-    "creator_name",
-    "create_time",
-    "modifier_id",
-    "modifier_name",
-    "update_time",
-    "current_approval_version_id",
-];
-
 impl<W: Write> Export<W> {
     /// Writes the header of workflows that are reached by `route`.
     ///
@@ -69,7 +53,7 @@ impl<W: Write> Export<W> {
         header.extend(["project_id", "workspace_id"].map(str::to_owned));
         header.extend(Field::ALL.map(|field| field.as_str().to_owned()));
         header.extend(Field::ALL.map(|field| format!("expect_{field}")));
-        header.extend(READ_ONLY.map(str::to_owned));
+        header.extend(EXPORT_COLUMNS.map(str::to_owned));
         csv.write_record(header)?;
         Ok(Self {
             csv,

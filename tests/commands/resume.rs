@@ -125,18 +125,24 @@ fn killed_run(seed: u64) -> u64 {
             ..calm()
         },
     );
-    kill_after(
-        &desk,
-        &format!("run {}", arguments(&cloud)),
-        dice.u64(10..60),
-    );
+    // Every third round reads the live state first, and goes back at the end.
+    let plans = seed.is_multiple_of(3);
+    let run = match plans {
+        true => format!("run {}", usual_arguments(&cloud)),
+        false => format!("run {}", arguments(&cloud)),
+    };
+    let descriptions = || {
+        let (world, place) = (cloud.world(), place());
+        let workflows = world.workflows(&place);
+        workflows
+            .map(|workflow| (workflow.id.clone(), workflow.description.clone()))
+            .collect::<HashMap<_, _>>()
+    };
+    let before = descriptions();
+    kill_after(&desk, &run, dice.u64(10..60));
     let mut kills = 1;
     while !desk.has_runs() {
-        kill_after(
-            &desk,
-            &format!("run {}", arguments(&cloud)),
-            dice.u64(20..80),
-        );
+        kill_after(&desk, &run, dice.u64(20..80));
     }
     let run = desk.only_run();
     if !run.join("journal.jsonl").exists() || !run.join("job.json").exists() {
@@ -171,6 +177,16 @@ fn killed_run(seed: u64) -> u64 {
         "{rows:?}"
     );
     assert_eq!(cloud.described(&place(), "Reviewed"), 120);
+    if plans {
+        let undone = desk.flowbatch(&format!("undo {} --max-errors 100%", run.display()));
+        assert!([0, 1].contains(&undone.code), "{}", undone.stderr);
+        let run = desk.flowbatch("runs --output json");
+        let runs: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+        let id = runs[0]["run_id"].as_str().unwrap();
+        let again = desk.flowbatch(&format!("resume {id} --failed"));
+        assert_eq!(again.code, 0, "{}{}", again.stderr, again.stdout);
+        assert_eq!(descriptions(), before, "all is as it was before the run");
+    }
     kills
 }
 
