@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Peak memory of a run against `flowbatch simulate`, for 10,000 and 100,000 rows.
+"""Peak memory of a run against `flowbatch simulate`, for 10,000 and 100,000 rows, with the live state and without.
 
     scripts/memory.py target/release/flowbatch
 
@@ -17,7 +17,7 @@ WORKSPACE = "909494e3-558e-46b6-a9eb-07a8e18ca621"
 SMALL, LARGE, MOST_PER_ROW = 10_000, 100_000, 64
 
 
-def peak_kib(program, address, rows, folder):
+def peak_kib(program, address, rows, folder, snapshot):
     path = os.path.join(folder, f"{rows}.csv")
     with open(path, "w") as table:
         table.write("workflow_id,description\n")
@@ -26,6 +26,7 @@ def peak_kib(program, address, rows, folder):
         program, "run", path, "--endpoint", address, "--project-id", PROJECT,
         "--workspace-id", WORKSPACE, "--rate", "1000000/s", "--burst", "1000", "-j", "64",
         "--max-errors", "100%", "--state-dir", os.path.join(folder, "state"), "--progress", "none",
+        "--snapshot", snapshot,
     ]
     begun = time.monotonic()
     child = subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "HW_AUTH_TOKEN": "t"})
@@ -35,7 +36,7 @@ def peak_kib(program, address, rows, folder):
     # Every row is for a workflow that is not there: each is refused, none is lost.
     if os.waitstatus_to_exitcode(status) != 1 or f"{rows}" not in out:
         sys.exit(f"the run of {rows} rows did not end as it should:\n{out}")
-    print(f"{rows:>7} rows: peak {usage.ru_maxrss} KiB, {seconds:.1f} s")
+    print(f"snapshot {snapshot:>8}, {rows:>7} rows: peak {usage.ru_maxrss} KiB, {seconds:.1f} s")
     return usage.ru_maxrss
 
 
@@ -48,15 +49,16 @@ def main():
     try:
         address = server.stdout.readline().decode().strip()
         with tempfile.TemporaryDirectory() as folder:
-            small = peak_kib(program, address, SMALL, folder)
-            large = peak_kib(program, address, LARGE, folder)
+            for snapshot in ("off", "required"):
+                small = peak_kib(program, address, SMALL, folder, snapshot)
+                large = peak_kib(program, address, LARGE, folder, snapshot)
+                growth = (large - small) * 1024 / (LARGE - SMALL)
+                print(f"growth: {growth:.0f} bytes a row")
+                if growth > MOST_PER_ROW:
+                    sys.exit(f"memory grows by more than {MOST_PER_ROW} bytes a row")
     finally:
         server.terminate()
         server.wait()
-    growth = (large - small) * 1024 / (LARGE - SMALL)
-    print(f"growth: {growth:.0f} bytes a row")
-    if growth > MOST_PER_ROW:
-        sys.exit(f"memory grows by more than {MOST_PER_ROW} bytes a row")
 
 
 if __name__ == "__main__":

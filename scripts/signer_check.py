@@ -8,13 +8,14 @@ Catches the requests of a run on a loopback port, with a permanent and a tempora
 anew. Prints one line per run, and ends with 1 at the first signature that differs.
 """
 
+import json
 import os
 import subprocess
 import sys
 import tempfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 # The SDK writes an id of its own to the home folder.
 HOME = tempfile.TemporaryDirectory()
@@ -40,13 +41,21 @@ class Catcher(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     caught = []
+    workflows = {}
 
     def catch(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.caught.append((self.command, self.path, dict(self.headers), body))
-        answer = b'{"success":true,"data":{"id":"x","name":"Old"}}'
+        last = unquote(urlsplit(self.path).path.split("/")[-1])
         if self.path.startswith("/v3/projects"):
-            answer = b'{"projects":[{"id":"%s","name":"cn-north-4"}]}' % PROJECT.encode()
+            answer = {"projects": [{"id": PROJECT, "name": "cn-north-4"}]}
+        elif last == "workflows":
+            live = list(self.workflows.values())
+            answer = {"success": True, "total": len(live), "data": live}
+        else:
+            self.workflows[last].update(json.loads(body or "{}"))
+            answer = {"success": True, "data": self.workflows[last]}
+        answer = json.dumps(answer).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
@@ -84,6 +93,8 @@ def main(binary):
         rows.write(ROWS)
     for kind, token in (("permanent", None), ("temporary", TOKEN)):
         Catcher.caught.clear()
+        ids = [line.split(",")[0] for line in ROWS.splitlines()[1:] if not line.startswith("lines")]
+        Catcher.workflows = {id: {"id": id, "name": "Old", "description": "as it was"} for id in ids}
         environment = {
             "HOME": HOME.name,
             "HUAWEICLOUD_SDK_AK": AK,
@@ -106,8 +117,9 @@ def main(binary):
             if done.returncode != 0:
                 sys.exit(f"FAILED  {command} ended with {done.returncode}\n{done.stderr}{done.stdout}")
         methods = sorted(f"{method} {path.split('?')[0].split('/')[-1]}" for method, path, _, _ in Catcher.caught)
-        # The project twice, a reading of the guarded row and one of auth's, three updates.
-        if len(methods) != 7:
+        # The project twice, the list for the run and for auth, three updates, the first of them read back, and
+        # a reading of the guarded row.
+        if len(methods) != 9:
             sys.exit(f"FAILED  {kind}: caught {methods}")
         for request in Catcher.caught:
             ours, theirs = signed_anew(*request)

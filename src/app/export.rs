@@ -25,7 +25,7 @@ use super::lanes::{self, Gates};
 use super::plan::tell_given_up;
 use super::reading::{Came, Reading};
 use super::surveying::Surveyed;
-use super::{Done, environment, profiles, runtime, terminal};
+use super::{Done, environment, profiles, report_target, runtime, terminal};
 
 /// Writes live workflows as a CSV.
 pub(super) fn export(args: &ExportArgs) -> Done {
@@ -36,6 +36,9 @@ pub(super) fn export(args: &ExportArgs) -> Done {
             .map_err(|what| Error::flag("--where", condition, &what, filter::HINT))?;
     }
     let state = State::open(args.state_dir.as_deref())?;
+    if let Some(path) = args.out.as_ref().filter(|path| path.as_os_str() != "-") {
+        report_target::check_folder("the export", path)?;
+    }
     let mut problems = Problems::default();
     let profiles = profiles::load()?;
     let flags = args.pace_flags();

@@ -27,7 +27,7 @@ use super::locks::{Holder, Locks, Policy};
 use super::planning::{Caution, Plan, held_back, plan as plan_rows};
 use super::reading::{Came, Reading, UNREADABLE};
 use super::surveying::Surveyed;
-use super::{Done, clock, lanes, runtime, saved_plan, terminal};
+use super::{Done, clock, lanes, report_target, runtime, saved_plan, terminal};
 
 /// What a plan is made for, and how it is shown.
 pub(super) struct Asked<'a> {
@@ -64,6 +64,9 @@ pub(super) fn carry_out(asked: &Asked<'_>) -> Done {
             what: format!("{} is a plan already", asked.job.job),
             hint: "run it, or plan the job that it was made from".to_owned(),
         });
+    }
+    if let Some(path) = asked.out {
+        report_target::check_folder("the plan", path)?;
     }
     let state = State::open(asked.state_dir)?;
     let taken = intake::take_in(asked.job, || state.temporary())?;
@@ -246,8 +249,11 @@ impl View<'_> {
         lines.push(format!("{}{simulated}: {}", self.taken.name, counts.text()));
         if counts.changes > 0 {
             lines.push(format!(
-                "  {} requests, at most {} a lane: at least {at_least}",
-                counts.requests(),
+                "  {}, at most {} a lane: at least {at_least}",
+                match counts.requests() {
+                    1 => "1 request".to_owned(),
+                    requests => format!("{requests} requests"),
+                },
                 settings.rate
             ));
         }

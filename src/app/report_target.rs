@@ -1,4 +1,4 @@
-//! Where `--report` may write.
+//! Where files for people may be written.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
@@ -19,12 +19,7 @@ pub(super) fn check(path: &Path, job: &str, input: Option<&Input>) -> Result<(),
         })
     };
     let Ok(real) = fs::canonicalize(path) else {
-        return match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
-                refuse(format!("there is no folder {}", folder.display()))
-            }
-            Some(_) | None => Ok(()),
-        };
+        return check_folder("the report", path);
     };
     let is = |other: &str| fs::canonicalize(other).is_ok_and(|other| other == real);
     if is(job) || input.is_some_and(|input| is(&input.path)) {
@@ -37,6 +32,21 @@ pub(super) fn check(path: &Path, job: &str, input: Option<&Input>) -> Result<(),
         Ok(true) => Ok(()),
         Ok(false) => refuse("a file is there that is no report".to_owned()),
         Err(error) => refuse(format!("what is there cannot be read: {error}")),
+    }
+}
+
+/// Refuses a path for `what` in a folder that does not exist, before anything is done for it.
+pub(super) fn check_folder(what: &str, path: &Path) -> Result<(), Error> {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => Err(Error::Usage {
+            what: format!(
+                "{what} cannot go to {}: there is no folder {}",
+                path.display(),
+                folder.display()
+            ),
+            hint: "name another file".to_owned(),
+        }),
+        Some(_) | None => Ok(()),
     }
 }
 

@@ -64,7 +64,10 @@ pub(super) fn take_in(path: &str, state: &State) -> Result<Taken, Error> {
         what: format!("{path} is no plan that can be run: {what}"),
         hint: "save one with `flowbatch plan JOB --out plan.json`".to_owned(),
     };
-    let file = File::open(path).map_err(Error::file("cannot read", path))?;
+    let file = File::open(path).map_err(|error| Error::Usage {
+        what: format!("{path} cannot be read: {error}"),
+        hint: "save a plan with `flowbatch plan JOB --out plan.json`".to_owned(),
+    })?;
     let mut lines = BufReader::new(file).lines();
     let first = lines.next().transpose();
     let first = first.map_err(Error::file("cannot read", path))?;

@@ -203,8 +203,19 @@ impl Surveyed {
                 let count = workflows.len() as u64;
                 self.lists.found(reading, *page, count, total);
             }
-            (Of::Workflow(_), Ok(Data::Workflow(listed))) => {
-                self.snapshot.keep(workspace, &listed)?;
+            (Of::Workflow(id), Ok(Data::Workflow(mut listed))) => {
+                let found = &mut listed.workflow.id;
+                if found.is_empty() {
+                    *found = id.to_string();
+                }
+                if *found == id.as_str() {
+                    self.snapshot.keep(workspace, &listed)?;
+                } else {
+                    let what = format!("the answer is about another workflow: {found}");
+                    let failure = Failure::new(ErrorClass::Protocol, what);
+                    self.failures
+                        .insert((workspace.clone(), id.clone()), failure);
+                }
             }
             (Of::Versions(id), Ok(Data::Versions(versions))) => {
                 self.snapshot

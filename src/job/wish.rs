@@ -12,6 +12,7 @@ use super::column::Column;
 use super::draft::Draft;
 use super::problem::Problem;
 use super::problems::Problems;
+use super::suggestion::suggestion;
 
 /// The longest name or description: the limit of the service's own answers. What the service
 /// takes is not confirmed.
@@ -118,6 +119,11 @@ impl<D: Draft> Desk<'_, D> {
                 self.wrong(column, "not a version id", hint);
                 Err(())
             }
+            Some(word) if let Some(meant) = near_wish(word) => {
+                let hint = format!("did you mean {meant}?");
+                self.wrong(column, "neither a version id nor active nor latest", &hint);
+                Err(())
+            }
             Some(word) => match Id::parse(word) {
                 Ok(id) => Ok(Some(id.into())),
                 Err(fault) => {
@@ -218,6 +224,14 @@ impl<D: Draft> Desk<'_, D> {
         }
         sound.then_some((update, version, guards))
     }
+}
+
+/// The version that `word` nearly wishes for.
+fn near_wish(word: &str) -> Option<&'static str> {
+    let wishes = [VersionWish::Active, VersionWish::Latest].map(VersionWish::as_str);
+    // An id is longer.
+    let is_short = word.len() <= "latest".len() + 2;
+    suggestion(word, wishes).filter(|_| is_short && VersionWish::parse(word).is_none())
 }
 
 /// Whether `text` begins as the service's times do: a date, `T`, hours and minutes. The rest of
