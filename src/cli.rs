@@ -265,9 +265,6 @@ pub struct RunArgs {
     /// Begin with a new simulated world
     #[arg(long, help_heading = "Target")]
     pub fresh: bool,
-    /// Carry out what still holds of a saved plan, though not all of it does
-    #[arg(long, help_heading = "Plan")]
-    pub allow_drift: bool,
     /// Read the live state, show what would change, and send nothing; the same as `flowbatch plan`
     #[arg(long, help_heading = "Plan")]
     pub dry_run: bool,
@@ -292,6 +289,20 @@ pub struct CautionArgs {
     /// Send nothing if any row cannot be carried out as things stand
     #[arg(long, help_heading = "Plan")]
     pub strict: bool,
+    /// Carry out what still holds of a saved plan, though not all of it does
+    #[arg(long, help_heading = "Plan")]
+    pub allow_drift: bool,
+}
+
+impl CautionArgs {
+    /// `flags` with what the command line says about caution.
+    pub fn flags(&self, flags: Flags) -> Flags {
+        Flags {
+            strict: self.strict,
+            allow_drift: self.allow_drift,
+            ..flags
+        }
+    }
 }
 
 /// `flowbatch plan`
@@ -473,7 +484,7 @@ pub struct UndoArgs {
     /// `last` is the newest run against the simulator
     #[arg(long, help_heading = "Target")]
     pub simulate: bool,
-    /// Put back some workflows only: workflow_id=ID, workspace=ID, row=3,7-9 (of undo.csv)
+    /// Put back some workflows only: workflow_id=ID or workspace=ID
     #[arg(long, value_name = "WHAT=WHICH", action = ArgAction::Append, help_heading = "Rows")]
     pub only: Vec<String>,
     /// Put back also what others have changed since; only together with --only

@@ -59,6 +59,7 @@ fn event_of_a_row(turn: usize, row: u64) -> Event {
             method,
             request,
             reopens: None,
+            change: None,
         },
         0 => Event::Answer {
             row,

@@ -23,6 +23,7 @@ use crate::sinks::summary::{
 use super::destination::Open;
 use super::folder::{Readers, RunFolder, sha256_of, write_whole};
 use super::intake::Taken;
+use super::planning::plan_path;
 use super::reading::UNREADABLE;
 use super::reporting::Reporting;
 use super::{Done, journal_file, operator, terminal};
@@ -244,11 +245,15 @@ impl Closed<'_> {
                 rows,
             })
         };
+        let sessions = 1..=digest.sessions + 1;
+        let plans = sessions.filter_map(|session| {
+            let path = plan_path(folder, session);
+            file(&path.file_name()?.to_string_lossy(), None)
+        });
         let files = [
             file("job.json", None),
             file("input.csv", None),
             file("snapshot.jsonl", None),
-            file("plan.jsonl", None),
             file("journal.jsonl", None),
             file("report.csv", rows),
             file("rerun.csv", None),
@@ -285,7 +290,7 @@ impl Closed<'_> {
             ended,
             given_up: digest.closed.clone(),
             exit_code: exit.code(),
-            files: files.into_iter().flatten().collect(),
+            files: files.into_iter().flatten().chain(plans).collect(),
         }
     }
 
@@ -366,7 +371,7 @@ fn next_command(
              hold all fields:"
         }
         _ if ended == Some(Ended::Ceiling) => {
-            "nothing was sent; to go on once that is mended, or with a higher ceiling:"
+            "to go on once that is mended, or with a higher ceiling:"
         }
         _ if ended == Some(Ended::MaxErrors) => {
             "to go on with what is left, once what failed is mended (errors so far count; the next stops it again, \

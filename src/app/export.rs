@@ -173,7 +173,7 @@ async fn export_place(
             false => Exit::of_run(ended, &digest.tally, false),
         });
     }
-    if let Some(why) = surveyed.why_incomplete(&workspace) {
+    if let Some(why) = surveyed.why_incomplete(LaneId(0), &workspace) {
         return Err(Error::Refused {
             what: format!("workspace {workspace} could not be listed: {why}"),
             hint: "let the user list workflows (ListWorkflows)".to_owned(),

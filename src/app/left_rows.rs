@@ -68,7 +68,9 @@ impl LeftRows {
                 }
                 Past {
                     puts: attempts,
-                    doubt: outcome.status == Status::Unknown,
+                    // One that failed and has changed something all the same is looked at again.
+                    doubt: outcome.status == Status::Unknown
+                        || (outcome.status == Status::Failed && outcome.change.is_some()),
                     ended: Some(WasEnded::from(&outcome)),
                     change: outcome.change,
                 }
@@ -172,7 +174,7 @@ impl Source for SentRows<'_> {
         let live = match &mut self.snapshot {
             None => None,
             Some(snapshot) => {
-                let live = snapshot.live(&row.workspace, row.workflow_id.as_str());
+                let live = snapshot.live(row.lane, &row.workspace, row.workflow_id.as_str());
                 live.map_err(|error| RowsError(error.into()))?
             }
         };

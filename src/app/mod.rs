@@ -15,6 +15,7 @@ mod found;
 mod input;
 mod intake;
 mod journal_file;
+mod judge;
 mod lanes;
 mod left_rows;
 mod locks;

@@ -24,7 +24,7 @@ use super::folder::{Readers, State};
 use super::intake::{self, Taken};
 use super::left_rows::LeftRows;
 use super::locks::{Holder, Locks, Policy};
-use super::planning::{Caution, Plan, held_back, plan as plan_rows};
+use super::planning::{Plan, held_back, plan as plan_rows};
 use super::reading::{Came, Reading, UNREADABLE};
 use super::surveying::Surveyed;
 use super::{Done, clock, lanes, report_target, runtime, saved_plan, terminal};
@@ -69,7 +69,8 @@ pub(super) fn carry_out(asked: &Asked<'_>) -> Done {
         report_target::check_folder("the plan", path)?;
     }
     let state = State::open(asked.state_dir)?;
-    let taken = intake::take_in(asked.job, || state.temporary())?;
+    let mut taken = intake::take_in(asked.job, || state.temporary())?;
+    taken.job.settings.strict = asked.strict;
     if taken.job.settings.snapshot == Snapshot::Off {
         return Err(Error::Usage {
             what: "a plan is made from the live state, which --snapshot off does not read"
@@ -127,6 +128,9 @@ async fn plan_taken(asked: &Asked<'_>, state: &State, mut taken: Taken) -> Done 
         .carry_out(async |run| {
             let mut surveyed =
                 Surveyed::kept_at(&folder.path().join("snapshot.jsonl"), Readers::Owner)?;
+            if taken.job.settings.ceilings.wants_totals() {
+                surveyed.count_all();
+            }
             let mut left = LeftRows::default();
             surveyed.read(run, &taken, &mut left).await?;
             if run.schedule().is_stopping() {
@@ -134,7 +138,7 @@ async fn plan_taken(asked: &Asked<'_>, state: &State, mut taken: Taken) -> Done 
             }
             let path = folder.path().join("plan.jsonl");
             let plan = plan_rows(
-                run,
+                run.schedule(),
                 &taken,
                 &mut left,
                 &mut surveyed,
@@ -148,7 +152,7 @@ async fn plan_taken(asked: &Asked<'_>, state: &State, mut taken: Taken) -> Done 
                     Ok(())
                 },
             );
-            plan.map(Some)
+            Ok(Some(plan?))
         })
         .await?;
     open.close()?;
@@ -164,11 +168,7 @@ async fn plan_taken(asked: &Asked<'_>, state: &State, mut taken: Taken) -> Done 
             terminal::complain(&format!("the plan is saved as {}", path.display()));
         }
     }
-    let caution = Caution {
-        strict: asked.strict,
-        must_hold: false,
-    };
-    let held = held_back(&taken.job.settings, caution, &plan.counts);
+    let held = held_back(&taken.job.settings, &plan.counts);
     let view = View {
         taken: &taken,
         open: &open,

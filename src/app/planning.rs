@@ -1,33 +1,28 @@
-//! Compares the rows of a session with the live states: what needs no request ends, and what is to be sent is
-//! put on record before anything is.
+//! The plan of a session: what is to be sent, put on record before anything is.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::ports::{Past, Record, RowsError, Taken as TakenUp};
-use crate::engine::run::Broken;
+use crate::engine::ports::RowsError;
+use crate::engine::schedule::Schedule;
 use crate::job::index::Index;
 use crate::job::settings::Settings;
 use crate::model::change::Change;
-use crate::model::event::Counts;
-use crate::model::field::Field;
-use crate::model::outcome::{Ended, ErrorClass, Failure, Status};
-use crate::model::row::Row;
+use crate::model::event::{Counts, Event, Stamped};
+use crate::model::outcome::Ended;
 use crate::model::target::{LaneId, Workspace};
-use crate::model::update::Sent;
-use crate::plan::decision::{Decision, Live, decide};
 use crate::plan::preview::{Action, PlannedRow};
 use crate::policy::budget::Budget;
 
 use super::folder::{Readers, RunFolder, create, sha256_of};
 use super::intake::Taken;
+use super::judge::{Judge, Verdict};
 use super::left_rows::LeftRows;
-use super::surveying::{AppRun, Surveyed};
+use super::surveying::Surveyed;
 
 /// What the rows of a session come to.
 pub(super) struct Plan {
@@ -89,14 +84,14 @@ fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> RowsErr
 
 /// Plans the rows of `left`, and writes the plan as `path`, for these `readers`. `show` sees every row but those that are as
 /// wished already.
-pub(super) fn plan<R: Record>(
-    run: &mut AppRun<'_, R>,
+pub(super) fn plan(
+    schedule: &Schedule,
     taken: &Taken,
     left: &mut LeftRows,
     surveyed: &mut Surveyed,
     (path, readers): (&Path, Readers),
     mut show: impl FnMut(LaneId, &PlannedRow) -> std::io::Result<()>,
-) -> Result<Plan, Broken> {
+) -> Result<Plan, RowsError> {
     let mut file = PlanFile::create(path, readers).map_err(failed)?;
     let head = Head {
         plan: FORMAT,
@@ -109,94 +104,32 @@ pub(super) fn plan<R: Record>(
         counts: Counts::default(),
         places: BTreeMap::new(),
     };
-    let sent = taken.job.settings.send;
-    let renamed = renamed(taken, left)?;
-    let mut broken = None;
+    let mut judge = Judge::new(taken, left, surveyed)?;
     left.each(taken, |row, offset, past| {
-        if run.schedule().refuses(row.lane, &row.workspace).is_some() {
-            return Ok(());
-        }
-        let live = surveyed
-            .snapshot
-            .live(&row.workspace, row.workflow_id.as_str());
-        let live = live.map_err(failed)?;
-        let live_name = live.as_ref().map(|live| live.workflow.name.clone());
-        let live_name = live_name.filter(|name| !name.is_empty());
-        let place = (row.lane, row.workspace.clone());
-        let counts = plan.places.entry(place).or_default();
-        let mut settled = settle(&row, &past, live.as_ref(), sent, surveyed);
-        if let Some((Action::Change, change, _)) = &settled
-            && let Some(name) = change.after.get(&Field::Name)
-        {
-            let id = row.workflow_id.as_str();
-            let keeps_it = |other: &str| !renamed.contains(&hash(&row.workspace, other));
-            let found = surveyed
-                .snapshot
-                .namesake(&row.workspace, name, id, keeps_it);
-            if let Some(other) = found.map_err(failed)? {
-                let what =
-                    format!("the name {name:?} is taken: workflow {other} of the workspace has it");
-                let failure = Failure::new(ErrorClass::Validation, what);
-                settled = Some((Action::Fail, Change::default(), Some(failure)));
-            }
-        }
-        let planned = match settled {
-            None => {
-                counts.unchanged += 1;
-                let row = TakenUp {
-                    row,
-                    past,
-                    live: None,
-                };
-                if let Err(error) = run.decide(|schedule| {
-                    schedule.end_by_plan(&row, Status::Unchanged, live_name, None);
-                }) {
-                    broken.get_or_insert(error);
+        let verdict = judge.judge(schedule, &row, &past)?;
+        let counts = plan.places.entry((row.lane, row.workspace.clone()));
+        match verdict {
+            Verdict::Unread(_) => {}
+            Verdict::Unchanged(_) => counts.or_default().unchanged += 1,
+            Verdict::Planned {
+                row: planned,
+                reads,
+            } => {
+                let counts = counts.or_default();
+                counts.see(&planned);
+                counts.reads += u64::from(reads);
+                show(row.lane, &planned).map_err(failed)?;
+                match planned.action {
+                    Action::Change | Action::ReadBack => {
+                        plan.index.push(&row, offset)?;
+                        file.line(&planned).map_err(failed)?;
+                    }
+                    Action::Conflict | Action::Fail => {}
                 }
-                return Ok(());
             }
-            Some((action, change, failure)) => PlannedRow {
-                row: row.number,
-                line: row.line,
-                lane: row.lane,
-                workspace: row.workspace.clone(),
-                workflow_id: row.workflow_id.clone(),
-                live_name: live_name.clone().unwrap_or_default(),
-                action,
-                change,
-                guards: row.guards.clone(),
-                failure,
-            },
-        };
-        counts.see(&planned);
-        let reads = !row.guards.is_empty() || past.doubt || sent == Sent::Full;
-        counts.reads += u64::from(
-            reads && planned.action != Action::Conflict && planned.action != Action::Fail,
-        );
-        show(row.lane, &planned).map_err(failed)?;
-        let status = match planned.action {
-            Action::Change | Action::ReadBack => {
-                plan.index.push(&row, offset)?;
-                return file.line(&planned).map_err(failed);
-            }
-            Action::Conflict => Status::Conflict,
-            Action::Fail => Status::Failed,
-        };
-        let row = TakenUp {
-            row,
-            past,
-            live: None,
-        };
-        if let Err(error) = run.decide(|schedule| {
-            schedule.end_by_plan(&row, status, live_name, planned.failure);
-        }) {
-            broken.get_or_insert(error);
         }
         Ok(())
     })?;
-    if let Some(broken) = broken {
-        return Err(broken);
-    }
     for counts in plan.places.values() {
         plan.counts.add(counts);
     }
@@ -207,71 +140,10 @@ pub(super) fn plan<R: Record>(
     Ok(plan)
 }
 
-/// Workflows that rows give another name: the names that they have now will be free.
-fn renamed(taken: &Taken, left: &mut LeftRows) -> Result<HashSet<u64>, RowsError> {
-    let mut renamed = HashSet::new();
-    left.each(taken, |row, _, _| {
-        if row.update.name.is_some() {
-            renamed.insert(hash(&row.workspace, row.workflow_id.as_str()));
-        }
-        Ok(())
-    })?;
-    Ok(renamed)
-}
-
-fn hash(workspace: &Workspace, workflow_id: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (workspace, workflow_id).hash(&mut hasher);
-    hasher.finish()
-}
-
-/// What becomes of a row, from what to what, and why not; nothing if it is as wished already.
-fn settle(
-    row: &Row,
-    past: &Past,
-    live: Option<&Live>,
-    sent: Sent,
-    surveyed: &Surveyed,
-) -> Option<(Action, Change, Option<Failure>)> {
-    if past.doubt {
-        let change = past.change.clone().unwrap_or_default();
-        return Some((Action::ReadBack, change, None));
-    }
-    if row.wishes_nothing() && row.guards.is_empty() {
-        return None;
-    }
-    let Some(live) = live else {
-        let failure = surveyed.why_missing(row);
-        return Some((Action::Fail, Change::default(), Some(failure)));
-    };
-    match decide(row, live, sent) {
-        Decision::Unchanged => None,
-        Decision::Change(change, _) => Some((Action::Change, change, None)),
-        Decision::Conflict(message) => {
-            let failure = Failure::new(ErrorClass::Conflict, message);
-            Some((Action::Conflict, Change::default(), Some(failure)))
-        }
-        Decision::Hopeless(failure) => Some((Action::Fail, Change::default(), Some(failure))),
-    }
-}
-
-/// How careful a run is with its plan.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Caution {
-    /// No row may be beyond carrying out.
-    pub(super) strict: bool,
-    /// No guard may fail, either.
-    pub(super) must_hold: bool,
-}
-
 /// Why a plan that comes to `counts` is not carried out, and how its run ends then.
-pub(super) fn held_back(
-    settings: &Settings,
-    caution: Caution,
-    counts: &Counts,
-) -> Option<(Ended, String)> {
+pub(super) fn held_back(settings: &Settings, counts: &Counts) -> Option<(Ended, String)> {
     let drifted = counts.conflicts + counts.hopeless;
-    if caution.must_hold && drifted > 0 {
+    if settings.must_hold && drifted > 0 {
         let (rows, have) = if drifted == 1 {
             ("row", "does")
         } else {
@@ -282,7 +154,7 @@ pub(super) fn held_back(
         );
         return Some((Ended::Ceiling, why));
     }
-    if caution.strict && counts.hopeless > 0 {
+    if settings.strict && counts.hopeless > 0 {
         let rows = counts.hopeless;
         let plural = if rows == 1 { "row" } else { "rows" };
         let why = format!("{rows} {plural} cannot be carried out, and --strict allows none");
@@ -330,5 +202,30 @@ pub(super) fn planned_changes(
             }
         }
     }
+    // Where a workflow was read again before its update, the attempt says what was there.
+    let journal = File::open(folder.file("journal.jsonl"))?;
+    for line in BufReader::new(journal).split(b'\n') {
+        let line = line?;
+        if !contains(&line, b"\"event\":\"attempt\"") || !contains(&line, b"\"change\":") {
+            continue;
+        }
+        if let Ok(Stamped {
+            event:
+                Event::Attempt {
+                    row,
+                    change: Some(change),
+                    ..
+                },
+            ..
+        }) = serde_json::from_slice(&line)
+            && wanted(row)
+        {
+            changes.insert(row, change);
+        }
+    }
     Ok(changes)
+}
+
+fn contains(line: &[u8], part: &[u8]) -> bool {
+    line.windows(part.len()).any(|window| window == part)
 }

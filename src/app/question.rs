@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 
-use rustix::termios::tcgetpgrp;
+use rustix::termios::{QueueSelector, tcflush, tcgetpgrp};
 
 use crate::error::Error;
 
@@ -81,6 +81,8 @@ impl Question {
 
     /// Asks it at `terminal`; whoever says nothing says no.
     pub(super) fn ask(&self, mut terminal: &File) -> std::io::Result<bool> {
+        // What was typed before the question was shown is no answer to it.
+        tcflush(terminal, QueueSelector::IFlush)?;
         terminal.write_all(self.text.as_bytes())?;
         terminal.flush()?;
         let mut answer = String::new();

@@ -30,7 +30,7 @@ use super::planning::planned_changes;
 use super::question::Asked;
 use super::report::digest;
 use super::run::run_started;
-use super::session::{Caution, Session};
+use super::session::Session;
 use super::{Done, clock, journal_file, profiles, report_target, runtime, terminal};
 
 /// Goes on where a run stopped. It reads the run folder alone.
@@ -43,7 +43,7 @@ pub(super) fn resume(args: &ResumeArgs) -> Done {
     let lanes = record.lanes.clone();
     let mut taken = Taken::again(record, Copy::Kept(folder.file("input.csv")))?;
     let mut problems = Problems::default();
-    let flags = args.pace.flags(Flags::default());
+    let flags = args.caution.flags(args.pace.flags(Flags::default()));
     taken.job.settings = taken.job.settings.again(&flags, &mut problems);
     if !problems.is_empty() {
         return Err(Error::Problems(
@@ -158,10 +158,6 @@ impl Stopped {
             open,
             folder: self.folder,
             beginning,
-            caution: Caution {
-                strict: args.caution.strict,
-                must_hold: false,
-            },
             asked: self.asked,
             left: self.left,
             journal: self.journal,

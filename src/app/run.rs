@@ -1,6 +1,6 @@
 //! `flowbatch run`: from a job to a report.
 
-use crate::cli::{CautionArgs, CredentialArgs, OutputArgs, RecordArgs, RunArgs};
+use crate::cli::{CredentialArgs, OutputArgs, RecordArgs, RunArgs};
 use crate::engine::run::Beginning;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -21,7 +21,7 @@ use super::left_rows::LeftRows;
 use super::locks::{Holder, Locks, Policy};
 use super::question::Asked;
 use super::resume::refuse_others;
-use super::session::{Caution, Session};
+use super::session::Session;
 use super::{Done, operator, report_target, runtime};
 use super::{lanes, plan, profiles, saved_plan, terminal};
 
@@ -41,11 +41,11 @@ pub(super) fn run(args: &RunArgs) -> Done {
         });
     }
     let state = State::open(args.record.state_dir.as_deref())?;
-    let is_saved = saved_plan::is_one(&args.job.job);
-    let taken = match is_saved {
+    let mut taken = match saved_plan::is_one(&args.job.job) {
         true => take_in_plan(args, &state)?,
         false => intake::take_in(&args.job, || state.temporary())?,
     };
+    taken.job.settings.strict |= args.caution.strict;
     if let Some(path) = &args.record.report {
         report_target::check(path, &args.job.job, taken.input.as_ref())?;
     }
@@ -61,9 +61,7 @@ pub(super) fn run(args: &RunArgs) -> Done {
         credential: &args.credential,
         record: &args.record,
         output: &args.output,
-        caution: &args.caution,
         fresh: args.fresh,
-        must_hold: is_saved && !args.allow_drift,
         began: None,
     };
     runtime()?.block_on(run_taken(&wanted, &state, taken, asked))
@@ -72,9 +70,11 @@ pub(super) fn run(args: &RunArgs) -> Done {
 /// Takes in a saved plan, which goes as the command line says and changes what it says itself.
 fn take_in_plan(args: &RunArgs, state: &State) -> Result<Taken, Error> {
     let mut problems = Problems::default();
-    saved_plan::check_flags(&args.job, &mut problems);
     let mut taken = saved_plan::take_in(&args.job.job, state)?;
-    let flags = args.job.pace.flags(Flags::default());
+    let simulated = is_simulator(taken.job.destination);
+    saved_plan::check_flags(&args.job, simulated, &mut problems);
+    taken.job.settings.must_hold = true;
+    let flags = args.caution.flags(args.job.pace.flags(Flags::default()));
     taken.job.settings = taken.job.settings.again(&flags, &mut problems);
     match problems.is_empty() {
         true => Ok(taken),
@@ -89,11 +89,8 @@ pub(super) struct Wanted<'a> {
     pub(super) credential: &'a CredentialArgs,
     pub(super) record: &'a RecordArgs,
     pub(super) output: &'a OutputArgs,
-    pub(super) caution: &'a CautionArgs,
     /// A new simulated world.
     pub(super) fresh: bool,
-    /// Whether a row whose guard does not hold stops the run before anything is sent.
-    pub(super) must_hold: bool,
     /// Where an earlier run went that this one follows: it is not for another account.
     pub(super) began: Option<&'a [LaneFacts]>,
 }
@@ -160,10 +157,6 @@ pub(super) async fn run_taken(
     let session = Session {
         record: wanted.record,
         output: wanted.output,
-        caution: Caution {
-            strict: wanted.caution.strict,
-            must_hold: wanted.must_hold,
-        },
         asked,
         taken,
         open,

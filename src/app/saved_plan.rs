@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::cli::JobArgs;
+use crate::cli::{JobArgs, SnapshotUse};
 use crate::error::Error;
 use crate::job::problem::{Place, Problem};
 use crate::job::problems::Problems;
@@ -149,7 +149,7 @@ fn guarded(planned: PlannedRow) -> Row {
 }
 
 /// What else may be said of a saved plan: nothing that changes its rows or where they go.
-pub(super) fn check_flags(args: &JobArgs, problems: &mut Problems) {
+pub(super) fn check_flags(args: &JobArgs, is_simulated: bool, problems: &mut Problems) {
     let target = &args.target;
     let said = [
         ("--endpoint", target.endpoint.is_some()),
@@ -162,6 +162,8 @@ pub(super) fn check_flags(args: &JobArgs, problems: &mut Problems) {
         ("--only", !args.only.is_empty()),
         ("--limit", args.limit.is_some()),
         ("--encoding", args.encoding.is_some()),
+        ("--simulate", args.simulate && !is_simulated),
+        ("--snapshot off", args.snapshot == SnapshotUse::Off),
     ];
     for (flag, _) in said.into_iter().filter(|(_, said)| *said) {
         problems.push(Problem::new(

@@ -15,6 +15,7 @@ use crate::model::event::Event;
 use crate::model::outcome::Ended;
 use crate::model::rate::Rate;
 use crate::model::span;
+use crate::model::tally::Tally;
 use crate::sinks::bar::{Above, Bar};
 use crate::sinks::digest::Digest;
 use crate::sinks::journal::Journal;
@@ -27,9 +28,9 @@ use super::closing::{Closed, close};
 use super::destination::Open;
 use super::folder::RunFolder;
 use super::intake::Taken;
+use super::judge::end_rows;
 use super::left_rows::LeftRows;
 use super::locks::Locks;
-pub(super) use super::planning::Caution;
 use super::planning::{Plan, held_back, plan, plan_path};
 use super::question::{Asked, Question};
 use super::surveying::{AppRun, Surveyed};
@@ -40,7 +41,6 @@ use super::{Done, signals, terminal};
 pub(super) struct Session<'a> {
     pub(super) record: &'a RecordArgs,
     pub(super) output: &'a OutputArgs,
-    pub(super) caution: Caution,
     /// Who is asked before anything is changed.
     pub(super) asked: Asked,
     pub(super) taken: Taken,
@@ -63,8 +63,8 @@ pub(super) struct Session<'a> {
 enum Went {
     /// To its end.
     Ended(Ended),
-    /// The question was answered with no, and nothing of it is to be kept.
-    Declined,
+    /// The question was answered with no, or by a signal, and nothing of it is to be kept.
+    Declined(Ended),
 }
 
 impl Session<'_> {
@@ -94,6 +94,9 @@ impl Session<'_> {
             Beginning::Run(_) => 1,
             Beginning::Session(started, _) => started.session,
         };
+        let census = &self.taken.census;
+        let all = census.rows - census.skipped;
+        let rows = self.resumed.as_ref().map_or(all, |resumed| resumed.left);
         let mut log = Log::default();
         let mut watchers: Vec<&mut dyn Watcher> = vec![&mut self.digest, &mut log];
         if let Some(watcher) = &mut progress.watcher {
@@ -111,13 +114,13 @@ impl Session<'_> {
             interrupts,
         };
         let legs = Legs {
-            caution: self.caution,
             asked: self.asked,
             taken: &self.taken,
             folder: &self.folder,
             above: progress.above.clone(),
             target: self.open.text(),
             session,
+            rows,
         };
         let ran = match Run::begin(self.beginning, course, tools) {
             Ok(run) => legs.carry_out(run, &mut self.left).await,
@@ -126,13 +129,13 @@ impl Session<'_> {
         drop(progress);
         drop(self.journal);
         let ran = match ran {
-            Ok(Went::Declined) => {
+            Ok(Went::Declined(ended)) => {
                 self.folder.forget()?;
                 self.open.close()?;
                 if !self.output.quiet {
                     terminal::complain("\nnothing was sent");
                 }
-                return Ok(Exit::Interrupted);
+                return Ok(Exit::of_run(ended, &Tally::default(), false));
             }
             Ok(Went::Ended(ended)) => Ok(ended),
             Err(broken) => Err(broken),
@@ -154,7 +157,6 @@ impl Session<'_> {
 
 /// The legs of a session, one after the other.
 struct Legs<'a> {
-    caution: Caution,
     asked: Asked,
     taken: &'a Taken,
     folder: &'a RunFolder,
@@ -162,6 +164,8 @@ struct Legs<'a> {
     target: String,
     /// The how-manieth session of the run.
     session: u32,
+    /// Rows that are taken up.
+    rows: u64,
 }
 
 impl Legs<'_> {
@@ -174,73 +178,83 @@ impl Legs<'_> {
         match taken.job.settings.snapshot {
             Snapshot::Off => {
                 let wishes = &taken.census.wishes;
-                let rows = taken.census.rows - taken.census.skipped;
+                let rows = self.rows;
                 let preview = format!(
                     "{}\n{rows} rows: {}\nthe live state is not read: whatever is there is overwritten",
                     self.target,
                     wishes.text()
                 );
                 let question = Question::new(&preview, rows, wishes.disabled);
-                if !self.goes_on(&mut run, question).await? {
-                    return Ok(Went::Declined);
+                if let Some(ended) = self.declined(&mut run, question).await? {
+                    return Ok(Went::Declined(ended));
                 }
                 let mut rows = left.blind(taken)?;
                 run.rows(&mut rows).await?;
             }
             Snapshot::Required => {
-                let mut surveyed = {
-                    let path = self.folder.file("snapshot.jsonl");
-                    Surveyed::kept_at(&path, self.folder.readers())?
-                };
+                let path = self.folder.file("snapshot.jsonl");
+                let mut surveyed = Surveyed::kept_at(&path, self.folder.readers())?;
+                if taken.job.settings.ceilings.wants_totals() {
+                    surveyed.count_all();
+                }
                 surveyed.read(&mut run, taken, left).await?;
-                if !run.schedule().is_stopping() {
-                    let path = plan_path(self.folder, self.session);
-                    let plan = {
-                        let readers = self.folder.readers();
-                        plan(
-                            &mut run,
-                            taken,
-                            left,
-                            &mut surveyed,
-                            (&path, readers),
-                            |_, _| Ok(()),
-                        )?
-                    };
-                    // Where nothing could be read, there is no plan.
-                    if plan.counts.rows() > 0 {
-                        run.note(Event::Planned(plan.counts.clone()))?;
-                    }
-                    let settings = &taken.job.settings;
-                    if let Some((ended, why)) = held_back(settings, self.caution, &plan.counts) {
-                        run.decide(|schedule| schedule.stop(ended, &why))?;
-                    }
-                    let preview = preview(&self.target, &plan, settings.rate);
-                    let counts = &plan.counts;
-                    let question = Question::new(&preview, counts.changes, counts.disables);
-                    let asks = counts.changes > 0 && !run.schedule().is_stopping();
-                    if asks && !self.goes_on(&mut run, question).await? {
-                        return Ok(Went::Declined);
-                    }
-                    let mut rows = left.planned(taken, plan.index, &mut surveyed.snapshot)?;
-                    run.rows(&mut rows).await?;
+                if !run.schedule().is_stopping()
+                    && let Some(ended) = self.carry_out_plan(&mut run, left, surveyed).await?
+                {
+                    return Ok(Went::Declined(ended));
                 }
             }
         }
         run.finish().await.map(Went::Ended)
     }
 
-    /// Whether the run goes on, by whoever can be asked. Where it began in an earlier session, no is an
-    /// interrupt.
-    async fn goes_on<R: Record>(
+    /// Plans, asks, and carries out. Gives how it was declined, if it was.
+    async fn carry_out_plan<R: Record>(
+        &self,
+        run: &mut AppRun<'_, R>,
+        left: &mut LeftRows,
+        mut surveyed: Surveyed,
+    ) -> Result<Option<Ended>, Broken> {
+        let taken = self.taken;
+        let path = plan_path(self.folder, self.session);
+        let place = (path.as_path(), self.folder.readers());
+        let plan = plan(run.schedule(), taken, left, &mut surveyed, place, |_, _| {
+            Ok(())
+        })?;
+        // Where nothing could be read, there is no plan.
+        if plan.counts.rows() > 0 {
+            run.note(Event::Planned(plan.counts.clone()))?;
+        }
+        let settings = &taken.job.settings;
+        if let Some((ended, why)) = held_back(settings, &plan.counts) {
+            run.decide(|schedule| schedule.stop(ended, &why))?;
+        }
+        let counts = &plan.counts;
+        if counts.changes > 0 && !run.schedule().is_stopping() {
+            let preview = preview(&self.target, &plan, settings.rate);
+            let question = Question::new(&preview, counts.changes, counts.disables);
+            if let Some(declined) = self.declined(run, question).await? {
+                return Ok(Some(declined));
+            }
+        }
+        let is_held_back = run.schedule().is_stopping();
+        end_rows(run, taken, left, &mut surveyed, is_held_back)?;
+        let mut rows = left.planned(taken, plan.index, &mut surveyed.snapshot)?;
+        run.rows(&mut rows).await?;
+        Ok(None)
+    }
+
+    /// How whoever can be asked declines, if they do. A run that began in an earlier session is stopped by it.
+    async fn declined<R: Record>(
         &self,
         run: &mut AppRun<'_, R>,
         question: Question,
-    ) -> Result<bool, Broken> {
+    ) -> Result<Option<Ended>, Broken> {
         let Asked::Terminal(terminal) = &self.asked else {
-            return Ok(true);
+            return Ok(None);
         };
         let Ok(terminal) = terminal.try_clone() else {
-            return Ok(true);
+            return Ok(None);
         };
         if let Some(above) = &self.above {
             above.hide();
@@ -250,18 +264,21 @@ impl Legs<'_> {
         std::thread::spawn(move || {
             let _ = tell.send(question.ask(&terminal));
         });
-        let answer = run.wait_for(told).await;
-        if matches!(answer, Ok(Ok(Ok(true)))) {
-            if let Some(above) = &self.above {
-                above.show();
+        let ended = match run.wait_for(told).await {
+            Ok(Ok(Ok(true))) => {
+                if let Some(above) = &self.above {
+                    above.show();
+                }
+                return Ok(None);
             }
-            return Ok(true);
-        }
+            Ok(_) => Ended::Interrupted,
+            Err(ended) => ended,
+        };
         if self.session > 1 {
-            run.decide(|schedule| schedule.stop(Ended::Interrupted, "answered with no"))?;
-            return Ok(true);
+            run.decide(|schedule| schedule.stop(ended, "the question was answered with no"))?;
+            return Ok(None);
         }
-        Ok(false)
+        Ok(Some(ended))
     }
 }
 

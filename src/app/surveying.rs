@@ -36,7 +36,7 @@ pub(super) struct Surveyed {
     pub(super) snapshot: Snapshot<File>,
     lists: Survey,
     /// Why a workflow could not be read.
-    failures: HashMap<(Workspace, Id), Failure>,
+    failures: HashMap<(LaneId, Workspace, Id), Failure>,
 }
 
 impl Surveyed {
@@ -48,6 +48,11 @@ impl Surveyed {
             lists: Survey::default(),
             failures: HashMap::new(),
         })
+    }
+
+    /// The number of workflows is wanted in each workspace.
+    pub(super) fn count_all(&mut self) {
+        self.lists.count_all();
     }
 
     /// Reads what the rows of `left` name.
@@ -89,16 +94,16 @@ impl Surveyed {
         taken: &Taken,
         left: &mut LeftRows,
     ) -> Result<(), Broken> {
-        let mut missed: HashMap<Workspace, u64> = HashMap::new();
+        let mut missed: HashMap<(LaneId, Workspace), u64> = HashMap::new();
         let schedule = run.schedule();
         let index = left.index(taken, |row, _| {
             if schedule.refuses(row.lane, &row.workspace).is_some() || self.knows(row)? {
                 return Ok(false);
             }
-            if !self.lists.is_complete(&row.workspace) {
+            if !self.lists.is_complete(row.lane, &row.workspace) {
                 return Ok(true);
             }
-            let missed = missed.entry(row.workspace.clone()).or_default();
+            let missed = missed.entry((row.lane, row.workspace.clone())).or_default();
             *missed += 1;
             Ok(*missed <= MISSED)
         })?;
@@ -118,7 +123,7 @@ impl Surveyed {
         let index = left.index(taken, |row, _| {
             let listed = self
                 .snapshot
-                .listed(&row.workspace, row.workflow_id.as_str());
+                .listed(row.lane, &row.workspace, row.workflow_id.as_str());
             let listed = listed.map_err(|error| RowsError(error.into()))?;
             Ok(listed.is_some_and(|listed| wants_versions(row, &listed.workflow)))
         })?;
@@ -152,7 +157,7 @@ impl Surveyed {
     fn knows(&mut self, row: &Row) -> Result<bool, RowsError> {
         let known = self
             .snapshot
-            .listed(&row.workspace, row.workflow_id.as_str());
+            .listed(row.lane, &row.workspace, row.workflow_id.as_str());
         Ok(known.map_err(|error| RowsError(error.into()))?.is_some())
     }
 
@@ -161,19 +166,24 @@ impl Surveyed {
         Ok(settled.map_err(|error| RowsError(error.into()))?)
     }
 
+    /// Why something of the row's workflow could not be read.
+    pub(super) fn failure(&self, row: &Row) -> Option<Failure> {
+        let key = (row.lane, row.workspace.clone(), row.workflow_id.clone());
+        self.failures.get(&key).cloned()
+    }
+
     /// Why nothing is known of the row's workflow.
     pub(super) fn why_missing(&self, row: &Row) -> Failure {
-        let key = (row.workspace.clone(), row.workflow_id.clone());
-        if let Some(failure) = self.failures.get(&key) {
-            return failure.clone();
+        if let Some(failure) = self.failure(row) {
+            return failure;
         }
-        if let Some(why) = self.why_incomplete(&row.workspace) {
+        if let Some(why) = self.why_incomplete(row.lane, &row.workspace) {
             return Failure::new(
                 ErrorClass::Canceled,
                 format!("its workflow was not read: {why}"),
             );
         }
-        let living = self.snapshot.living(&row.workspace);
+        let living = self.snapshot.living(row.lane, &row.workspace);
         Failure::new(
             ErrorClass::NotFound,
             format!(
@@ -184,12 +194,12 @@ impl Surveyed {
     }
 
     /// Why not all of `workspace` was listed, if not all was.
-    pub(super) fn why_incomplete(&self, workspace: &Workspace) -> Option<&str> {
-        self.lists.why_incomplete(workspace)
+    pub(super) fn why_incomplete(&self, lane: LaneId, workspace: &Workspace) -> Option<&str> {
+        self.lists.why_incomplete(lane, workspace)
     }
 
     /// How many workflows live in the workspaces that were read.
-    pub(super) fn living(&self) -> u64 {
+    pub(super) fn living(&self) -> Option<u64> {
         self.lists.living()
     }
 
@@ -198,7 +208,7 @@ impl Surveyed {
         match (&reading.of, data) {
             (Of::Page(page), Ok(Data::Page { workflows, total })) => {
                 for listed in &workflows {
-                    self.snapshot.keep(workspace, listed)?;
+                    self.snapshot.keep(reading.lane, workspace, listed)?;
                 }
                 let count = workflows.len() as u64;
                 self.lists.found(reading, *page, count, total);
@@ -209,24 +219,24 @@ impl Surveyed {
                     *found = id.to_string();
                 }
                 if *found == id.as_str() {
-                    self.snapshot.keep(workspace, &listed)?;
+                    self.snapshot.keep(reading.lane, workspace, &listed)?;
                 } else {
                     let what = format!("the answer is about another workflow: {found}");
                     let failure = Failure::new(ErrorClass::Protocol, what);
                     self.failures
-                        .insert((workspace.clone(), id.clone()), failure);
+                        .insert((reading.lane, workspace.clone(), id.clone()), failure);
                 }
             }
             (Of::Versions(id), Ok(Data::Versions(versions))) => {
                 self.snapshot
-                    .keep_versions(workspace, id.as_str(), versions)?;
+                    .keep_versions(reading.lane, workspace, id.as_str(), versions)?;
             }
             (Of::Page(_), Err(failure)) => self.lists.failed(reading, &failure),
             (Of::Workflow(id) | Of::Versions(id), Err(failure)) => {
                 // Where the lane or the workspace is closed, that says it all.
                 if failure.class != ErrorClass::Canceled {
                     self.failures
-                        .insert((workspace.clone(), id.clone()), failure);
+                        .insert((reading.lane, workspace.clone(), id.clone()), failure);
                 }
             }
             // The schedule gives to each reading what it asked for.

@@ -40,7 +40,17 @@ pub(super) fn undo(args: &UndoArgs) -> Done {
     if args.force && args.only.is_empty() {
         return Err(Error::Usage {
             what: "--force puts back what others have changed since".to_owned(),
-            hint: "name the workflows: --only workflow_id=ID (may be given again)".to_owned(),
+            hint: "name the workflow: --only workflow_id=ID".to_owned(),
+        });
+    }
+    if args
+        .only
+        .iter()
+        .any(|only| only.trim_start().starts_with("row"))
+    {
+        return Err(Error::Usage {
+            what: "rows of an undo are not those of its run".to_owned(),
+            hint: "name the workflow: --only workflow_id=ID".to_owned(),
         });
     }
     let blind = record.settings.snapshot == Snapshot::Off;
@@ -82,11 +92,12 @@ pub(super) fn undo(args: &UndoArgs) -> Done {
     let undo = undo_record(folder.job()?, args, &folder.id, sha256)?;
     let mut taken = Taken::again(undo, Copy::Temporary(copy))?;
     let mut problems = Problems::default();
-    taken.job.settings = taken
-        .job
-        .settings
-        .again(&args.pace.flags(Flags::default()), &mut problems);
+    taken.job.settings = taken.job.settings.again(
+        &args.caution.flags(args.pace.flags(Flags::default())),
+        &mut problems,
+    );
     taken.job.settings.snapshot = Snapshot::Required;
+    taken.job.settings.must_hold = false;
     taken.check_selection(&mut problems);
     if !problems.is_empty() {
         return Err(Error::Problems(
@@ -105,9 +116,7 @@ pub(super) fn undo(args: &UndoArgs) -> Done {
         credential: &args.credential,
         record: &args.record,
         output: &args.output,
-        caution: &args.caution,
         fresh: false,
-        must_hold: false,
         began: (!args.other_credential).then_some(lanes.as_slice()),
     };
     runtime()?.block_on(run_taken(&wanted, &state, taken, asked))

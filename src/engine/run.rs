@@ -139,7 +139,6 @@ impl<'a, S: Service, R: Record, C: Clock, D: Dice> Run<'a, S, R, C, D> {
     pub async fn survey(&mut self, source: &mut dyn Source) -> Result<(), Broken> {
         let began = self.clock.now();
         self.leg(Leg::Survey, source).await?;
-        // As old as its oldest part.
         self.schedule.surveyed(began);
         Ok(())
     }

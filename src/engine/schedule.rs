@@ -141,7 +141,7 @@ impl Schedule {
             exhausted: false,
             renewal: 0,
         };
-        let trial = match rules.trial && tally.succeeded == 0 {
+        let trial = match rules.trial && !tally.is_proven {
             true => Trial::Wanted,
             false => Trial::Over,
         };
@@ -171,7 +171,8 @@ impl Schedule {
 
     /// What lives in the workspaces was read, at `now` at the latest.
     pub fn surveyed(&mut self, now: Duration) {
-        self.surveyed_at = Some(now);
+        // As old as its oldest part.
+        self.surveyed_at.get_or_insert(now);
     }
 
     /// Whether nothing leaves by `lane` for `workspace` any more, and why.
@@ -189,7 +190,7 @@ impl Schedule {
         mem::take(&mut self.found)
     }
 
-    /// Ends a row without a request: the live state says how.
+    /// Ends a row without a request: the live state says how, or that it could not be read.
     pub fn end_by_plan(
         &mut self,
         taken: &Taken,
@@ -197,6 +198,10 @@ impl Schedule {
         live_name: Option<String>,
         failure: Option<Failure>,
     ) {
+        if status == Status::NotAttempted && taken.past.ended.is_some() {
+            // It stays as it was.
+            return;
+        }
         let outcome = Outcome {
             status,
             attempts: taken.past.puts,
@@ -207,12 +212,13 @@ impl Schedule {
             change: None,
             failure,
             note: None,
-            refused: false,
+            refused: status == Status::NotAttempted,
         };
         let is_error = matches!(status, Status::Failed | Status::Unknown);
         self.has_errors |= is_error;
         self.by_plan.errors += u64::from(is_error);
-        self.by_plan.ended += u64::from(status != Status::Unchanged);
+        let counts = !matches!(status, Status::Unchanged | Status::NotAttempted);
+        self.by_plan.ended += u64::from(counts);
         self.tell(Event::RowEnded {
             row: taken.row.number,
             outcome,
@@ -380,7 +386,14 @@ impl Schedule {
                 continue;
             }
             let aged = |at: Duration| now.saturating_sub(at) > rules.max_age;
-            if work.live.is_some() && work.requests == 0 && self.surveyed_at.is_some_and(aged) {
+            let first = work.live.is_some() && work.requests == 0;
+            // What is compared after the first update is what was there just before it.
+            let is_tried = first && self.trial == Trial::Wanted;
+            if is_tried || (first && self.surveyed_at.is_some_and(aged)) {
+                work.method = Method::Get;
+            }
+            if work.is_stale(now, &rules) {
+                work.rereads += 1;
                 work.method = Method::Get;
             }
             return Ok(match lane.pace.take(now) {
@@ -442,6 +455,10 @@ impl Schedule {
                     method: work.method,
                     request: work.requests,
                     reopens,
+                    change: match work.method {
+                        Method::Put if work.is_replanned => work.change.clone(),
+                        Method::Put | Method::Get => None,
+                    },
                 });
             }
             Matter::Reading(_) => {}
@@ -482,6 +499,12 @@ impl Schedule {
                 let canceled = || Failure::new(ErrorClass::Canceled, why);
                 let failure = work.failure.take().unwrap_or_else(canceled);
                 self.read(reading, work.requests, Err(failure));
+            }
+            // What its update did is known from its answer.
+            Matter::Row(_) if work.suspected.is_some() => {
+                if let Some(effect) = work.suspected.take() {
+                    self.damaged(now, work, effect);
+                }
             }
             Matter::Row(_) if work.ended.is_none() => {
                 let row = work.key;

@@ -12,9 +12,15 @@ use crate::model::reading::Reading;
 use crate::model::row::Row;
 use crate::model::target::{LaneId, Workspace};
 use crate::model::update::{Sent, Update};
-use crate::plan::decision::{Decision, Effect, Live, decide};
+use crate::plan::decision::{Decision, Effect, Live, decide, reads_first};
 
 use super::ports::{Request, Taken};
+use super::schedule::Rules;
+
+/// How long a reading is taken for true before the update that follows it.
+const FRESH: Duration = Duration::from_secs(5);
+/// How often a row is read once more because its update could not leave at once.
+const MOST_REREADS: u32 = 3;
 
 /// What a request is for.
 #[derive(Clone, Debug)]
@@ -36,10 +42,22 @@ pub struct Work {
     pub method: Method,
     /// What is to be changed, once that is known.
     pub change: Option<Change>,
+    /// Whether that is something else than was planned.
+    pub is_replanned: bool,
     /// The fields that its update sends.
     pub send: Arc<Update>,
     /// The workflow as it was read last.
     pub live: Option<Live>,
+    /// It is read just before its update.
+    pub reads_first: bool,
+    /// When it was read last, in this session.
+    pub read_at: Option<Duration>,
+    /// How often it was read once more because its update could not leave at once.
+    pub rereads: u32,
+    /// An update left in this session.
+    pub sent_here: bool,
+    /// Its update was throttled.
+    pub was_throttled: bool,
     /// Its update was confirmed, and is read back since then.
     pub confirmed: Option<Duration>,
     /// What the answer to its update says that it has done, if that is damage.
@@ -85,7 +103,7 @@ impl Work {
         let Taken { row, past, live } = taken;
         let mut change = past.change;
         let mut send = row.update.clone();
-        let mut reads = !row.guards.is_empty() || past.doubt || sent == Sent::Full;
+        let mut reads = past.doubt;
         if let Some(live) = &live {
             match decide(&row, live, sent) {
                 Decision::Change(found, update) => {
@@ -96,10 +114,16 @@ impl Work {
                 Decision::Unchanged | Decision::Conflict(_) | Decision::Hopeless(_) => reads = true,
             }
         }
+        let reads_first = reads_first(&row, &send, sent);
         let live_name = live.as_ref().map(|live| live.workflow.name.clone());
         Self {
             key: row.number,
-            method: if reads { Method::Get } else { Method::Put },
+            method: if reads || reads_first {
+                Method::Get
+            } else {
+                Method::Put
+            },
+            reads_first,
             change,
             send: Arc::new(send),
             live,
@@ -125,8 +149,14 @@ impl Work {
             key: 0,
             method: Method::Get,
             change: None,
+            is_replanned: false,
             send: Arc::default(),
             live: None,
+            reads_first: false,
+            read_at: None,
+            rereads: 0,
+            sent_here: false,
+            was_throttled: false,
             confirmed: None,
             suspected: None,
             is_damaged: false,
@@ -164,12 +194,16 @@ impl Work {
         }
     }
 
-    /// Whether it is a row with guards.
-    pub fn is_guarded(&self) -> bool {
-        match &self.matter {
-            Matter::Row(row) => !row.guards.is_empty(),
-            Matter::Reading(_) => false,
-        }
+    /// Whether what was read before its update may not be true any more: something held the update up. One
+    /// that is itself throttled has a rule of its own, and a slow pace must not keep it from ever leaving.
+    pub fn is_stale(&self, now: Duration, rules: &Rules) -> bool {
+        let fresh = FRESH.max(rules.rate.interval().saturating_mul(3));
+        let old = |at: Duration| now.saturating_sub(at) > fresh;
+        self.method == Method::Put
+            && self.reads_first
+            && !self.was_throttled
+            && self.rereads < MOST_REREADS
+            && self.read_at.is_some_and(old)
     }
 
     /// Whether it is a row that neither sets nor expects anything: its cells are all as they were exported.
@@ -190,6 +224,7 @@ impl Work {
             (Matter::Row(row), Method::Get) => Request::Get(Arc::clone(row)),
             (Matter::Row(row), Method::Put) => {
                 self.puts += 1;
+                self.sent_here = true;
                 Request::Put(Arc::clone(row), Arc::clone(&self.send))
             }
         }
@@ -217,9 +252,9 @@ impl Work {
                 Status::Succeeded | Status::Unknown => self.change,
                 // What was refused changed nothing, unless it was confirmed first.
                 Status::Failed => self.change.filter(|_| self.is_damaged),
-                Status::Unchanged | Status::Skipped | Status::Conflict | Status::NotAttempted => {
-                    None
-                }
+                // Its own update may have arrived before somebody else's.
+                Status::Conflict => self.change.filter(|_| self.doubt),
+                Status::Unchanged | Status::Skipped | Status::NotAttempted => None,
             },
             failure: match status {
                 Status::Succeeded | Status::Unchanged | Status::Skipped => None,
@@ -276,7 +311,8 @@ impl Queue {
     /// admit the reading and never the update.
     pub fn push_throttled(&mut self, due: Duration, mut work: Work) {
         if work.method == Method::Put {
-            work.read_again = !work.read_again && work.is_guarded();
+            work.was_throttled = true;
+            work.read_again = !work.read_again && work.reads_first;
             if work.read_again {
                 work.method = Method::Get;
             }
@@ -287,7 +323,7 @@ impl Queue {
     /// Lets `work` go again at `due`. With guards it is read again first: what was read before
     /// the wait may not be true any more.
     pub fn push_again(&mut self, due: Duration, mut work: Work) {
-        if work.is_guarded() {
+        if work.reads_first {
             work.method = Method::Get;
         }
         self.push(due, work);

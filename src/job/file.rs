@@ -112,6 +112,10 @@ pub struct Limits {
     pub send: Option<Located<Sent>>,
     /// As an earlier session had it; no key says it.
     pub snapshot: Snapshot,
+    /// The same.
+    pub strict: bool,
+    /// The same.
+    pub must_hold: bool,
 }
 
 /// `[rows]` as written.

@@ -37,6 +37,10 @@ pub struct Flags {
     pub max_disables: Option<String>,
     /// `--snapshot`
     pub snapshot: Option<Snapshot>,
+    /// `--strict`
+    pub strict: bool,
+    /// `--allow-drift`
+    pub allow_drift: bool,
     /// `--send`
     pub send: Option<Sent>,
     /// `--deadline`

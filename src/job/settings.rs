@@ -48,6 +48,12 @@ pub struct Settings {
     /// Whether the live state is read first.
     #[serde(default)]
     pub snapshot: Snapshot,
+    /// Whether every row must be one that can be carried out.
+    #[serde(default)]
+    pub strict: bool,
+    /// Whether every guard must hold, because a plan was saved.
+    #[serde(default)]
+    pub must_hold: bool,
     /// How old it may be when an update leaves by it.
     #[serde(default = "ten_minutes")]
     pub max_age: Duration,
@@ -98,6 +104,8 @@ impl Default for Settings {
             stop: Budget::default(),
             ceilings: Ceilings::default(),
             snapshot: Snapshot::default(),
+            strict: false,
+            must_hold: false,
             max_age: ten_minutes(),
             send: Sent::default(),
         }
@@ -159,6 +167,8 @@ impl From<&Settings> for Limits {
             max_age: at(settings.max_age),
             send: at(settings.send),
             snapshot: settings.snapshot,
+            strict: settings.strict,
+            must_hold: settings.must_hold,
         }
     }
 }
@@ -255,6 +265,8 @@ impl Desk<'_> {
             },
             ceilings,
             snapshot,
+            strict: flags.strict || limits.strict,
+            must_hold: limits.must_hold && !flags.allow_drift,
             max_age: duration(&limits.max_age).unwrap_or(plain.max_age),
             send: send.unwrap_or(plain.send),
         }

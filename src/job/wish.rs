@@ -82,6 +82,33 @@ impl<D: Draft> Desk<'_, D> {
         }
     }
 
+    /// What a cell says that is as its own `expect_` cell has it.
+    fn kept(&self, field: Field) -> Option<String> {
+        let wish = self.draft.cell(Column::Wish(field))?;
+        let expected = self.draft.cell(Column::Expect(field))?;
+        (!wish.is_empty() && wish == expected).then(|| match unguarded(expected) {
+            text if text.eq_ignore_ascii_case(EMPTY) => String::new(),
+            text => text.to_owned(),
+        })
+    }
+
+    /// What is expected to be there: any text that the service may tell.
+    fn expected(&mut self, field: Field) -> Result<Option<String>, ()> {
+        let column = Column::Expect(field);
+        match field {
+            Field::Enabled | Field::VersionId => self.value(column, field),
+            Field::Name | Field::Description | Field::Labels => {
+                Ok(self
+                    .text(column)
+                    .map(|text| match Label::parse(trim(text)) {
+                        Some(label) if field == Field::Labels => label.as_str().to_owned(),
+                        Some(_) | None if text.eq_ignore_ascii_case(EMPTY) => String::new(),
+                        Some(_) | None => text.to_owned(),
+                    }))
+            }
+        }
+    }
+
     fn free_text(&mut self, column: Column) -> Result<Option<String>, ()> {
         let Some(text) = self.text(column) else {
             return Ok(None);
@@ -94,7 +121,7 @@ impl<D: Draft> Desk<'_, D> {
             Err(())
         } else if clears {
             Ok(Some(String::new()))
-        } else if blank {
+        } else if blank && !self.is_of_record(column) {
             let hint = "leave the cell empty to keep the field, or write <empty> to clear it";
             self.wrong(column, "the text is nothing but blanks", hint);
             Err(())
@@ -105,6 +132,14 @@ impl<D: Draft> Desk<'_, D> {
         } else {
             Ok(Some(text.to_owned()))
         }
+    }
+
+    /// Whether the cell is one that a program wrote, which says what is to be found there, too.
+    fn is_of_record(&self, column: Column) -> bool {
+        let Column::Wish(field) = column else {
+            return false;
+        };
+        self.text(Column::Expect(field)).is_some()
     }
 
     fn version(&mut self, column: Column) -> Result<Option<String>, ()> {
@@ -146,8 +181,19 @@ impl<D: Draft> Desk<'_, D> {
         let mut keeps = false;
         let mut sound = true;
         for field in Field::ALL {
+            if let Some(kept) = self.kept(field) {
+                // As it was exported, whatever it is.
+                keeps = true;
+                if field == Field::VersionId {
+                    kept_version = Some(kept.clone());
+                }
+                if defaults.value(field).is_some() {
+                    guards.fields.push((field, kept));
+                }
+                continue;
+            }
             let wish = self.value(Column::Wish(field), field);
-            let expected = self.value(Column::Expect(field), field);
+            let expected = self.expected(field);
             let (Ok(wish), Ok(expected)) = (wish, expected) else {
                 sound = false;
                 continue;

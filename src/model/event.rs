@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::change::Change;
 use super::outcome::{Ended, ErrorClass, Failure, Outcome, Status};
 use super::reading::Kind;
 use super::route::LaneFacts;
@@ -45,6 +46,9 @@ pub enum Event {
         /// How the row had ended in an earlier session: that counts no more.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reopens: Option<WasEnded>,
+        /// What an update changes, where that is not as planned: the workflow was read again before it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        change: Option<Change>,
     },
     /// A request ended.
     Answer {
@@ -94,6 +98,11 @@ pub enum Event {
         /// Why it could not be.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         failure: Option<Failure>,
+    },
+    /// The first row of the run did what it should and nothing else: others may leave.
+    Proven {
+        /// Which.
+        row: u64,
     },
     /// The rows were compared with the live states; nothing was sent before.
     Planned(Counts),
@@ -174,8 +183,9 @@ pub struct Counts {
     pub conflicts: u64,
     /// Rows that cannot be carried out as things stand.
     pub hopeless: u64,
-    /// Workflows that live in the workspaces which the rows touch.
-    pub living: u64,
+    /// Workflows that live in the workspaces which the rows touch, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub living: Option<u64>,
     /// SHA-256 of `plan.jsonl`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,

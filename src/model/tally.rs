@@ -38,6 +38,9 @@ pub struct Tally {
     /// Requests in flight.
     #[serde(skip)]
     pub in_flight: u64,
+    /// Whether a row has shown what an update does.
+    #[serde(skip)]
+    pub is_proven: bool,
     #[serde(skip)]
     waiting: HashSet<u64>,
 }
@@ -80,6 +83,7 @@ impl Tally {
                 self.waiting.remove(row);
                 self.end(outcome);
             }
+            Event::Proven { .. } => self.is_proven = true,
             Event::SessionStarted(_) => {
                 // Whatever was on its way when the session before this one ended is in doubt.
                 self.in_flight = 0;

@@ -67,6 +67,13 @@ pub fn decide(row: &Row, live: &Live, sent: Sent) -> Decision {
     Decision::Change(change, send)
 }
 
+/// Whether the workflow of `row` is read just before its update, which holds `send`: where the row says what
+/// is to be there, where an update holds all fields, and where it holds a version that nobody named.
+pub fn reads_first(row: &Row, send: &Update, sent: Sent) -> bool {
+    let names_version = row.update.version_id.is_some() || row.version == Some(VersionWish::Latest);
+    !row.guards.is_empty() || sent == Sent::Full || (send.version_id.is_some() && !names_version)
+}
+
 /// The versions that `row` wishes for are to be looked at: another than the one in use.
 pub fn wants_versions(row: &Row, live: &Workflow) -> bool {
     match (row.version, &row.update.version_id) {
@@ -156,6 +163,13 @@ pub struct Effect {
 }
 
 impl Effect {
+    /// Of an update that held `send`, where nobody knows what was there before.
+    pub fn of_unknown(send: &Update, after: &Workflow) -> Self {
+        let mut effect = Self::of(send, after, after);
+        effect.cleared.clear();
+        effect
+    }
+
     /// Of an update that held `send`, between `before` and `after`.
     pub fn of(send: &Update, before: &Workflow, after: &Workflow) -> Self {
         let mut effect = Self::default();

@@ -6,7 +6,7 @@ use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::target::Workspace;
+use crate::model::target::{LaneId, Workspace};
 use crate::model::version::Version;
 use crate::model::workflow::Listed;
 
@@ -15,6 +15,7 @@ use super::decision::Live;
 /// What was read, one JSON object a line.
 #[derive(Serialize, Deserialize)]
 struct Line {
+    lane: LaneId,
     workspace: Workspace,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     listed: Option<Listed>,
@@ -42,7 +43,7 @@ pub struct Snapshot<F> {
     end: u64,
     /// Hash and offset, sorted up to the last [`Snapshot::settle`].
     index: Vec<(u64, u64)>,
-    living: HashMap<Workspace, u64>,
+    living: HashMap<(LaneId, Workspace), u64>,
 }
 
 impl<F: Read + Write + Seek> Snapshot<F> {
@@ -61,14 +62,15 @@ impl<F: Read + Write + Seek> Snapshot<F> {
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn keep(&mut self, workspace: &Workspace, listed: &Listed) -> io::Result<()> {
-        let key = key_of(About::Workflow, workspace, &listed.workflow.id);
-        *self.living.entry(workspace.clone()).or_default() += 1;
-        let name = key_of(About::Name, workspace, &listed.workflow.name);
+    pub fn keep(&mut self, lane: LaneId, workspace: &Workspace, listed: &Listed) -> io::Result<()> {
+        let key = key_of(About::Workflow, lane, workspace, &listed.workflow.id);
+        *self.living.entry((lane, workspace.clone())).or_default() += 1;
+        let name = key_of(About::Name, lane, workspace, &listed.workflow.name);
         self.index.push((name, self.next_offset()));
         self.write(
             key,
             &Line {
+                lane,
                 workspace: workspace.clone(),
                 listed: Some(listed.clone()),
                 versions_of: None,
@@ -83,13 +85,15 @@ impl<F: Read + Write + Seek> Snapshot<F> {
     /// They cannot be written.
     pub fn keep_versions(
         &mut self,
+        lane: LaneId,
         workspace: &Workspace,
         workflow_id: &str,
         versions: Vec<Version>,
     ) -> io::Result<()> {
         self.write(
-            key_of(About::Versions, workspace, workflow_id),
+            key_of(About::Versions, lane, workspace, workflow_id),
             &Line {
+                lane,
                 workspace: workspace.clone(),
                 listed: None,
                 versions_of: Some(workflow_id.to_owned()),
@@ -135,14 +139,21 @@ impl<F: Read + Write + Seek> Snapshot<F> {
     ///
     /// # Errors
     /// It cannot be read.
-    pub fn live(&mut self, workspace: &Workspace, workflow_id: &str) -> io::Result<Option<Live>> {
-        let Some(listed) = self.listed(workspace, workflow_id)? else {
+    pub fn live(
+        &mut self,
+        lane: LaneId,
+        workspace: &Workspace,
+        workflow_id: &str,
+    ) -> io::Result<Option<Live>> {
+        let Some(listed) = self.listed(lane, workspace, workflow_id)? else {
             return Ok(None);
         };
         let versions = self.find(
-            key_of(About::Versions, workspace, workflow_id),
+            key_of(About::Versions, lane, workspace, workflow_id),
             |line| match line.versions_of {
-                Some(of) if of == workflow_id && line.workspace == *workspace => {
+                Some(of)
+                    if of == workflow_id && line.lane == lane && line.workspace == *workspace =>
+                {
                     Some(line.versions)
                 }
                 Some(_) | None => None,
@@ -160,13 +171,20 @@ impl<F: Read + Write + Seek> Snapshot<F> {
     /// It cannot be read.
     pub fn listed(
         &mut self,
+        lane: LaneId,
         workspace: &Workspace,
         workflow_id: &str,
     ) -> io::Result<Option<Listed>> {
-        self.find(key_of(About::Workflow, workspace, workflow_id), |line| {
-            line.listed
-                .filter(|listed| listed.workflow.id == workflow_id && line.workspace == *workspace)
-        })
+        self.find(
+            key_of(About::Workflow, lane, workspace, workflow_id),
+            |line| {
+                line.listed.filter(|listed| {
+                    listed.workflow.id == workflow_id
+                        && line.lane == lane
+                        && line.workspace == *workspace
+                })
+            },
+        )
     }
 
     /// Another workflow than `workflow_id` that is called `name`, among those that `counts` counts.
@@ -175,14 +193,16 @@ impl<F: Read + Write + Seek> Snapshot<F> {
     /// It cannot be read.
     pub fn namesake(
         &mut self,
+        lane: LaneId,
         workspace: &Workspace,
         name: &str,
         workflow_id: &str,
         counts: impl Fn(&str) -> bool,
     ) -> io::Result<Option<String>> {
-        self.find(key_of(About::Name, workspace, name), |line| {
+        self.find(key_of(About::Name, lane, workspace, name), |line| {
             let found = line.listed?.workflow;
-            let is_other = found.id != workflow_id && line.workspace == *workspace;
+            let is_other =
+                found.id != workflow_id && line.lane == lane && line.workspace == *workspace;
             (is_other && found.name == name && counts(&found.id)).then_some(found.id)
         })
     }
@@ -233,7 +253,12 @@ impl<F: Read + Write + Seek> Snapshot<F> {
                 offset += line.len() as u64;
                 let line: Line = serde_json::from_slice(&line)?;
                 let Some(listed) = &line.listed else { continue };
-                let key = key_of(About::Workflow, &line.workspace, &listed.workflow.id);
+                let key = key_of(
+                    About::Workflow,
+                    line.lane,
+                    &line.workspace,
+                    &listed.workflow.id,
+                );
                 let from = self.index.partition_point(|(known, _)| *known < key);
                 // A workflow that was on two pages, because others came or went, counts once.
                 if self
@@ -248,8 +273,11 @@ impl<F: Read + Write + Seek> Snapshot<F> {
     }
 
     /// How many workflows were seen in `workspace`.
-    pub fn living(&self, workspace: &Workspace) -> u64 {
-        self.living.get(workspace).copied().unwrap_or_default()
+    pub fn living(&self, lane: LaneId, workspace: &Workspace) -> u64 {
+        self.living
+            .get(&(lane, workspace.clone()))
+            .copied()
+            .unwrap_or_default()
     }
 
     /// The file that it is kept in.
@@ -258,9 +286,9 @@ impl<F: Read + Write + Seek> Snapshot<F> {
     }
 }
 
-fn key_of(about: About, workspace: &Workspace, id: &str) -> u64 {
+fn key_of(about: About, lane: LaneId, workspace: &Workspace, id: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (about, workspace, id).hash(&mut hasher);
+    (about, lane, workspace, id).hash(&mut hasher);
     hasher.finish()
 }
 
@@ -296,29 +324,36 @@ mod tests {
         let (here, there) = (workspace("s1"), workspace("s2"));
         for number in 0..2_500 {
             snapshot
-                .keep(&here, &listed(&format!("w{number}"), "old"))
+                .keep(LaneId(0), &here, &listed(&format!("w{number}"), "old"))
                 .unwrap();
         }
-        snapshot.keep(&there, &listed("w7", "elsewhere")).unwrap();
-        snapshot.settle().unwrap();
-        snapshot.keep(&here, &listed("w7", "new")).unwrap();
         snapshot
-            .keep_versions(&here, "w7", vec![Version::default()])
+            .keep(LaneId(0), &there, &listed("w7", "elsewhere"))
             .unwrap();
         snapshot.settle().unwrap();
-        let live = snapshot.live(&here, "w7").unwrap().unwrap();
+        snapshot
+            .keep(LaneId(0), &here, &listed("w7", "new"))
+            .unwrap();
+        snapshot
+            .keep_versions(LaneId(0), &here, "w7", vec![Version::default()])
+            .unwrap();
+        snapshot.settle().unwrap();
+        let live = snapshot.live(LaneId(0), &here, "w7").unwrap().unwrap();
         assert_eq!(
             (live.workflow.name.as_str(), live.versions),
             ("new", Some(vec![Version::default()]))
         );
-        let other = snapshot.live(&there, "w7").unwrap().unwrap();
+        let other = snapshot.live(LaneId(0), &there, "w7").unwrap().unwrap();
         assert_eq!(
             (other.workflow.name.as_str(), other.versions),
             ("elsewhere", None)
         );
-        assert_eq!(snapshot.live(&there, "w8").unwrap(), None);
-        let namesake =
-            |snapshot: &mut Snapshot<_>, id| snapshot.namesake(&here, "new", id, |_| true).unwrap();
+        assert_eq!(snapshot.live(LaneId(0), &there, "w8").unwrap(), None);
+        let namesake = |snapshot: &mut Snapshot<_>, id| {
+            snapshot
+                .namesake(LaneId(0), &here, "new", id, |_| true)
+                .unwrap()
+        };
         assert_eq!(namesake(&mut snapshot, "w7"), None);
         assert_eq!(namesake(&mut snapshot, "w8").as_deref(), Some("w7"));
         let mut seen = 0;

@@ -11,7 +11,9 @@ use crate::model::target::{LaneId, Workspace};
 #[derive(Debug, Default)]
 pub struct Survey {
     lanes: Vec<VecDeque<Reading>>,
-    places: HashMap<Workspace, Place>,
+    places: HashMap<(LaneId, Workspace), Place>,
+    /// Whether the number of workflows is wanted, even where one row would do with less.
+    wants_totals: bool,
 }
 
 /// A workspace.
@@ -24,15 +26,20 @@ struct Place {
     /// Part of it was not listed, and why.
     incomplete: Option<String>,
     /// Workflows in it, as its list says.
-    total: u64,
+    total: Option<u64>,
 }
 
 impl Survey {
+    /// The number of workflows is wanted in each workspace.
+    pub fn count_all(&mut self) {
+        self.wants_totals = true;
+    }
+
     /// `workspace`, which leaves by `lane`, is to be read, because of `rows` rows or as a whole.
     pub fn add(&mut self, lane: LaneId, workspace: &Workspace, rows: Option<u64>) {
-        let place = self.places.entry(workspace.clone()).or_default();
+        let place = self.places.entry((lane, workspace.clone())).or_default();
         place.rows = rows;
-        if rows == Some(1) {
+        if rows == Some(1) && !self.wants_totals {
             place.incomplete = Some("a single row is read by itself".to_owned());
             return;
         }
@@ -40,7 +47,7 @@ impl Survey {
     }
 
     fn list(&mut self, lane: LaneId, workspace: &Workspace, page: Page) {
-        if let Some(place) = self.places.get_mut(workspace) {
+        if let Some(place) = self.places.get_mut(&(lane, workspace.clone())) {
             place.open += 1;
         }
         self.ask(lane, workspace, page);
@@ -63,28 +70,33 @@ impl Survey {
     }
 
     /// Whether all of `workspace` was listed.
-    pub fn is_complete(&self, workspace: &Workspace) -> bool {
-        let place = self.places.get(workspace);
+    pub fn is_complete(&self, lane: LaneId, workspace: &Workspace) -> bool {
+        let place = self.places.get(&(lane, workspace.clone()));
         place.is_some_and(|place| place.open == 0 && place.incomplete.is_none())
     }
 
     /// Why not all of `workspace` was listed.
-    pub fn why_incomplete(&self, workspace: &Workspace) -> Option<&str> {
-        self.places.get(workspace)?.incomplete.as_deref()
+    pub fn why_incomplete(&self, lane: LaneId, workspace: &Workspace) -> Option<&str> {
+        let place = self.places.get(&(lane, workspace.clone()));
+        place?.incomplete.as_deref()
     }
 
-    /// How many workflows live in all of them, as far as their lists say.
-    pub fn living(&self) -> u64 {
+    /// How many workflows live in all of them; none if a list did not say.
+    pub fn living(&self) -> Option<u64> {
         self.places.values().map(|place| place.total).sum()
     }
 
     /// The page of `reading` held `count` workflows, of `total`.
     pub fn found(&mut self, reading: &Reading, page: Page, count: u64, total: Option<u64>) {
-        let Some(place) = self.places.get_mut(&reading.workspace) else {
+        let Some(place) = self
+            .places
+            .get_mut(&(reading.lane, reading.workspace.clone()))
+        else {
             return;
         };
         if page.enabled.is_none() && !page.from_the_end {
-            place.total = place.total.max(total.unwrap_or(page.offset + count));
+            let found = total.unwrap_or(page.offset + count);
+            place.total = place.total.max(Some(found));
         }
         let offset = page.offset + count;
         // From the other end only what the first pages did not reach is wanted.
@@ -96,6 +108,9 @@ impl Survey {
         let wanted = total.map(|total| total.saturating_sub(reached));
         if count == 0 || wanted.is_some_and(|wanted| offset >= wanted) {
             place.open -= 1;
+            if wanted.is_some_and(|wanted| offset < wanted) {
+                place.incomplete = Some("its list ended before its end".to_owned());
+            }
             return;
         }
         let left = wanted.map_or(1, |wanted| (wanted - offset).div_ceil(PAGE));
@@ -137,7 +152,10 @@ impl Survey {
 
     /// The page of `reading` could not be read.
     pub fn failed(&mut self, reading: &Reading, failure: &Failure) {
-        if let Some(place) = self.places.get_mut(&reading.workspace) {
+        if let Some(place) = self
+            .places
+            .get_mut(&(reading.lane, reading.workspace.clone()))
+        {
             place.open = place.open.saturating_sub(1);
             place.incomplete = Some(failure.message.clone());
         }
@@ -182,7 +200,11 @@ mod tests {
             survey.found(&reading, page, found.len() as u64, Some(total));
             seen.extend(found);
         }
-        (requests, seen.len(), survey.is_complete(&workspace()))
+        (
+            requests,
+            seen.len(),
+            survey.is_complete(LaneId(0), &workspace()),
+        )
     }
 
     #[test]

@@ -24,6 +24,12 @@ impl Ceilings {
         self.max_changes.is_some() || self.max_disables.is_some()
     }
 
+    /// Whether any is a share of what lives in the workspaces.
+    pub fn wants_totals(&self) -> bool {
+        let share = |most: Option<Most>| matches!(most, Some(Most::Percent(_)));
+        share(self.max_changes) || share(self.max_disables)
+    }
+
     /// Why a plan that comes to `counts` must not be carried out, if it must not.
     pub fn exceeded(&self, counts: &Counts) -> Option<String> {
         let checks = [
@@ -36,16 +42,20 @@ impl Ceilings {
             ),
         ];
         checks.into_iter().find_map(|(most, count, key, what)| {
-            let living = counts.living;
             match most? {
                 Most::Count(most) if count > most => {
                     Some(format!("{count} workflows are {what}, {key} = {most}"))
                 }
-                Most::Percent(most) if count as f64 * 100.0 > most * living as f64 => {
-                    Some(format!(
+                Most::Percent(most) if count > 0 => match counts.living {
+                    Some(living) if count as f64 * 100.0 > most * living as f64 => Some(format!(
                         "{count} of the {living} workflows there are {what}, {key} = \"{most}%\""
-                    ))
-                }
+                    )),
+                    Some(_) => None,
+                    None => Some(format!(
+                        "{key} = \"{most}%\" is a share of the workflows there, and not all workspaces \
+                         could be listed: give a number"
+                    )),
+                },
                 Most::Count(_) | Most::Percent(_) => None,
             }
         })
@@ -61,7 +71,7 @@ mod tests {
         let counts = |changes, disables| Counts {
             changes,
             disables,
-            living: 40,
+            living: Some(40),
             ..Counts::default()
         };
         let ceilings = Ceilings {

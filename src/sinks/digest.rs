@@ -81,7 +81,11 @@ impl Digest {
     /// The error that the row had ended with is none any more.
     fn reopened(&mut self, was: Option<&WasEnded>) {
         // A row that was never tried had none that counted.
-        let was = was.filter(|was| was.status != Status::NotAttempted || was.tried);
+        let counted = |was: &&WasEnded| {
+            let canceled = was.error_class == Some(ErrorClass::Canceled);
+            was.status != Status::NotAttempted || was.tried || !canceled
+        };
+        let was = was.filter(counted);
         let Some((was, class)) = was.and_then(|was| Some((was, was.error_class?))) else {
             return;
         };
@@ -105,8 +109,11 @@ impl Digest {
         }
         let counts = match outcome.status {
             Status::Failed | Status::Unknown | Status::Conflict => true,
-            // Those that were tried have an error of their own to tell.
-            Status::NotAttempted => outcome.attempts > 0,
+            // Those that were tried have an error of their own to tell, or the plan has.
+            Status::NotAttempted => {
+                let class = outcome.failure.as_ref().map(|failure| failure.class);
+                outcome.attempts > 0 || class.is_some_and(|class| class != ErrorClass::Canceled)
+            }
             Status::Succeeded | Status::Unchanged | Status::Skipped => false,
         };
         let Some(failure) = outcome.failure.as_ref().filter(|_| counts) else {
@@ -188,6 +195,7 @@ impl Watcher for Digest {
                 self.unread = self.unread.take().or_else(|| failure.cloned());
             }
             Event::LegStarted { .. }
+            | Event::Proven { .. }
             | Event::Answer { .. }
             | Event::LanePaused {
                 why: Pause::Outage, ..

@@ -57,6 +57,7 @@ impl<J: BufRead + Seek> History<J> {
             | Event::Answer { .. }
             | Event::Read { .. }
             | Event::Planned(_)
+            | Event::Proven { .. }
             | Event::LanePaused { .. }
             | Event::LaneResumed { .. }
             | Event::LaneClosed { .. }

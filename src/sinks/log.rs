@@ -119,6 +119,9 @@ impl Watcher for Log {
                     info!(%workspace, %kind, requests, error, "not read");
                 }
             },
+            Event::Proven { row } => {
+                debug!(row, "the first row did what it should and nothing else");
+            }
             Event::Planned(counts) => info!("plan: {}", counts.text()),
             Event::LanePaused {
                 lane,

@@ -92,6 +92,7 @@ impl Progress {
                 }
             }
             Event::Planned(_)
+            | Event::Proven { .. }
             | Event::Attempt { .. }
             | Event::Answer { .. }
             | Event::LaneClosed { .. }

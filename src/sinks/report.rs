@@ -123,8 +123,12 @@ where
             .map_err(ReportError::Write)?;
         written.rows += 1;
         if let Some(change) = &outcome.change {
-            written.changed.insert(row.number);
-            written.undo.see(&undo_row(&row, change, true), route);
+            let undo = undo_row(&row, change, true);
+            // A label that the service knows and no update can hold cannot be put back.
+            if !undo.update.is_empty() {
+                written.changed.insert(row.number);
+                written.undo.see(&undo, route);
+            }
         }
         if matches!(
             outcome.status,

@@ -243,10 +243,7 @@ fn verdict(digest: &Digest) -> String {
             }
             parts.join(", ")
         }
-        Ended::Ceiling => format!(
-            "stopped before anything was sent ({})",
-            why.unwrap_or_default()
-        ),
+        Ended::Ceiling => format!("stopped by the plan ({})", why.unwrap_or_default()),
         Ended::Gate => format!("stopped: {}", why.unwrap_or_default()),
         Ended::MaxErrors => format!("stopped: too many errors ({})", why.unwrap_or_default()),
         Ended::Refused => {

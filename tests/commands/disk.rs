@@ -9,7 +9,7 @@ use super::language::{Desk, csv_rows};
 use super::service::{self, Service};
 
 fn named(rows: u32) -> Desk {
-    let rows: String = (1..=rows).map(|row| format!("w{row},x\n")).collect();
+    let rows: String = (1..=rows).map(|row| format!("w{row},x {row}\n")).collect();
     Desk::with("rows.csv", format!("workflow_id,name\n{rows}"))
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -221,7 +221,10 @@ fn a_thousand_workflows_are_enabled_from_their_ids_alone() {
         "one in five was enabled before"
     );
     assert_eq!(asked_for.get("list_versions"), None);
-    assert_eq!(asked_for["show_workflow"], 1, "the first is read back");
+    assert_eq!(
+        asked_for["show_workflow"], 801,
+        "each before its version is sent, and the first after it"
+    );
     // As cron does it the next night.
     let requests = seen(&cloud);
     let said = desk.flowbatch(&job);
@@ -639,11 +642,24 @@ fn at_a_terminal(desk: &Desk, arguments: &str, answer: &str) -> (i32, String) {
         .spawn();
     let mut child = child.unwrap();
     let mut input = child.stdin.take().unwrap();
-    input.write_all(answer.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    drop(input);
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    (output.status.code().unwrap(), text)
+    let mut output = child.stdout.take().unwrap();
+    let mut text = Vec::new();
+    let mut is_answered = answer.is_empty();
+    let mut part = [0; 4_096];
+    loop {
+        let length = output.read(&mut part).unwrap();
+        if length == 0 {
+            break;
+        }
+        text.extend_from_slice(&part[..length]);
+        let shown = String::from_utf8_lossy(&text);
+        if !is_answered && (shown.contains("[y/N]") || shown.contains("anything else to stop")) {
+            input.write_all(answer.as_bytes()).unwrap();
+            is_answered = true;
+        }
+    }
+    let text = String::from_utf8_lossy(&text).into_owned();
+    (child.wait().unwrap().code().unwrap(), text)
 }
 
 #[test]
@@ -836,4 +852,154 @@ fn a_name_that_another_workflow_keeps_is_taken_and_names_can_be_swapped() {
     assert_eq!(said.code, 3, "{}", said.stderr);
     let why = format!("is taken: workflow {} of the workspace has it", ids[2]);
     assert!(said.stdout.contains(&why), "{}", said.stdout);
+}
+
+#[test]
+fn a_plan_that_was_held_back_is_held_back_again_when_it_is_resumed() {
+    let (cloud, desk, ids) = start(20);
+    let rows: String = ids[..6]
+        .iter()
+        .map(|id| format!("{id},Reviewed\n"))
+        .collect();
+    let desk = desk.file(
+        "rows.csv",
+        format!("workflow_id,description\nlost,Reviewed\n{rows}"),
+    );
+    let held = |desk: &Desk, command: &str, more: &str| {
+        let said = desk.flowbatch(&format!("{command} {more}"));
+        assert_eq!(said.code, 3, "{}{}", said.stderr, said.stdout);
+        let run = said
+            .stdout
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("record: "));
+        let run = run.unwrap().to_owned();
+        let again = desk.flowbatch(&format!("resume {run}"));
+        assert_eq!(again.code, 3, "{}{}", again.stderr, again.stdout);
+        assert_eq!(cloud.described(&place(), "Reviewed"), 0, "nothing is sent");
+        run
+    };
+    // One of seven rows is more than ten percent.
+    held(&desk, &format!("run rows.csv {}", target(&cloud)), "");
+    let flags = "--strict --max-errors 50%";
+    held(&desk, &format!("run rows.csv {}", target(&cloud)), flags);
+    let good = desk.file("good.csv", format!("workflow_id,description\n{rows}"));
+    ok(&good.flowbatch(&format!("plan good.csv {} --out plan.json", target(&cloud))));
+    edit(&cloud, &place(), &ids[0], described("Theirs"));
+    let run = held(&good, "run plan.json", "");
+    let allowed = good.flowbatch(&format!("resume {run} --allow-drift"));
+    assert_eq!(allowed.code, 1, "{}{}", allowed.stderr, allowed.stdout);
+    assert_eq!(cloud.described(&place(), "Reviewed"), 5);
+    assert_eq!(cloud.described(&place(), "Theirs"), 1);
+}
+
+#[test]
+fn a_share_of_what_lives_there_counts_for_a_single_row_too() {
+    let (cloud, desk, ids) = start(10);
+    let desk = desk.file(
+        "row.csv",
+        format!("workflow_id,description\n{},Mine\n", ids[0]),
+    );
+    let run = format!("run row.csv {}", target(&cloud));
+    let held = desk.flowbatch(&format!("{run} --max-changes 5%"));
+    assert_eq!(held.code, 3, "{}", held.stderr);
+    assert!(
+        held.stdout
+            .contains("1 of the 10 workflows there are to change"),
+        "{}",
+        held.stdout
+    );
+    ok(&desk.flowbatch(&format!("{run} --max-changes 10%")));
+}
+
+#[test]
+fn a_saved_plan_for_a_service_does_not_go_to_the_simulator_nor_blindly() {
+    let (cloud, desk, ids) = start(2);
+    let desk = desk.file(
+        "row.csv",
+        format!("workflow_id,description\n{},Mine\n", ids[0]),
+    );
+    ok(&desk.flowbatch(&format!("plan row.csv {} --out plan.json", target(&cloud))));
+    for flag in ["--simulate", "--snapshot off"] {
+        let said = desk.flowbatch(&format!("run plan.json {flag}"));
+        assert_eq!(said.code, 2, "{flag}: {}", said.stderr);
+        assert!(said.stderr.contains(flag), "{}", said.stderr);
+    }
+    assert_eq!(cloud.described(&place(), "Mine"), 0);
+}
+
+#[test]
+fn what_the_service_tells_is_exported_and_read_back_whatever_it_is() {
+    let (cloud, desk, ids) = start(3);
+    edit(&cloud, &place(), &ids[0], described("   "));
+    ok(&desk.flowbatch(&format!("export {} --out all.csv", target(&cloud))));
+    let said = desk.flowbatch(&format!("run all.csv {}", target(&cloud)));
+    ok(&said);
+    assert!(
+        said.stdout.contains("unchanged             3"),
+        "{}",
+        said.stdout
+    );
+    let desk = desk.file(
+        "row.csv",
+        format!("workflow_id,description\n{},Mine\n", ids[0]),
+    );
+    ok(&desk.flowbatch(&format!("run row.csv {}", target(&cloud))));
+    ok(&desk.flowbatch("undo last"));
+    assert_eq!(cloud.described(&place(), "   "), 1);
+}
+
+#[test]
+fn two_rows_that_give_one_name_are_told() {
+    let (cloud, desk, ids) = start(3);
+    let desk = desk.file(
+        "rows.csv",
+        format!("workflow_id,name\n{},New\n{},New\n", ids[0], ids[1]),
+    );
+    let said = desk.flowbatch(&format!("run rows.csv {}", target(&cloud)));
+    assert_eq!(said.code, 3, "{}", said.stderr);
+    assert!(
+        said.stdout.contains("another row of the job gives it"),
+        "{}",
+        said.stdout
+    );
+}
+
+#[test]
+fn what_a_colleague_disables_meanwhile_is_no_damage() {
+    let slow = Simulation {
+        latency: (Duration::from_millis(20), Duration::from_millis(20)),
+        ..Simulation::default()
+    };
+    let (cloud, desk, ids) = start_with(40, slow);
+    let rows: String = ids
+        .iter()
+        .map(|id| format!("{id},true,Reviewed\n"))
+        .collect();
+    let desk = desk.file("on.csv", format!("workflow_id,enabled,description\n{rows}"));
+    ok(&desk.flowbatch(&format!("run on.csv {}", target(&cloud))));
+    let desk = desk.file(
+        "rows.csv",
+        format!(
+            "workflow_id,description\n{}",
+            rows.replace("true,Reviewed", "Again")
+        ),
+    );
+    let requests = seen(&cloud);
+    let run = format!("run rows.csv {} -j 1", target(&cloud)).replace("-j 32", "");
+    let child = desk.command(&run).spawn().unwrap();
+    // After the survey, and before the row's turn.
+    while !asked(&cloud, requests).contains_key("update_workflow") {
+        std::thread::yield_now();
+    }
+    let off = Update {
+        enabled: Some(false),
+        ..Update::default()
+    };
+    edit(&cloud, &place(), &ids[39], off);
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    ok(&desk.flowbatch("undo last"));
+    let world = cloud.world();
+    let last = world.workflow(&place(), &ids[39]).unwrap();
+    assert!(!last.enabled, "nobody enables it again");
 }

@@ -121,6 +121,7 @@ impl Schedule {
                     versions,
                 };
                 let decision = decide(&row, &live, self.rules.sent);
+                work.read_at = Some(now);
                 // If an update may have arrived, what was there before it is what it is to be judged by.
                 let (before, effect) = match before.filter(|_| work.doubt) {
                     Some(before) => {
@@ -153,12 +154,13 @@ impl Schedule {
     /// there; the first row of a run, and whatever looks damaged, is read back.
     fn updated(&mut self, now: Duration, mut work: Work, echo: Option<&Workflow>) {
         let before = work.live.as_ref().map(|live| &live.workflow);
-        let effect = echo
-            .zip(before)
-            .map(|(echo, before)| Effect::of(&work.send, before, echo));
-        let looks_damaged = effect
-            .as_ref()
-            .is_some_and(|effect| !effect.cleared.is_empty());
+        let effect = echo.map(|echo| match before {
+            Some(before) => Effect::of(&work.send, before, echo),
+            None => Effect::of_unknown(&work.send, echo),
+        });
+        // What was read long ago may have been cleared by somebody else.
+        let cleared = |effect: &Effect| !effect.cleared.is_empty();
+        let looks_damaged = work.read_at.is_some() && effect.as_ref().is_some_and(cleared);
         let is_tried = matches!(self.trial, Trial::Under { key, .. } if key == work.key);
         if before.is_some() && (is_tried || looks_damaged) {
             work.confirmed = Some(now);
@@ -194,9 +196,11 @@ impl Schedule {
 
     /// Others may leave, if `work` is the one that went alone: it did what it should and nothing else.
     fn pass(&mut self, work: &Work) {
-        if matches!(self.trial, Trial::Under { key, .. } if key == work.key) && work.live.is_some()
-        {
+        let is_tried = matches!(self.trial, Trial::Under { key, .. } if key == work.key);
+        // What an earlier session sent left before anybody knew what was there.
+        if is_tried && work.live.is_some() && work.sent_here {
             self.trial = Trial::Over;
+            self.tell(Event::Proven { row: work.key });
         }
     }
 
@@ -242,7 +246,11 @@ impl Schedule {
                             planned.note(field, before, after);
                         }
                     }
-                    Some(_) | None => work.change = Some(change),
+                    Some(planned) if *planned == change => {}
+                    Some(_) | None => {
+                        work.change = Some(change);
+                        work.is_replanned = true;
+                    }
                 }
                 work.send = Arc::new(send);
                 // Before all that left later: with them first, a service that throttles
@@ -252,7 +260,7 @@ impl Schedule {
                 self.lanes[work.lane().0].queue.push(first, work);
             }
             // What it wishes is there: by its own update, if one may have arrived.
-            Decision::Unchanged if work.doubt && !effect.cleared.is_empty() => {
+            Decision::Unchanged if work.doubt && work.sent_here && !effect.cleared.is_empty() => {
                 self.damaged(now, work, effect);
             }
             Decision::Unchanged if work.doubt => {

@@ -1,0 +1,240 @@
+//! What becomes of each row of a session, by the live state.
+
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use crate::engine::ports::{Past, Record, RowsError, Taken as TakenUp};
+use crate::engine::run::Broken;
+use crate::engine::schedule::Schedule;
+use crate::model::change::Change;
+use crate::model::field::Field;
+use crate::model::outcome::{ErrorClass, Failure, Status};
+use crate::model::row::Row;
+use crate::model::target::{LaneId, Workspace};
+use crate::model::update::{Sent, Update};
+use crate::plan::decision::{Decision, Live, decide, reads_first, wants_versions};
+use crate::plan::preview::{Action, PlannedRow};
+
+use super::intake::Taken;
+use super::left_rows::LeftRows;
+use super::surveying::{AppRun, Surveyed};
+
+/// What becomes of a row.
+pub(super) enum Verdict {
+    /// Its workspace could not be read, and why.
+    Unread(String),
+    /// It is as wished already; its workflow's name.
+    Unchanged(Option<String>),
+    /// It changes its workflow, or cannot.
+    Planned {
+        row: Box<PlannedRow>,
+        /// Whether its workflow is read just before its update.
+        reads: bool,
+    },
+}
+
+/// Judges rows. The same rows in the same order are judged the same.
+pub(super) struct Judge<'a> {
+    surveyed: &'a mut Surveyed,
+    sent: Sent,
+    /// Workflows that rows give another name: the names that they have now will be free.
+    renamed: HashSet<u64>,
+    /// Names that rows give.
+    given: HashSet<u64>,
+}
+
+fn failed(error: std::io::Error) -> RowsError {
+    RowsError(error.into())
+}
+
+impl<'a> Judge<'a> {
+    /// A judge of the rows of `left`, by what was `surveyed`.
+    pub(super) fn new(
+        taken: &Taken,
+        left: &mut LeftRows,
+        surveyed: &'a mut Surveyed,
+    ) -> Result<Self, RowsError> {
+        let mut judge = Self {
+            surveyed,
+            sent: taken.job.settings.send,
+            renamed: HashSet::new(),
+            given: HashSet::new(),
+        };
+        left.each(taken, |row, _, past| {
+            if row.update.name.is_none() {
+                return Ok(());
+            }
+            let live = judge.live(&row)?;
+            if let Some((Action::Change, change, _)) = judge.settle(&row, &past, live.as_ref())
+                && change.after.contains_key(&Field::Name)
+            {
+                let id = row.workflow_id.as_str();
+                judge.renamed.insert(hash(row.lane, &row.workspace, id));
+            }
+            Ok(())
+        })?;
+        Ok(judge)
+    }
+
+    fn live(&mut self, row: &Row) -> Result<Option<Live>, RowsError> {
+        let snapshot = &mut self.surveyed.snapshot;
+        let live = snapshot.live(row.lane, &row.workspace, row.workflow_id.as_str());
+        live.map_err(failed)
+    }
+
+    /// What becomes of `row`.
+    pub(super) fn judge(
+        &mut self,
+        schedule: &Schedule,
+        row: &Row,
+        past: &Past,
+    ) -> Result<Verdict, RowsError> {
+        if let Some(why) = schedule.refuses(row.lane, &row.workspace) {
+            return Ok(Verdict::Unread(why.to_owned()));
+        }
+        let live = self.live(row)?;
+        let name = live.as_ref().map(|live| live.workflow.name.clone());
+        let name = name.filter(|name| !name.is_empty());
+        let Some(settled) = self.settle(row, past, live.as_ref()) else {
+            return Ok(Verdict::Unchanged(name));
+        };
+        let (action, change, failure) = self.name_is_free(row, settled)?;
+        let reads = match (action, &live) {
+            (Action::ReadBack, _) => true,
+            (Action::Change, Some(live)) => match decide(row, live, self.sent) {
+                Decision::Change(_, send) => reads_first(row, &send, self.sent),
+                Decision::Unchanged | Decision::Conflict(_) | Decision::Hopeless(_) => false,
+            },
+            (Action::Change, None) => reads_first(row, &Update::default(), self.sent),
+            (Action::Conflict | Action::Fail, _) => false,
+        };
+        Ok(Verdict::Planned {
+            row: Box::new(PlannedRow {
+                row: row.number,
+                line: row.line,
+                lane: row.lane,
+                workspace: row.workspace.clone(),
+                workflow_id: row.workflow_id.clone(),
+                live_name: name.unwrap_or_default(),
+                action,
+                change,
+                guards: row.guards.clone(),
+                failure,
+            }),
+            reads,
+        })
+    }
+
+    /// What becomes of a row, from what to what, and why not; nothing if it is as wished already.
+    fn settle(&self, row: &Row, past: &Past, live: Option<&Live>) -> Option<Settled> {
+        if past.doubt {
+            let change = past.change.clone().unwrap_or_default();
+            return Some((Action::ReadBack, change, None));
+        }
+        if row.wishes_nothing() && row.guards.is_empty() {
+            return None;
+        }
+        let Some(live) = live else {
+            return Some(beyond(self.surveyed.why_missing(row)));
+        };
+        if live.versions.is_none() && wants_versions(row, &live.workflow) {
+            let unread = || Failure::new(ErrorClass::Canceled, "its versions were not read");
+            return Some(beyond(self.surveyed.failure(row).unwrap_or_else(unread)));
+        }
+        match decide(row, live, self.sent) {
+            Decision::Unchanged => None,
+            Decision::Change(change, _) => Some((Action::Change, change, None)),
+            Decision::Conflict(message) => {
+                let failure = Failure::new(ErrorClass::Conflict, message);
+                Some((Action::Conflict, Change::default(), Some(failure)))
+            }
+            Decision::Hopeless(failure) => Some(beyond(failure)),
+        }
+    }
+
+    /// `settled`, unless it gives a name that another workflow of the workspace keeps, or is given.
+    fn name_is_free(&mut self, row: &Row, settled: Settled) -> Result<Settled, RowsError> {
+        let (Action::Change, change, _) = &settled else {
+            return Ok(settled);
+        };
+        let Some(name) = change.after.get(&Field::Name) else {
+            return Ok(settled);
+        };
+        let taken = |by: &str| {
+            let what = format!("the name {name:?} is taken: {by}");
+            beyond(Failure::new(ErrorClass::Validation, what))
+        };
+        let (lane, workspace, id) = (row.lane, &row.workspace, row.workflow_id.as_str());
+        if !self.given.insert(hash(lane, workspace, name)) {
+            return Ok(taken("another row of the job gives it"));
+        }
+        let keeps_it = |other: &str| !self.renamed.contains(&hash(lane, workspace, other));
+        let snapshot = &mut self.surveyed.snapshot;
+        let namesake = snapshot.namesake(lane, workspace, name, id, keeps_it);
+        Ok(match namesake.map_err(failed)? {
+            Some(other) => taken(&format!("workflow {other} of the workspace has it")),
+            None => settled,
+        })
+    }
+}
+
+/// What becomes of a row, from what to what, and why not.
+type Settled = (Action, Change, Option<Failure>);
+
+fn beyond(failure: Failure) -> Settled {
+    (Action::Fail, Change::default(), Some(failure))
+}
+
+fn hash(lane: LaneId, workspace: &Workspace, text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (lane, workspace, text).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Ends the rows that need no request. Of a plan that is held back none has ended but those that could not
+/// be read: whoever goes on later judges them anew.
+pub(super) fn end_rows<R: Record>(
+    run: &mut AppRun<'_, R>,
+    taken: &Taken,
+    left: &mut LeftRows,
+    surveyed: &mut Surveyed,
+    is_held_back: bool,
+) -> Result<(), Broken> {
+    let mut judge = Judge::new(taken, left, surveyed)?;
+    let mut broken = None;
+    left.each(taken, |row, _, past| {
+        let verdict = judge.judge(run.schedule(), &row, &past)?;
+        let (status, name, failure) = match verdict {
+            Verdict::Unread(why) => {
+                let failure = Failure::new(ErrorClass::Canceled, why);
+                (Status::NotAttempted, None, Some(failure))
+            }
+            Verdict::Unchanged(_) if is_held_back => return Ok(()),
+            Verdict::Unchanged(name) => (Status::Unchanged, name, None),
+            Verdict::Planned { row, .. } => {
+                let status = match row.action {
+                    Action::Change | Action::ReadBack => return Ok(()),
+                    Action::Conflict | Action::Fail if is_held_back => Status::NotAttempted,
+                    Action::Conflict => Status::Conflict,
+                    Action::Fail => Status::Failed,
+                };
+                let name = Some(row.live_name).filter(|name| !name.is_empty());
+                (status, name, row.failure)
+            }
+        };
+        let row = TakenUp {
+            row,
+            past,
+            live: None,
+        };
+        let ended = run.decide(|schedule| schedule.end_by_plan(&row, status, name, failure));
+        if let Err(error) = ended {
+            broken.get_or_insert(error);
+        }
+        Ok(())
+    })?;
+    match broken {
+        Some(broken) => Err(broken),
+        None => Ok(()),
+    }
+}
