@@ -117,9 +117,9 @@ def main(binary):
             if done.returncode != 0:
                 sys.exit(f"FAILED  {command} ended with {done.returncode}\n{done.stderr}{done.stdout}")
         methods = sorted(f"{method} {path.split('?')[0].split('/')[-1]}" for method, path, _, _ in Catcher.caught)
-        # The project twice, the list for the run and for auth, three updates, the first of them read back, and
-        # a reading of the guarded row.
-        if len(methods) != 9:
+        # The project twice, the list for the run and for auth, three updates, the first of them read before and
+        # after, and a reading of the guarded row.
+        if len(methods) != 10:
             sys.exit(f"FAILED  {kind}: caught {methods}")
         for request in Catcher.caught:
             ours, theirs = signed_anew(*request)

@@ -431,6 +431,9 @@ pub struct ExportArgs {
     /// Write it for a spreadsheet program: with a byte order mark and CRLF
     #[arg(long = "for", value_enum, help_heading = "Output")]
     pub target_program: Option<For>,
+    /// Which workflow a line is about: its id, or its name, for another workspace that has it under that name
+    #[arg(long, value_enum, default_value = "id", help_heading = "Rows")]
+    pub by: By,
     /// Between cells [default: comma; for excel: semicolon]
     #[arg(long, value_enum, help_heading = "Output")]
     pub delimiter: Option<Delimiter>,
@@ -456,6 +459,15 @@ impl ExportArgs {
             ..self.pace.flags(self.target.flags())
         }
     }
+}
+
+/// `--by`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum By {
+    /// workflow_id, with target and guards
+    Id,
+    /// workflow_name, with version_id = active; no target, no guards
+    Name,
 }
 
 /// `--for`

@@ -43,6 +43,7 @@ fn row(workflow_id: &str) -> Row {
             workspace_id: Id::parse("s1").unwrap(),
         },
         workflow_id: Id::parse(workflow_id).unwrap(),
+        called: None,
         update: Update {
             name: Some("N\u{e4}me".into()),
             ..Update::default()

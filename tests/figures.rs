@@ -109,6 +109,7 @@ fn row(number: u64) -> Row {
         lane: LaneId(0),
         workspace: workspace(),
         workflow_id: Id::parse(&format!("w{number}")).unwrap(),
+        called: None,
         update: Update {
             name: Some("Reviewed".to_owned()),
             ..Update::default()

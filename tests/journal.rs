@@ -79,6 +79,7 @@ fn event_of_a_row(turn: usize, row: u64) -> Event {
                 duration_ms: Some(7),
                 http_status: Some(400),
                 request_id: None,
+                workflow_id: None,
                 live_name: Some("名字 \"\\\n\u{0}".into()),
                 change: None,
                 failure: Some(Failure::new(ErrorClass::Validation, "no")),

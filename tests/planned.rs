@@ -375,6 +375,7 @@ fn row(number: u64, id: &str, description: &str, guarded: bool) -> Row {
         lane: LaneId(0),
         workspace: place(),
         workflow_id: Id::parse(id).unwrap(),
+        called: None,
         update: Update {
             description: Some(wish(id)),
             ..Update::default()

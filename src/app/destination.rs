@@ -147,6 +147,10 @@ impl Open {
         Self::world(simulation, kept, fresh, |world| {
             let mut rows = taken.rows()?;
             while let Some(row) = RowsByLane::next(&mut rows, LaneId(0))? {
+                // Who is called something must be there.
+                if row.called.is_some() {
+                    continue;
+                }
                 let version = row.update.version_id.as_deref();
                 world.adopt(&row.workspace, row.workflow_id.as_str(), version);
             }

@@ -2,7 +2,7 @@
 
 use std::io::{BufWriter, Write};
 
-use crate::cli::{Delimiter, ExportArgs, For};
+use crate::cli::{By, Delimiter, ExportArgs, For};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::job::builder::Builder;
@@ -181,11 +181,12 @@ async fn export_place(
     }
     let exporting = |out: &mut dyn Write| {
         let other = std::io::Error::other::<csv::Error>;
-        let mut export = Export::new(&place.route, args.dialect(), out).map_err(other)?;
+        let mut export =
+            Export::new(&place.route, args.by == By::Name, args.dialect(), out).map_err(other)?;
         surveyed
             .snapshot
-            .each(|workspace, listed| match filter.takes(listed) {
-                true => export.write(&place.route, workspace, listed).map_err(other),
+            .each(|_, workspace, listed| match filter.takes(listed) {
+                true => export.write(workspace, listed).map_err(other),
                 false => Ok(()),
             })?;
         export.finish().map_err(other)

@@ -8,6 +8,7 @@ use crate::engine::run::Broken;
 use crate::engine::schedule::Schedule;
 use crate::model::change::Change;
 use crate::model::field::Field;
+use crate::model::id::Id;
 use crate::model::outcome::{ErrorClass, Failure, Status};
 use crate::model::row::Row;
 use crate::model::target::{LaneId, Workspace};
@@ -23,14 +24,35 @@ use super::surveying::{AppRun, Surveyed};
 pub(super) enum Verdict {
     /// Its workspace could not be read, and why.
     Unread(String),
-    /// It is as wished already; its workflow's name.
-    Unchanged(Option<String>),
+    /// It is as wished already; its workflow's name and id.
+    Unchanged(Option<String>, Id),
     /// It changes its workflow, or cannot.
     Planned {
         row: Box<PlannedRow>,
         /// Whether its workflow is read just before its update.
         reads: bool,
     },
+}
+
+impl Verdict {
+    /// `row` is for a workflow that cannot be found.
+    fn beyond(row: &Row, failure: Failure) -> Self {
+        Self::Planned {
+            row: Box::new(PlannedRow {
+                row: row.number,
+                line: row.line,
+                lane: row.lane,
+                workspace: row.workspace.clone(),
+                workflow_id: row.workflow_id.clone(),
+                live_name: String::new(),
+                action: Action::Fail,
+                change: Change::default(),
+                guards: row.guards.clone(),
+                failure: Some(failure),
+            }),
+            reads: false,
+        }
+    }
 }
 
 /// Judges rows. The same rows in the same order are judged the same.
@@ -64,7 +86,10 @@ impl<'a> Judge<'a> {
             if row.update.name.is_none() {
                 return Ok(());
             }
-            let live = judge.live(&row)?;
+            let Ok(row) = judge.surveyed.identify(row, &past)? else {
+                return Ok(());
+            };
+            let live = judge.surveyed.live(&row)?;
             if let Some((Action::Change, change, _)) = judge.settle(&row, &past, live.as_ref())
                 && change.after.contains_key(&Field::Name)
             {
@@ -74,12 +99,6 @@ impl<'a> Judge<'a> {
             Ok(())
         })?;
         Ok(judge)
-    }
-
-    fn live(&mut self, row: &Row) -> Result<Option<Live>, RowsError> {
-        let snapshot = &mut self.surveyed.snapshot;
-        let live = snapshot.live(row.lane, &row.workspace, row.workflow_id.as_str());
-        live.map_err(failed)
     }
 
     /// What becomes of `row`.
@@ -92,11 +111,17 @@ impl<'a> Judge<'a> {
         if let Some(why) = schedule.refuses(row.lane, &row.workspace) {
             return Ok(Verdict::Unread(why.to_owned()));
         }
-        let live = self.live(row)?;
+        let row = match self.surveyed.identify(row.clone(), past)? {
+            Ok(row) => row,
+            Err(failure) => return Ok(Verdict::beyond(row, failure)),
+        };
+        let row = &row;
+        let live = self.surveyed.live(row)?;
         let name = live.as_ref().map(|live| live.workflow.name.clone());
         let name = name.filter(|name| !name.is_empty());
         let Some(settled) = self.settle(row, past, live.as_ref()) else {
-            return Ok(Verdict::Unchanged(name));
+            let id = row.workflow_id.clone();
+            return Ok(Verdict::Unchanged(name, id));
         };
         let (action, change, failure) = self.name_is_free(row, settled)?;
         let reads = match (action, &live) {
@@ -204,13 +229,13 @@ pub(super) fn end_rows<R: Record>(
     let mut broken = None;
     left.each(taken, |row, _, past| {
         let verdict = judge.judge(run.schedule(), &row, &past)?;
-        let (status, name, failure) = match verdict {
+        let (status, name, failure, id) = match verdict {
             Verdict::Unread(why) => {
                 let failure = Failure::new(ErrorClass::Canceled, why);
-                (Status::NotAttempted, None, Some(failure))
+                (Status::NotAttempted, None, Some(failure), None)
             }
-            Verdict::Unchanged(_) if is_held_back => return Ok(()),
-            Verdict::Unchanged(name) => (Status::Unchanged, name, None),
+            Verdict::Unchanged(..) if is_held_back => return Ok(()),
+            Verdict::Unchanged(name, id) => (Status::Unchanged, name, None, Some(id)),
             Verdict::Planned { row, .. } => {
                 let status = match row.action {
                     Action::Change | Action::ReadBack => return Ok(()),
@@ -219,11 +244,12 @@ pub(super) fn end_rows<R: Record>(
                     Action::Fail => Status::Failed,
                 };
                 let name = Some(row.live_name).filter(|name| !name.is_empty());
-                (status, name, row.failure)
+                (status, name, row.failure, Some(row.workflow_id))
             }
         };
+        let workflow_id = id.unwrap_or(row.workflow_id);
         let row = TakenUp {
-            row,
+            row: Row { workflow_id, ..row },
             past,
             live: None,
         };

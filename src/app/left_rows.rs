@@ -8,17 +8,18 @@ use crate::engine::ports::{Errand, Past, RowsError, Source, Taken as TakenUp};
 use crate::job::index::Index;
 use crate::model::change::Change;
 use crate::model::event::WasEnded;
+use crate::model::id::Id;
 use crate::model::outcome::{Failure, Status};
 use crate::model::reading::Reading;
 use crate::model::reply::Data;
 use crate::model::row::Row;
 use crate::model::target::LaneId;
-use crate::plan::snapshot::Snapshot;
 use crate::sinks::ends::Trace;
 use crate::sinks::history::History;
 use crate::sinks::report::goes_on;
 
 use super::intake::Taken;
+use super::surveying::Surveyed;
 use super::taken_rows::{LaneRows, RowsByLane};
 
 /// Which rows a session takes up: all that the user has not left out, or those of them that earlier
@@ -29,7 +30,7 @@ pub(super) struct LeftRows {
     /// Whether those that failed for good are taken up as well.
     failed_too: bool,
     /// What rows in doubt were to change.
-    changes: HashMap<u64, Change>,
+    changes: HashMap<u64, (Id, Change)>,
 }
 
 impl LeftRows {
@@ -43,7 +44,7 @@ impl LeftRows {
     }
 
     /// What rows in doubt were to change, by the plan.
-    pub(super) fn with_changes(self, changes: HashMap<u64, Change>) -> Self {
+    pub(super) fn with_changes(self, changes: HashMap<u64, (Id, Change)>) -> Self {
         Self { changes, ..self }
     }
 
@@ -73,11 +74,15 @@ impl LeftRows {
                         || (outcome.status == Status::Failed && outcome.change.is_some()),
                     ended: Some(WasEnded::from(&outcome)),
                     change: outcome.change,
+                    workflow_id: outcome.workflow_id,
                 }
             }
         };
-        if past.doubt {
-            past.change = past.change.or_else(|| self.changes.get(&number).cloned());
+        if past.doubt
+            && let Some((id, change)) = self.changes.get(&number)
+        {
+            past.change.get_or_insert_with(|| change.clone());
+            past.workflow_id.get_or_insert_with(|| id.clone());
         }
         Ok(Some(past))
     }
@@ -139,21 +144,21 @@ impl LeftRows {
         Ok(SentRows {
             rows,
             left: self,
-            snapshot: None,
+            surveyed: None,
         })
     }
 
-    /// Those of `index`, with what `snapshot` knows of them.
+    /// Those of `index`, with what was read of them.
     pub(super) fn planned<'a>(
         &'a mut self,
         taken: &Taken,
         index: Index,
-        snapshot: &'a mut Snapshot<File>,
+        surveyed: &'a mut Surveyed,
     ) -> Result<SentRows<'a>, RowsError> {
         Ok(SentRows {
             rows: Box::new(LaneRows::over(index, taken)?),
             left: self,
-            snapshot: Some(snapshot),
+            surveyed: Some(surveyed),
         })
     }
 }
@@ -162,7 +167,7 @@ impl LeftRows {
 pub(super) struct SentRows<'a> {
     rows: Box<dyn RowsByLane>,
     left: &'a mut LeftRows,
-    snapshot: Option<&'a mut Snapshot<File>>,
+    surveyed: Option<&'a mut Surveyed>,
 }
 
 impl Source for SentRows<'_> {
@@ -171,11 +176,14 @@ impl Source for SentRows<'_> {
             return Ok(None);
         };
         let past = self.left.past(row.number)?.unwrap_or_default();
-        let live = match &mut self.snapshot {
-            None => None,
-            Some(snapshot) => {
-                let live = snapshot.live(row.lane, &row.workspace, row.workflow_id.as_str());
-                live.map_err(|error| RowsError(error.into()))?
+        let (row, live) = match &mut self.surveyed {
+            None => (row, None),
+            Some(surveyed) => {
+                // The plan has looked it up by the same snapshot.
+                let row = surveyed.identify(row, &past)?;
+                let row = row.map_err(|failure| RowsError(failure.message.into()))?;
+                let live = surveyed.live(&row)?;
+                (row, live)
             }
         };
         Ok(Some(Errand::Row(Box::new(TakenUp { row, past, live }))))

@@ -13,6 +13,7 @@ use crate::job::index::Index;
 use crate::job::settings::Settings;
 use crate::model::change::Change;
 use crate::model::event::{Counts, Event, Stamped};
+use crate::model::id::Id;
 use crate::model::outcome::Ended;
 use crate::model::target::{LaneId, Workspace};
 use crate::plan::preview::{Action, PlannedRow};
@@ -110,7 +111,7 @@ pub(super) fn plan(
         let counts = plan.places.entry((row.lane, row.workspace.clone()));
         match verdict {
             Verdict::Unread(_) => {}
-            Verdict::Unchanged(_) => counts.or_default().unchanged += 1,
+            Verdict::Unchanged(..) => counts.or_default().unchanged += 1,
             Verdict::Planned {
                 row: planned,
                 reads,
@@ -185,7 +186,7 @@ pub(super) fn planned_changes(
     folder: &RunFolder,
     sessions: u32,
     wanted: impl Fn(u64) -> bool,
-) -> std::io::Result<HashMap<u64, Change>> {
+) -> std::io::Result<HashMap<u64, (Id, Change)>> {
     let mut changes = HashMap::new();
     for session in 1..=sessions.max(1) {
         let file = match File::open(plan_path(folder, session)) {
@@ -198,7 +199,7 @@ pub(super) fn planned_changes(
                 continue;
             };
             if wanted(row.row) && !row.change.is_empty() {
-                changes.insert(row.row, row.change);
+                changes.insert(row.row, (row.workflow_id, row.change));
             }
         }
     }
@@ -219,8 +220,9 @@ pub(super) fn planned_changes(
             ..
         }) = serde_json::from_slice(&line)
             && wanted(row)
+            && let Some((_, planned)) = changes.get_mut(&row)
         {
-            changes.insert(row, change);
+            *planned = change;
         }
     }
     Ok(changes)

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use crate::error::Error;
 use crate::model::change::Change;
+use crate::model::id::Id;
 use crate::model::route::LaneFacts;
 use crate::sinks::digest::Digest;
 use crate::sinks::ends::Trace;
@@ -56,7 +57,10 @@ impl Reporting<'_> {
     }
 
     /// What rows that were sent without an end were to change.
-    fn planned(&self, history: &History<BufReader<File>>) -> Result<HashMap<u64, Change>, Error> {
+    fn planned(
+        &self,
+        history: &History<BufReader<File>>,
+    ) -> Result<HashMap<u64, (Id, Change)>, Error> {
         let in_doubt = |number: u64| matches!(history.of(number), Trace::Sent { .. });
         planned_changes(self.folder, self.digest.sessions + 1, in_doubt)
             .map_err(Error::machine("the plan of the run cannot be read"))
@@ -83,13 +87,15 @@ impl Reporting<'_> {
             let change = match history.of(row.number) {
                 Trace::Ended { offset, .. } => {
                     let end = history.end(offset).map_err(Error::machine(DOING))?;
-                    end.1.change
+                    end.1.change.map(|change| (end.1.workflow_id, change))
                 }
-                Trace::Sent { .. } | Trace::None => planned.remove(&row.number),
+                Trace::Sent { .. } | Trace::None => planned
+                    .remove(&row.number)
+                    .map(|(id, change)| (Some(id), change)),
             };
-            let Some(change) = change else { continue };
+            let Some((id, change)) = change else { continue };
             let route = self.lanes.get(row.lane.0).map(|lane| &lane.route);
-            undo.write(&undo_row(&row, &change, guarded), route)
+            undo.write(&undo_row(&row, id.as_ref(), &change, guarded), route)
                 .map_err(Error::machine(DOING))?;
         }
         undo.finish().map_err(Error::machine(DOING))

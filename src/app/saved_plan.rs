@@ -142,6 +142,7 @@ fn guarded(planned: PlannedRow) -> Row {
         lane: planned.lane,
         workspace: planned.workspace,
         workflow_id: planned.workflow_id,
+        called: None,
         update,
         version: None,
         guards,

@@ -239,7 +239,7 @@ impl Legs<'_> {
         }
         let is_held_back = run.schedule().is_stopping();
         end_rows(run, taken, left, &mut surveyed, is_held_back)?;
-        let mut rows = left.planned(taken, plan.index, &mut surveyed.snapshot)?;
+        let mut rows = left.planned(taken, plan.index, &mut surveyed)?;
         run.rows(&mut rows).await?;
         Ok(None)
     }

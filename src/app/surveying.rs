@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::path::Path;
 
-use crate::engine::ports::{Errand, Record, RowsError, Source};
+use crate::engine::ports::{Errand, Past, Record, RowsError, Source};
 use crate::engine::run::{Broken, Run};
 use crate::job::index::Index;
 use crate::model::id::Id;
@@ -13,7 +13,7 @@ use crate::model::reading::{Of, Reading};
 use crate::model::reply::Data;
 use crate::model::row::Row;
 use crate::model::target::{LaneId, Workspace};
-use crate::plan::decision::wants_versions;
+use crate::plan::decision::{Live, wants_versions};
 use crate::plan::snapshot::Snapshot;
 use crate::plan::survey::Survey;
 use crate::secmaster::client::Client;
@@ -62,14 +62,15 @@ impl Surveyed {
         taken: &Taken,
         left: &mut LeftRows,
     ) -> Result<(), Broken> {
-        let mut places: BTreeMap<(LaneId, Workspace), u64> = BTreeMap::new();
-        left.each(taken, |row, _, _| {
-            *places.entry((row.lane, row.workspace)).or_default() += 1;
+        // Where a workflow is only named, all of its workspace is wanted.
+        let mut places: BTreeMap<(LaneId, Workspace), Option<u64>> = BTreeMap::new();
+        left.each(taken, |row, _, past| {
+            let rows = places.entry((row.lane, row.workspace)).or_insert(Some(0));
+            let is_named = row.called.is_some() && past.workflow_id.is_none();
+            *rows = rows.map(|rows| rows + 1).filter(|_| !is_named);
             Ok(())
         })?;
-        let places = places.into_iter();
-        self.read_places(run, places.map(|(place, rows)| (place, Some(rows))))
-            .await?;
+        self.read_places(run, places.into_iter()).await?;
         self.read_singly(run, taken, left).await?;
         self.read_versions(run, taken, left).await
     }
@@ -96,7 +97,11 @@ impl Surveyed {
     ) -> Result<(), Broken> {
         let mut missed: HashMap<(LaneId, Workspace), u64> = HashMap::new();
         let schedule = run.schedule();
-        let index = left.index(taken, |row, _| {
+        let index = left.index(taken, |row, past| {
+            if row.called.is_some() && past.workflow_id.is_none() {
+                // No list, no name.
+                return Ok(false);
+            }
             if schedule.refuses(row.lane, &row.workspace).is_some() || self.knows(row)? {
                 return Ok(false);
             }
@@ -120,12 +125,15 @@ impl Surveyed {
         taken: &Taken,
         left: &mut LeftRows,
     ) -> Result<(), Broken> {
-        let index = left.index(taken, |row, _| {
+        let index = left.index(taken, |row, past| {
+            let Ok(row) = self.identify(row.clone(), &past)? else {
+                return Ok(false);
+            };
             let listed = self
                 .snapshot
                 .listed(row.lane, &row.workspace, row.workflow_id.as_str());
             let listed = listed.map_err(|error| RowsError(error.into()))?;
-            Ok(listed.is_some_and(|listed| wants_versions(row, &listed.workflow)))
+            Ok(listed.is_some_and(|listed| wants_versions(&row, &listed.workflow)))
         })?;
         self.read_each(run, taken, index, |row| {
             Of::Versions(row.workflow_id.clone())
@@ -152,6 +160,62 @@ impl Surveyed {
         };
         run.survey(&mut singles).await?;
         self.settle()
+    }
+
+    /// The row, with the id of its workflow where it is only named.
+    pub(super) fn identify(
+        &mut self,
+        row: Row,
+        past: &Past,
+    ) -> Result<Result<Row, Failure>, RowsError> {
+        let Some(name) = row.called.clone() else {
+            return Ok(Ok(row));
+        };
+        let failed = |error: std::io::Error| RowsError(error.into());
+        if let Some(workflow_id) = past.workflow_id.clone() {
+            // By now it may be called what the row wishes.
+            return Ok(Ok(Row { workflow_id, ..row }));
+        }
+        let (lane, workspace) = (row.lane, row.workspace.clone());
+        if !self.lists.is_complete(lane, &workspace) {
+            let why = self.lists.why_incomplete(lane, &workspace);
+            let why = why.unwrap_or("it was not listed");
+            let what = format!("{name:?} cannot be looked up by its name: {why}");
+            return Ok(Err(Failure::new(ErrorClass::Permission, what)));
+        }
+        let mut found = self
+            .snapshot
+            .called(lane, &workspace, &name)
+            .map_err(failed)?;
+        if found.len() == 1
+            && let Some(workflow_id) = found.pop().and_then(|id| Id::parse(&id).ok())
+        {
+            return Ok(Ok(Row { workflow_id, ..row }));
+        }
+        let id = &workspace.workspace_id;
+        Ok(Err(if found.is_empty() {
+            let near = self.snapshot.called_nearly(lane, &workspace, &name);
+            let near = match near.map_err(failed)?.as_slice() {
+                [] => String::new(),
+                near => format!("; there is {near:?}"),
+            };
+            let what = format!("no workflow of workspace {id} is called {name:?}{near}");
+            Failure::new(ErrorClass::NotFound, what)
+        } else {
+            let what = format!(
+                "{} workflows of workspace {id} are called {name:?}: give the workflow_id ({})",
+                found.len(),
+                found.join(", ")
+            );
+            Failure::new(ErrorClass::Validation, what)
+        }))
+    }
+
+    /// What was read of the row's workflow.
+    pub(super) fn live(&mut self, row: &Row) -> Result<Option<Live>, RowsError> {
+        let id = row.workflow_id.as_str();
+        let live = self.snapshot.live(row.lane, &row.workspace, id);
+        live.map_err(|error| RowsError(error.into()))
     }
 
     fn knows(&mut self, row: &Row) -> Result<bool, RowsError> {

@@ -122,6 +122,8 @@ pub struct Past {
     pub ended: Option<WasEnded>,
     /// What it was to change, by the plan.
     pub change: Option<Change>,
+    /// The workflow that it is about, where that was looked up by its name.
+    pub workflow_id: Option<Id>,
 }
 
 /// A file that rows come from, or that their live states are kept in, fails.

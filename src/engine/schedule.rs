@@ -208,6 +208,10 @@ impl Schedule {
             duration_ms: None,
             http_status: None,
             request_id: None,
+            workflow_id: live_name
+                .is_some()
+                .then(|| taken.row.workflow_id.clone())
+                .filter(|_| taken.row.called.is_some()),
             live_name,
             change: None,
             failure,

@@ -247,6 +247,10 @@ impl Work {
             duration_ms: self.first_sent.map(|sent| millis(now.saturating_sub(sent))),
             http_status: self.http_status,
             request_id: self.request_id,
+            workflow_id: match &self.matter {
+                Matter::Row(row) if row.called.is_some() => Some(row.workflow_id.clone()),
+                Matter::Row(_) | Matter::Reading(_) => None,
+            },
             live_name: self.live_name,
             change: match status {
                 Status::Succeeded | Status::Unknown => self.change,
@@ -449,6 +453,7 @@ mod tests {
                 workspace_id: id("ws"),
             },
             workflow_id: id("w"),
+            called: None,
             update: Update {
                 enabled: Some(false),
                 ..Update::default()

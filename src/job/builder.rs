@@ -8,7 +8,6 @@ use crate::model::row::Row;
 use crate::model::target::{LaneId, Workspace};
 
 use super::bearing::{Bearing, Given};
-use super::column::Column;
 use super::defaults::{Defaults, Told};
 use super::draft::Draft;
 use super::problem::{Place, Problem};
@@ -76,14 +75,7 @@ impl Builder {
     ) -> Option<Row> {
         self.number = number;
         let mut desk = Desk { draft, problems };
-        let workflow_id = desk.id(Column::WorkflowId);
-        if workflow_id.is_none() && desk.text(Column::WorkflowId).is_none() {
-            desk.wrong(
-                Column::WorkflowId,
-                "the row has no workflow_id",
-                "give the id as the console or an export shows it",
-            );
-        }
+        let (workflow_id, called) = desk.workflow(self.defaults.is_blind);
         let bearing = self.defaults.bearing(&mut desk);
         let lane = bearing
             .as_ref()
@@ -99,6 +91,7 @@ impl Builder {
             lane: lane?,
             workspace: workspace?,
             workflow_id: workflow_id?,
+            called,
             update,
             version,
             guards,

@@ -12,6 +12,8 @@ use super::suggestion::{normal, suggestion};
 pub enum Column {
     /// `workflow_id`
     WorkflowId,
+    /// `workflow_name`: what it is called, instead of its id.
+    WorkflowName,
     /// `profile`
     Profile,
     /// `region`
@@ -30,8 +32,9 @@ pub enum Column {
 
 impl Column {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::WorkflowId,
+        Self::WorkflowName,
         Self::Profile,
         Self::Region,
         Self::ProjectId,
@@ -53,6 +56,7 @@ impl Column {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::WorkflowId => "workflow_id",
+            Self::WorkflowName => "workflow_name",
             Self::Profile => "profile",
             Self::Region => "region",
             Self::ProjectId => "project_id",

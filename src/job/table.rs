@@ -154,7 +154,10 @@ impl<R: Read> Table<R> {
             }
             slots.push(slot);
         }
-        if !slots.contains(&Slot::Column(Column::WorkflowId)) {
+        let names_workflows = [Column::WorkflowId, Column::WorkflowName]
+            .into_iter()
+            .any(|column| slots.contains(&Slot::Column(column)));
+        if !names_workflows {
             problems.push(Problem::new(
                 self.header_place(),
                 "no column is workflow_id",
@@ -180,6 +183,7 @@ impl<R: Read> Table<R> {
             Slot::Column(Column::Wish(_) | Column::Expect(_) | Column::ExpectUpdateTime) => true,
             Slot::Column(
                 Column::WorkflowId
+                | Column::WorkflowName
                 | Column::Profile
                 | Column::Region
                 | Column::ProjectId

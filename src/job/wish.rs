@@ -4,7 +4,7 @@ use crate::model::field::Field;
 use crate::model::formula::unguarded;
 use crate::model::guard::Guards;
 use crate::model::id::{Id, trim};
-use crate::model::row::VersionWish;
+use crate::model::row::{Row, VersionWish};
 use crate::model::update::{Label, Update};
 
 use super::cell::{BOOLEAN_HINT, EMPTY, boolean};
@@ -51,6 +51,41 @@ impl<D: Draft> Desk<'_, D> {
                 self.wrong(column, &fault.to_string(), fault.hint());
                 None
             }
+        }
+    }
+
+    /// Which workflow the row is about: its id, or what stands for it and what it is called. Without the live
+    /// state (`blind`) nobody can be looked up by name.
+    pub(super) fn workflow(&mut self, blind: bool) -> (Option<Id>, Option<String>) {
+        let id = self.id(Column::WorkflowId);
+        let has_id = self.text(Column::WorkflowId).is_some();
+        let name = self.text(Column::WorkflowName).map(str::to_owned);
+        match name {
+            None if !has_id => {
+                let hint = "give the id as the console or an export shows it, or its workflow_name";
+                self.wrong(Column::WorkflowId, "the row has no workflow_id", hint);
+                (None, None)
+            }
+            None => (id, None),
+            Some(_) if has_id => {
+                let hint = "leave one of the cells empty";
+                self.wrong(
+                    Column::WorkflowName,
+                    "the row gives a workflow_id and a workflow_name",
+                    hint,
+                );
+                (None, None)
+            }
+            Some(_) if blind => {
+                let hint = "give its workflow_id, or leave --snapshot off out";
+                self.wrong(
+                    Column::WorkflowName,
+                    "a workflow_name is looked up in the live state, which --snapshot off does not read",
+                    hint,
+                );
+                (None, None)
+            }
+            Some(name) => (Row::stand_in(&name), Some(name)),
         }
     }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::change::Change;
+use super::id::Id;
 
 /// How a row ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -153,6 +154,9 @@ pub struct Outcome {
     /// Of the last answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
+    /// The workflow's id, where it was looked up by its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow_id: Option<Id>,
     /// The workflow's name as the service last told it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub live_name: Option<String>,

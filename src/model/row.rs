@@ -19,8 +19,10 @@ pub struct Row {
     pub lane: LaneId,
     /// Where its workflow lives.
     pub workspace: Workspace,
-    /// The workflow to change.
+    /// The workflow to change. Where it is only named, something that stands for it until it is looked up.
     pub workflow_id: Id,
+    /// What the workflow is called, where the row names it instead of giving its id.
+    pub called: Option<String>,
     /// What to set.
     pub update: Update,
     /// The version to set, where it is to be found out.
@@ -57,6 +59,12 @@ impl VersionWish {
 }
 
 impl Row {
+    /// What stands for the id of a workflow that is called `name`, until it is looked up.
+    pub fn stand_in(name: &str) -> Option<Id> {
+        let hash = hex(&digest(&SHA256, name.as_bytes()).as_ref()[..16]);
+        Id::parse(&format!("called-{hash}")).ok()
+    }
+
     /// Whether it sets nothing: its cells are all as they were exported.
     pub fn wishes_nothing(&self) -> bool {
         self.update.is_empty() && self.version.is_none()
@@ -68,7 +76,9 @@ impl Row {
         #[derive(Serialize)]
         struct Wish<'a> {
             workspace: &'a Workspace,
-            workflow_id: &'a Id,
+            workflow_id: Option<&'a Id>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            called: Option<&'a str>,
             update: &'a Update,
             #[serde(skip_serializing_if = "Option::is_none")]
             version: Option<VersionWish>,
@@ -76,7 +86,8 @@ impl Row {
         }
         let wish = Wish {
             workspace: &self.workspace,
-            workflow_id: &self.workflow_id,
+            workflow_id: Some(&self.workflow_id).filter(|_| self.called.is_none()),
+            called: self.called.as_deref(),
             update: &self.update,
             version: self.version,
             guards: &self.guards,

@@ -207,6 +207,61 @@ impl<F: Read + Write + Seek> Snapshot<F> {
         })
     }
 
+    /// The workflows that are called `name`.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn called(
+        &mut self,
+        lane: LaneId,
+        workspace: &Workspace,
+        name: &str,
+    ) -> io::Result<Vec<String>> {
+        let key = key_of(About::Name, lane, workspace, name);
+        let from = self.index.partition_point(|(known, _)| *known < key);
+        let same = self.index[from..]
+            .iter()
+            .take_while(|(known, _)| *known == key);
+        let offsets: Vec<_> = same.map(|(_, offset)| *offset).collect();
+        let mut found = Vec::new();
+        for offset in offsets {
+            let line = self.line(offset)?;
+            let Some(listed) = line.listed.filter(|listed| listed.workflow.name == name) else {
+                continue;
+            };
+            let id = listed.workflow.id;
+            if line.lane == lane && line.workspace == *workspace && !found.contains(&id) {
+                found.push(id);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Names that workflows have which are called nearly `name`, three at most.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn called_nearly(
+        &mut self,
+        lane: LaneId,
+        workspace: &Workspace,
+        name: &str,
+    ) -> io::Result<Vec<String>> {
+        let mut near: Vec<(f64, String)> = Vec::new();
+        let wanted = name.to_lowercase();
+        self.each(|found_lane, found, listed| {
+            let name = &listed.workflow.name;
+            let likeness = strsim::jaro_winkler(&wanted, &name.to_lowercase());
+            if found_lane == lane && found == workspace && likeness > 0.85 {
+                near.push((likeness, name.clone()));
+                near.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+                near.truncate(3);
+            }
+            Ok(())
+        })?;
+        Ok(near.into_iter().map(|(_, name)| name).collect())
+    }
+
     /// The newest line with this hash that `take` takes.
     fn find<T>(&mut self, key: u64, take: impl Fn(Line) -> Option<T>) -> io::Result<Option<T>> {
         let from = self.index.partition_point(|(known, _)| *known < key);
@@ -235,7 +290,7 @@ impl<F: Read + Write + Seek> Snapshot<F> {
     /// It cannot be read.
     pub fn each(
         &mut self,
-        mut take: impl FnMut(&Workspace, &Listed) -> io::Result<()>,
+        mut take: impl FnMut(LaneId, &Workspace, &Listed) -> io::Result<()>,
     ) -> io::Result<()> {
         self.file.seek(SeekFrom::Start(0))?;
         let mut offset = 0;
@@ -266,7 +321,7 @@ impl<F: Read + Write + Seek> Snapshot<F> {
                     .get(from)
                     .is_some_and(|first| *first == (key, here))
                 {
-                    take(&line.workspace, listed)?;
+                    take(line.lane, &line.workspace, listed)?;
                 }
             }
         }
@@ -358,7 +413,7 @@ mod tests {
         assert_eq!(namesake(&mut snapshot, "w8").as_deref(), Some("w7"));
         let mut seen = 0;
         snapshot
-            .each(|_, _| {
+            .each(|_, _, _| {
                 seen += 1;
                 Ok(())
             })

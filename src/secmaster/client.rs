@@ -371,6 +371,7 @@ mod tests {
                 workspace_id: Id::parse("s").unwrap(),
             },
             workflow_id: Id::parse(workflow_id).unwrap(),
+            called: None,
             update: Update::default(),
             version: None,
             guards: Guards::default(),

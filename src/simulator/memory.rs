@@ -188,6 +188,7 @@ mod tests {
             lane: LaneId(0),
             workspace: workspace(),
             workflow_id: Id::parse(workflow_id).unwrap(),
+            called: None,
             update: update.clone(),
             version: None,
             guards: Guards::default(),

@@ -19,22 +19,123 @@ pub struct Dialect {
 }
 
 /// Writes live workflows.
-pub struct Export<W: Write> {
+pub struct Export<'a, W: Write> {
     csv: csv::Writer<W>,
-    with_profile: bool,
-    with_region: bool,
+    columns: Vec<Column>,
+    route: &'a Route,
     written: u64,
 }
 
 /// What sets a field to the empty string, and what an expectation of it is.
 const EMPTY: &str = "<empty>";
 
-impl<W: Write> Export<W> {
-    /// Writes the header of workflows that are reached by `route`.
+/// A column of an export.
+#[derive(Clone, Copy, Debug)]
+enum Column {
+    WorkflowId,
+    WorkflowName,
+    Profile,
+    Region,
+    ProjectId,
+    WorkspaceId,
+    Wish(Field),
+    /// Whatever version is in use where the line is read.
+    ActiveVersion,
+    Expect(Field),
+    /// One of those that say nothing when they are read, by its place.
+    ReadOnly(usize),
+}
+
+impl Column {
+    /// The columns of workflows that are found by `route`, by their ids.
+    fn by_id(route: &Route) -> Vec<Self> {
+        let mut columns = vec![Self::WorkflowId];
+        columns.extend(route.profile.is_some().then_some(Self::Profile));
+        columns.extend(route.region.is_some().then_some(Self::Region));
+        columns.extend([Self::ProjectId, Self::WorkspaceId]);
+        columns.extend(Field::ALL.map(Self::Wish));
+        columns.extend(Field::ALL.map(Self::Expect));
+        columns.extend((0..EXPORT_COLUMNS.len()).map(Self::ReadOnly));
+        columns
+    }
+
+    /// The columns of workflows that are found by their names, wherever that is.
+    fn by_name() -> Vec<Self> {
+        vec![
+            Self::WorkflowName,
+            Self::Wish(Field::Description),
+            Self::Wish(Field::Enabled),
+            Self::ActiveVersion,
+            Self::Wish(Field::Labels),
+        ]
+    }
+
+    fn name(self) -> String {
+        match self {
+            Self::WorkflowId => "workflow_id".to_owned(),
+            Self::WorkflowName => "workflow_name".to_owned(),
+            Self::Profile => "profile".to_owned(),
+            Self::Region => "region".to_owned(),
+            Self::ProjectId => "project_id".to_owned(),
+            Self::WorkspaceId => "workspace_id".to_owned(),
+            Self::Wish(field) => field.as_str().to_owned(),
+            Self::ActiveVersion => Field::VersionId.as_str().to_owned(),
+            Self::Expect(field) => format!("expect_{field}"),
+            Self::ReadOnly(place) => EXPORT_COLUMNS[place].to_owned(),
+        }
+    }
+
+    fn cell<'a>(self, route: &'a Route, workspace: &'a Workspace, listed: &'a Listed) -> &'a str {
+        let (live, details) = (&listed.workflow, &listed.details);
+        match self {
+            Self::WorkflowId => &live.id,
+            Self::WorkflowName => &live.name,
+            Self::Profile => route.profile.as_deref().unwrap_or_default(),
+            Self::Region => route.region.as_deref().unwrap_or_default(),
+            Self::ProjectId => workspace.project_id.as_str(),
+            Self::WorkspaceId => workspace.workspace_id.as_str(),
+            Self::Wish(field) => live.value(field),
+            // A version of one workspace does not exist in another.
+            Self::ActiveVersion if live.version_id.is_empty() => "",
+            Self::ActiveVersion => "active",
+            Self::Expect(field) => match live.value(field) {
+                "" => EMPTY,
+                value => value,
+            },
+            Self::ReadOnly(place) => {
+                let cells: [&str; EXPORT_COLUMNS.len()] = [
+                    &details.version,
+                    &details.aop_type,
+                    &details.engine_type,
+                    &details.dataclass_id,
+                    &details.dataclass_name,
+                    &details.owner_id,
+                    &details.creator_id,
+                    &details.creator_name,
+                    &details.create_time,
+                    &details.modifier_id,
+                    &live.modifier_name,
+                    &live.update_time,
+                    &details.current_approval_version_id,
+                ];
+                cells[place]
+            }
+        }
+    }
+}
+
+impl<'a, W: Write> Export<'a, W> {
+    /// Writes the header of workflows that are reached by `route`; by their ids, each with guards, or by
+    /// their names.
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn new(route: &Route, dialect: Dialect, mut out: W) -> Result<Self, csv::Error> {
+    pub fn new(
+        route: &'a Route,
+        by_name: bool,
+        dialect: Dialect,
+        mut out: W,
+    ) -> Result<Self, csv::Error> {
         if dialect.for_excel {
             out.write_all("\u{feff}".as_bytes())?;
         }
@@ -46,19 +147,15 @@ impl<W: Write> Export<W> {
             .delimiter(dialect.delimiter)
             .terminator(terminator)
             .from_writer(out);
-        let (with_profile, with_region) = (route.profile.is_some(), route.region.is_some());
-        let mut header = vec!["workflow_id".to_owned()];
-        header.extend(with_profile.then(|| "profile".to_owned()));
-        header.extend(with_region.then(|| "region".to_owned()));
-        header.extend(["project_id", "workspace_id"].map(str::to_owned));
-        header.extend(Field::ALL.map(|field| field.as_str().to_owned()));
-        header.extend(Field::ALL.map(|field| format!("expect_{field}")));
-        header.extend(EXPORT_COLUMNS.map(str::to_owned));
-        csv.write_record(header)?;
+        let columns = match by_name {
+            true => Column::by_name(),
+            false => Column::by_id(route),
+        };
+        csv.write_record(columns.iter().map(|column| column.name()))?;
         Ok(Self {
             csv,
-            with_profile,
-            with_region,
+            columns,
+            route,
             written: 0,
         })
     }
@@ -67,42 +164,12 @@ impl<W: Write> Export<W> {
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn write(
-        &mut self,
-        route: &Route,
-        workspace: &Workspace,
-        listed: &Listed,
-    ) -> Result<(), csv::Error> {
-        let (live, details) = (&listed.workflow, &listed.details);
-        let mut cells = vec![live.id.as_str()];
-        cells.extend(route.profile.as_deref().filter(|_| self.with_profile));
-        cells.extend(route.region.as_deref().filter(|_| self.with_region));
-        cells.extend([
-            workspace.project_id.as_str(),
-            workspace.workspace_id.as_str(),
-        ]);
-        cells.extend(Field::ALL.map(|field| live.value(field)));
-        cells.extend(Field::ALL.map(|field| match live.value(field) {
-            "" => EMPTY,
-            value => value,
-        }));
-        cells.extend([
-            details.version.as_str(),
-            &details.aop_type,
-            &details.engine_type,
-            &details.dataclass_id,
-            &details.dataclass_name,
-            &details.owner_id,
-            &details.creator_id,
-            &details.creator_name,
-            &details.create_time,
-            &details.modifier_id,
-            &live.modifier_name,
-            &live.update_time,
-            &details.current_approval_version_id,
-        ]);
+    pub fn write(&mut self, workspace: &Workspace, listed: &Listed) -> Result<(), csv::Error> {
         self.written += 1;
-        let cells = cells.into_iter().map(|cell| guarded(cell).into_owned());
+        let cells = self.columns.iter().map(|column| {
+            let cell = column.cell(self.route, workspace, listed);
+            guarded(cell).into_owned()
+        });
         self.csv.write_record(cells)
     }
 

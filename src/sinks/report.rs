@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::model::change::Change;
 use crate::model::field::Field;
 use crate::model::formula::guarded;
+use crate::model::id::Id;
 use crate::model::outcome::{ErrorClass, Failure, Outcome, Status};
 use crate::model::report_column::REPORT_COLUMNS;
 use crate::model::route::{LaneFacts, Route};
@@ -64,7 +65,7 @@ pub struct Source<'a, J> {
     /// The lanes, in their order.
     pub lanes: &'a [LaneFacts],
     /// What rows without an end were to change.
-    pub planned: HashMap<u64, Change>,
+    pub planned: HashMap<u64, (Id, Change)>,
 }
 
 /// Writes the report of `rows` (each with whether it was taken up), in their order.
@@ -105,8 +106,10 @@ where
             }
             Trace::Sent { attempts, .. } => {
                 written.in_doubt += 1;
+                let planned = source.planned.remove(&row.number).unzip();
                 let outcome = Outcome {
-                    change: source.planned.remove(&row.number),
+                    workflow_id: planned.0.filter(|_| row.called.is_some()),
+                    change: planned.1,
                     ..in_doubt(attempts)
                 };
                 (None, outcome)
@@ -123,7 +126,7 @@ where
             .map_err(ReportError::Write)?;
         written.rows += 1;
         if let Some(change) = &outcome.change {
-            let undo = undo_row(&row, change, true);
+            let undo = undo_row(&row, outcome.workflow_id.as_ref(), change, true);
             // A label that the service knows and no update can hold cannot be put back.
             if !undo.update.is_empty() {
                 written.changed.insert(row.number);
@@ -169,6 +172,7 @@ fn without_end(taken: bool, left_because: &str) -> Outcome {
         duration_ms: None,
         http_status: None,
         request_id: None,
+        workflow_id: None,
         live_name: None,
         change: None,
         failure,
@@ -211,7 +215,11 @@ fn cells(
         row.line.to_string(),
         project,
         row.workspace.workspace_id.to_string(),
-        row.workflow_id.to_string(),
+        match (&outcome.workflow_id, &row.called) {
+            (Some(id), _) => id.to_string(),
+            (None, None) => row.workflow_id.to_string(),
+            (None, Some(_)) => String::new(),
+        },
         optional(outcome.live_name.as_deref()),
         outcome.status.to_string(),
         names.join(" "),

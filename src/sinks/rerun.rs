@@ -19,6 +19,8 @@ pub enum Column {
     Number,
     /// `workflow_id`
     WorkflowId,
+    /// `workflow_name`
+    WorkflowName,
     /// `profile`
     Profile,
     /// `region`
@@ -40,6 +42,7 @@ impl Column {
         match self {
             Self::Number => "x_row".to_owned(),
             Self::WorkflowId => "workflow_id".to_owned(),
+            Self::WorkflowName => "workflow_name".to_owned(),
             Self::Profile => "profile".to_owned(),
             Self::Region => "region".to_owned(),
             Self::ProjectId => "project_id".to_owned(),
@@ -60,7 +63,9 @@ impl Column {
         let named = |name: Option<&String>| said(name.map(String::as_str));
         match self {
             Self::Number => row.number.to_string(),
+            Self::WorkflowId if row.called.is_some() => String::new(),
             Self::WorkflowId => row.workflow_id.to_string(),
+            Self::WorkflowName => said(row.called.as_deref()),
             Self::Profile => named(route.and_then(|route| route.profile.as_ref())),
             Self::Region => named(route.and_then(|route| route.region.as_ref())),
             Self::ProjectId => row.workspace.project_id.to_string(),
@@ -84,13 +89,14 @@ impl Columns {
     /// Takes `row` into account.
     pub fn see(&mut self, row: &Row, route: Option<&Route>) {
         use Column::{
-            ExpectUpdateTime, Number, Profile, ProjectId, Region, WorkflowId, WorkspaceId,
+            ExpectUpdateTime, Number, Profile, ProjectId, Region, WorkflowId, WorkflowName,
+            WorkspaceId,
         };
         self.0.extend([Number, WorkflowId, ProjectId, WorkspaceId]);
         let fields = Field::ALL.into_iter();
         let others = fields
             .flat_map(|field| [Column::Wish(field), Column::Expect(field)])
-            .chain([Profile, Region, ExpectUpdateTime]);
+            .chain([WorkflowName, Profile, Region, ExpectUpdateTime]);
         for column in others {
             if !self.0.contains(&column) && !column.cell(row, route).is_empty() {
                 self.0.insert(column);

@@ -3,11 +3,12 @@
 use crate::model::change::Change;
 use crate::model::field::Field;
 use crate::model::guard::Guards;
+use crate::model::id::Id;
 use crate::model::row::Row;
 use crate::model::update::Update;
 
-/// The row that puts back `change`, which `row` made. Without `guarded` it does so whatever is there now.
-pub fn undo_row(row: &Row, change: &Change, guarded: bool) -> Row {
+/// The row that puts back `change`, which `row` made; `workflow_id` where it was looked up. Without `guarded` it does so whatever is there now.
+pub fn undo_row(row: &Row, workflow_id: Option<&Id>, change: &Change, guarded: bool) -> Row {
     let mut update = Update::default();
     let mut fields = Vec::new();
     for (field, before, after) in change.fields() {
@@ -20,6 +21,8 @@ pub fn undo_row(row: &Row, change: &Change, guarded: bool) -> Row {
         }
     }
     Row {
+        workflow_id: workflow_id.unwrap_or(&row.workflow_id).clone(),
+        called: None,
         update,
         version: None,
         guards: Guards {

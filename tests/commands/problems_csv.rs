@@ -329,7 +329,7 @@ fn ids_that_would_change_the_url() {
             7 |  
               | ^
               |
-              = help: give the id as the console or an export shows it
+              = help: give the id as the console or an export shows it, or its workflow_name
 
             error: a spreadsheet has turned the id into a number
              --> rows.csv:8:workflow_id
@@ -557,7 +557,7 @@ fn flags_that_say_nothing_sensible() {
 
             error: no such column: "b"
             --> --column a=b
-             = help: columns: workflow_id, profile, region, project_id, workspace_id, name, description, enabled, version_id, labels, expect_name, expect_description, expect_enabled, expect_version_id, expect_labels, expect_update_time
+             = help: columns: workflow_id, workflow_name, profile, region, project_id, workspace_id, name, description, enabled, version_id, labels, expect_name, expect_description, expect_enabled, expect_version_id, expect_labels, expect_update_time
 
             error: no such encoding: "klingon"
             --> --encoding klingon
@@ -639,24 +639,24 @@ fn what_is_no_csv_at_all() {
         "workflow_id|name\nw1|x\n",
         "",
         expect![[r#"
-        error: no such column
-         --> rows.csv:1:header
-          |
-        1 | workflow_id|name
-          | ^^^^^^^^^^^^^^^^
-          |
-          = help: did you mean workflow_id? (begin the name with x_ to have it ignored)
+            error: no such column
+             --> rows.csv:1:header
+              |
+            1 | workflow_id|name
+              | ^^^^^^^^^^^^^^^^
+              |
+              = help: did you mean workflow_name? (begin the name with x_ to have it ignored)
 
-        error: no column is workflow_id
-         --> rows.csv:1
-          |
-        1 | workflow_id|name
-          | ^^^^^^^^^^^^^^^^
-          |
-          = help: the first line names the columns; map another name with --column 'NAME=workflow_id'
+            error: no column is workflow_id
+             --> rows.csv:1
+              |
+            1 | workflow_id|name
+              | ^^^^^^^^^^^^^^^^
+              |
+              = help: the first line names the columns; map another name with --column 'NAME=workflow_id'
 
-        2 problems; nothing was sent
-    "#]],
+            2 problems; nothing was sent
+        "#]],
     );
 }
 

@@ -246,6 +246,7 @@ fn settle(scenario: &Scenario, world: &mut World) -> Vec<Row> {
             lane: LaneId(scenario.lane(home)),
             workspace,
             workflow_id: Id::parse(&workflow_id).unwrap(),
+            called: None,
             update: Update {
                 name,
                 ..Update::default()

@@ -41,6 +41,7 @@ fn given(lanes: &[usize]) -> Given {
             workspace_id: id(&format!("ws-{lane}")),
         },
         workflow_id: id(&format!("w-{number}")),
+        called: None,
         update: Update {
             name: Some("new".into()),
             ..Update::default()
