@@ -67,8 +67,7 @@ nobody else's work is overwritten.")]
     #[command(after_help = "Examples:
   flowbatch undo last
   flowbatch undo 20261124T083100Z-3f9a1c --only workflow_id=ID
-
-See first what it would do: flowbatch plan STATE/runs/RUN/undo.csv")]
+  flowbatch undo last --dry-run")]
     Undo(UndoArgs),
     /// Write the report of a run again from its journal
     Report(ReportArgs),
@@ -94,7 +93,7 @@ metadata. Any client can use it:
 /// The job and what the command line says about it.
 #[derive(Debug, Args)]
 pub struct JobArgs {
-    /// The job: x.toml, x.csv, a saved plan (x.json), or - for CSV on standard input
+    /// The job: x.toml, x.csv, or - for CSV on standard input; `run` takes a saved plan (x.json) as well
     pub job: String,
 
     /// Where it goes.
@@ -320,6 +319,9 @@ pub struct PlanArgs {
     /// Save the plan, to be run as it is: flowbatch run plan.json
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub out: Option<PathBuf>,
+    /// End with 3 if any row cannot be carried out as things stand
+    #[arg(long, help_heading = "Plan")]
+    pub strict: bool,
     /// Show every row that would change, not the first of each workspace only
     #[arg(long, help_heading = "Output")]
     pub full: bool,
@@ -499,6 +501,9 @@ pub struct UndoArgs {
     /// Put back some workflows only: workflow_id=ID or workspace=ID
     #[arg(long, value_name = "WHAT=WHICH", action = ArgAction::Append, help_heading = "Rows")]
     pub only: Vec<String>,
+    /// Show what would be put back, and send nothing
+    #[arg(long, help_heading = "Plan")]
+    pub dry_run: bool,
     /// Put back also what others have changed since; only together with --only
     #[arg(long, help_heading = "Rows")]
     pub force: bool,

@@ -18,6 +18,7 @@ use crate::sinks::report::Written;
 use crate::sinks::rerun::Rerun;
 use crate::sinks::summary::{
     Closing, Counts, FileFacts, InputFacts, JobFacts, Summary, TargetFacts, closing_text,
+    is_wrong_workspace,
 };
 
 use super::destination::Open;
@@ -334,7 +335,8 @@ impl Closed<'_> {
 /// What helps if the live state could not be read for want of permission.
 fn unreadable(digest: &Digest, taken: &Taken) -> Option<&'static str> {
     let was_read = taken.job.settings.snapshot == Snapshot::Off || digest.plan.is_some();
-    (digest.refused_workspaces > 0 && !was_read).then_some(UNREADABLE)
+    let is_wrong = digest.unread.as_ref().is_some_and(is_wrong_workspace);
+    (digest.refused_workspaces > 0 && !was_read && !is_wrong).then_some(UNREADABLE)
 }
 
 /// The lanes that rows left by.
@@ -371,7 +373,8 @@ fn next_command(
              hold all fields:"
         }
         _ if ended == Some(Ended::Ceiling) => {
-            "to go on once that is mended, or with a higher ceiling:"
+            "to go on once that is mended (or with --allow-drift, without --strict, with a higher max_changes or \
+             max_disables):"
         }
         _ if ended == Some(Ended::MaxErrors) => {
             "to go on with what is left, once what failed is mended (errors so far count; the next stops it again, \

@@ -69,7 +69,8 @@ pub(super) fn of_profile(profile: &Profile) -> Result<Found, Error> {
 }
 
 /// The first credential that is found where the ecosystem keeps them.
-pub(super) fn find(asked: Option<&Path>, method: Method) -> Result<Found, Error> {
+/// A service on this machine is no reason to ask the metadata service (`is_local`), unless it is one as well.
+pub(super) fn find(asked: Option<&Path>, method: Method, is_local: bool) -> Result<Found, Error> {
     let mut found = Vec::new();
     if let Some(path) = asked {
         if !matches!(method, Method::Auto | Method::Token) {
@@ -98,7 +99,7 @@ pub(super) fn find(asked: Option<&Path>, method: Method) -> Result<Found, Error>
     if let Some(first) = first(found) {
         return Ok(first);
     }
-    match metadata::service() {
+    match metadata::service(is_local) {
         Some(metadata) if matches!(method, Method::Auto | Method::Keys) => Ok(Found::new(
             "temporary key of this server's agency".to_owned(),
             "agency".to_owned(),

@@ -83,6 +83,21 @@ impl State {
         })
     }
 
+    /// A run that began before `newest`, of the same kind, and went on after it had ended.
+    pub(super) fn went_on_after(&self, newest: &RunFolder) -> Result<Option<RunFolder>, Error> {
+        let last_at = |folder: &RunFolder| {
+            let journal = fs::metadata(folder.file("journal.jsonl"));
+            journal.and_then(|journal| journal.modified()).ok()
+        };
+        let simulated = newest.job()?.simulated;
+        let ended = last_at(newest);
+        let mut runs = self.runs()?.into_iter().rev().filter(RunFolder::is_begun);
+        Ok(runs.find(|folder| {
+            let is_later = folder.id < newest.id && last_at(folder) > ended;
+            is_later && folder.job().is_ok_and(|job| job.simulated == simulated)
+        }))
+    }
+
     /// All runs, the oldest first.
     pub(super) fn runs(&self) -> Result<Vec<RunFolder>, Error> {
         let runs = self.0.join("runs");

@@ -156,12 +156,12 @@ impl<'a> Judge<'a> {
             let change = past.change.clone().unwrap_or_default();
             return Some((Action::ReadBack, change, None));
         }
-        if row.wishes_nothing() && row.guards.is_empty() {
-            return None;
-        }
         let Some(live) = live else {
             return Some(beyond(self.surveyed.why_missing(row)));
         };
+        if row.wishes_nothing() && row.guards.is_empty() {
+            return None;
+        }
         if live.versions.is_none() && wants_versions(row, &live.workflow) {
             let unread = || Failure::new(ErrorClass::Canceled, "its versions were not read");
             return Some(beyond(self.surveyed.failure(row).unwrap_or_else(unread)));

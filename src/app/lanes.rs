@@ -100,7 +100,7 @@ pub(super) fn open(
                 hint,
             }
         })?,
-        None => credential::find(asked.token_file, asked.method)?,
+        None => credential::find(asked.token_file, asked.method, route.endpoint.is_loopback())?,
     };
     let mut warnings: Vec<_> = found
         .passed_over

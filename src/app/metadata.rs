@@ -10,11 +10,13 @@ use super::environment;
 /// The variable that puts it elsewhere on this machine, or says `off`.
 const VARIABLE: &str = "FLOWBATCH_METADATA";
 
-/// The metadata service, unless it is not to be asked.
-pub(super) fn service() -> Option<Result<Metadata, Error>> {
+/// The metadata service, unless it is not to be asked; for a service on this machine (`is_local`) only the one
+/// that the variable names.
+pub(super) fn service(is_local: bool) -> Option<Result<Metadata, Error>> {
     let address = environment(VARIABLE).filter(|address| !address.is_empty());
     match address.as_deref() {
         Some("off") => None,
+        None if is_local => None,
         address => Some(at(address.unwrap_or(ADDRESS))),
     }
 }

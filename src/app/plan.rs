@@ -16,7 +16,7 @@ use crate::model::span;
 use crate::model::target::{LaneId, Workspace};
 use crate::plan::preview::PlannedRow;
 use crate::sinks::digest::Digest;
-use crate::sinks::summary::unread;
+use crate::sinks::summary::{is_wrong_workspace, unread};
 
 use super::announcement::Announcement;
 use super::destination::{Open, is_simulator};
@@ -27,50 +27,50 @@ use super::locks::{Holder, Locks, Policy};
 use super::planning::{Plan, held_back, plan as plan_rows};
 use super::reading::{Came, Reading, UNREADABLE};
 use super::surveying::Surveyed;
-use super::{Done, clock, lanes, report_target, runtime, saved_plan, terminal};
+use super::{Done, clock, lanes, runtime, saved_plan, terminal};
 
 /// What a plan is made for, and how it is shown.
 pub(super) struct Asked<'a> {
-    pub(super) job: &'a JobArgs,
     pub(super) credential: &'a CredentialArgs,
     pub(super) output: &'a OutputArgs,
-    pub(super) state_dir: Option<&'a Path>,
     pub(super) out: Option<&'a Path>,
     pub(super) full: bool,
     pub(super) detailed_exitcode: bool,
-    pub(super) strict: bool,
     pub(super) fresh: bool,
 }
 
 /// Shows what a job would change.
 pub(super) fn plan(args: &PlanArgs) -> Done {
-    carry_out(&Asked {
-        job: &args.job,
+    let asked = Asked {
         credential: &args.credential,
         output: &args.output,
-        state_dir: args.state_dir.as_deref(),
         out: args.out.as_deref(),
         full: args.full,
         detailed_exitcode: args.detailed_exitcode,
-        strict: false,
         fresh: false,
-    })
+    };
+    of_job(&asked, &args.job, args.state_dir.as_deref(), args.strict)
 }
 
-/// The same, for whoever asks.
-pub(super) fn carry_out(asked: &Asked<'_>) -> Done {
-    if saved_plan::is_one(&asked.job.job) {
+/// Shows what `job` would change; with `strict` whether any of it is beyond carrying out.
+pub(super) fn of_job(
+    asked: &Asked<'_>,
+    job: &JobArgs,
+    state_dir: Option<&Path>,
+    strict: bool,
+) -> Done {
+    if saved_plan::is_one(&job.job) {
         return Err(Error::Usage {
-            what: format!("{} is a plan already", asked.job.job),
+            what: format!("{} is a plan already", job.job),
             hint: "run it, or plan the job that it was made from".to_owned(),
         });
     }
+    let state = State::open(state_dir)?;
+    let mut taken = intake::take_in(job, || state.temporary())?;
     if let Some(path) = asked.out {
-        report_target::check_folder("the plan", path)?;
+        saved_plan::check_target(path)?;
     }
-    let state = State::open(asked.state_dir)?;
-    let mut taken = intake::take_in(asked.job, || state.temporary())?;
-    taken.job.settings.strict = asked.strict;
+    taken.job.settings.strict = strict;
     if taken.job.settings.snapshot == Snapshot::Off {
         return Err(Error::Usage {
             what: "a plan is made from the live state, which --snapshot off does not read"
@@ -78,7 +78,12 @@ pub(super) fn carry_out(asked: &Asked<'_>) -> Done {
             hint: "leave --snapshot off out".to_owned(),
         });
     }
-    runtime()?.block_on(plan_taken(asked, &state, taken))
+    of_taken(asked, &state, taken)
+}
+
+/// Shows what was taken in would change.
+pub(super) fn of_taken(asked: &Asked<'_>, state: &State, taken: Taken) -> Done {
+    runtime()?.block_on(plan_taken(asked, state, taken))
 }
 
 /// What is shown of one workspace.
@@ -202,7 +207,8 @@ pub(super) fn tell_given_up(digest: &Digest, ended: Ended) {
     if let Some(failure) = &digest.unread {
         terminal::complain(&unread(failure));
     }
-    if ended == Ended::Refused && digest.refused_workspaces > 0 {
+    let is_wrong = digest.unread.as_ref().is_some_and(is_wrong_workspace);
+    if ended == Ended::Refused && digest.refused_workspaces > 0 && !is_wrong {
         terminal::complain(&format!("  {UNREADABLE}"));
     }
 }

@@ -59,7 +59,7 @@ impl Question {
         if disables > MANY {
             return Self {
                 text: format!(
-                    "{preview}\n{disables} workflows are to be disabled. Type that number to go on, anything else to stop: "
+                    "{preview}\n{disables} are to be disabled: type {disables} to go on, anything else to stop: "
                 ),
                 number: Some(disables),
             };
@@ -109,7 +109,10 @@ mod tests {
             assert_eq!(few.is_met_by(answer), goes_on, "{answer:?}");
         }
         let many = Question::new("p", 30, 21);
-        assert!(many.text.contains("21 workflows are to be disabled"));
+        assert!(
+            many.text
+                .contains("21 are to be disabled: type 21 to go on")
+        );
         assert!(many.is_met_by("21\n") && !many.is_met_by("y\n") && !many.is_met_by("30"));
     }
 }

@@ -13,6 +13,7 @@ use crate::job::problems::Problems;
 use crate::model::event::SessionStarted;
 use crate::model::outcome::Ended;
 use crate::model::route::LaneFacts;
+use crate::model::update::Sent;
 use crate::sinks::digest::Digest;
 use crate::sinks::ends::Trace;
 use crate::sinks::journal::Journal;
@@ -76,6 +77,15 @@ pub(super) fn resume(args: &ResumeArgs) -> Done {
     let mut digest = digest(&path, args.salvage)?;
     if digest.start.is_none() {
         (digest.tally.rows, digest.tally.skipped) = (taken.census.rows, taken.census.skipped);
+    }
+    if digest.ended == Some(Ended::Gate) && taken.job.settings.send != Sent::Full {
+        return Err(Error::Usage {
+            what: format!(
+                "run {} found that the service clears what an update does not hold",
+                folder.id
+            ),
+            hint: "undo what it changed, then resume it with --send full".to_owned(),
+        });
     }
     let (history, extent) = journal_file::history(&path, args.salvage)?;
     let journal = Journal::resume(disk, extent).map_err(Error::file("cannot write", &path))?;

@@ -28,20 +28,26 @@ use super::{lanes, plan, profiles, saved_plan, terminal};
 /// Carries a job out.
 pub(super) fn run(args: &RunArgs) -> Done {
     if args.dry_run {
-        return plan::carry_out(&plan::Asked {
-            job: &args.job,
+        let asked = plan::Asked {
             credential: &args.credential,
             output: &args.output,
-            state_dir: args.record.state_dir.as_deref(),
             out: None,
             full: false,
             detailed_exitcode: false,
-            strict: args.caution.strict,
             fresh: args.fresh,
-        });
+        };
+        let state_dir = args.record.state_dir.as_deref();
+        return plan::of_job(&asked, &args.job, state_dir, args.caution.strict);
     }
     let state = State::open(args.record.state_dir.as_deref())?;
-    let mut taken = match saved_plan::is_one(&args.job.job) {
+    let is_saved = saved_plan::is_one(&args.job.job);
+    if args.caution.allow_drift && !is_saved {
+        return Err(Error::Usage {
+            what: "--allow-drift is for a saved plan".to_owned(),
+            hint: "leave it out".to_owned(),
+        });
+    }
+    let mut taken = match is_saved {
         true => take_in_plan(args, &state)?,
         false => intake::take_in(&args.job, || state.temporary())?,
     };

@@ -1,7 +1,7 @@
 //! A plan that was saved, as a job of its own: each row is guarded by what was there when it was planned.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,7 @@ use super::folder::{Readers, State, sha256_of, write_whole};
 use super::input::Copy;
 use super::intake::Taken;
 use super::planning::FORMAT;
+use super::report_target;
 
 /// The first line of a saved plan: the job that it was made from.
 #[derive(Debug, Serialize, Deserialize)]
@@ -56,6 +57,30 @@ pub(super) fn is_one(job: &str) -> bool {
     Path::new(job)
         .extension()
         .is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
+}
+
+/// Refuses to save a plan over anything but a saved plan: a slip of the hand must not cost a job.
+pub(super) fn check_target(path: &Path) -> Result<(), Error> {
+    report_target::check_folder("the plan", path)?;
+    let refuse = |what: &str| {
+        Err(Error::Usage {
+            what: format!("the plan cannot go to {}: {what}", path.display()),
+            hint: "name another file, such as plan.json".to_owned(),
+        })
+    };
+    if !is_one(&path.to_string_lossy()) {
+        return refuse("a saved plan is known by the name x.json");
+    }
+    let Ok(file) = File::open(path) else {
+        return Ok(());
+    };
+    let start = b"{\"saved_plan\":";
+    let mut found = Vec::new();
+    let read = file.take(start.len() as u64).read_to_end(&mut found);
+    match read.is_ok() && (found.is_empty() || found == start) {
+        true => Ok(()),
+        false => refuse("a file is there that is no saved plan"),
+    }
 }
 
 /// Takes in the plan that was saved as `path`.

@@ -21,13 +21,24 @@ use super::question::Asked;
 use super::report::digest;
 use super::reporting::Reporting;
 use super::run::{Wanted, run_taken};
-use super::{Done, report_target, runtime, terminal};
+use super::{Done, plan, report_target, runtime, terminal};
 
 /// Puts back what a run changed.
 pub(super) fn undo(args: &UndoArgs) -> Done {
     let state = State::open(args.record.state_dir.as_deref())?;
     let folder = state.find_run(&args.run, args.simulate)?;
     let state = folder.state().unwrap_or(state);
+    if args.run.starts_with("last")
+        && let Some(other) = state.went_on_after(&folder)?
+    {
+        return Err(Error::Usage {
+            what: format!(
+                "{} may be run {}, which began last, or run {}, which went on after it",
+                args.run, folder.id, other.id
+            ),
+            hint: "name the one that is meant by its id".to_owned(),
+        });
+    }
     let record = folder.job()?;
     let (lanes, name) = (record.lanes.clone(), record.name.clone());
     let journal = folder.file("journal.jsonl");
@@ -111,7 +122,21 @@ pub(super) fn undo(args: &UndoArgs) -> Done {
         terminal::complain(&format!("undoes:     run {} of {name}", folder.id));
     }
     let simulated = is_simulator(taken.job.destination);
-    let asked = Asked::find(args.caution.yes || simulated)?;
+    let asked = Asked::find(args.caution.yes || simulated || args.dry_run)?;
+    if args.dry_run {
+        return plan::of_taken(
+            &plan::Asked {
+                credential: &args.credential,
+                output: &args.output,
+                out: None,
+                full: false,
+                detailed_exitcode: false,
+                fresh: false,
+            },
+            &state,
+            taken,
+        );
+    }
     let wanted = Wanted {
         credential: &args.credential,
         record: &args.record,

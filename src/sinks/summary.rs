@@ -339,8 +339,19 @@ pub fn unread(failure: &Failure) -> String {
     } = failure;
     let code = code.as_ref().map(|code| format!(" {code}"));
     let code = code.unwrap_or_default();
-    let hint = hint(*class, message);
+    let hint = match is_wrong_workspace(failure) {
+        true => {
+            "check workspace_id, project_id and region: the service knows no such workspace for this account"
+        }
+        false => hint(*class, message),
+    };
     format!("    {class}{code} (reading the live state): {message}\n      {hint}")
+}
+
+/// Whether the service says that there is no such workspace.
+pub fn is_wrong_workspace(failure: &Failure) -> bool {
+    let code = failure.code.as_deref();
+    code.is_some_and(|code| code.ends_with("20010001"))
 }
 
 /// What to do about a credential that is refused, by what the gateway or IAM says.
@@ -391,6 +402,9 @@ pub fn hint(class: ErrorClass, message: &str) -> &'static str {
         ErrorClass::Network => "check the network, DNS and proxy of this machine",
         ErrorClass::Tls => {
             "check the clock and the CA certificates of this machine, and what stands between it and the service"
+        }
+        ErrorClass::Protocol if message.starts_with("the service clears") => {
+            "undo what the row has changed, then go on with --send full"
         }
         ErrorClass::Protocol => {
             "the answer was cut or is not SecMaster's: run what is left again; if it stays, check --endpoint"

@@ -615,19 +615,22 @@ fn who_may_neither_list_nor_read_sends_nothing_and_is_told_what_helps() {
         "rows.csv",
         format!("workflow_id,description\n{},a\n{},b\n", ids[0], ids[1]),
     );
-    let elsewhere = target(&cloud).replace("--workspace-id s1", "--workspace-id nowhere");
+    let here = target(&cloud);
+    let elsewhere = here.replace("--workspace-id s1", "--workspace-id nowhere");
+    cloud.access.revoke(place());
     let requests = seen(&cloud);
-    let said = desk.flowbatch(&format!("run rows.csv {elsewhere}"));
-    assert_eq!(said.code, 4, "{}{}", said.stderr, said.stdout);
-    assert!(said.stdout.contains("--snapshot off"), "{}", said.stdout);
+    for (target, hint) in [
+        (&here, "--snapshot off"),
+        (&elsewhere, "check workspace_id"),
+    ] {
+        let said = desk.flowbatch(&format!("run rows.csv {target}"));
+        assert_eq!(said.code, 4, "{}{}", said.stderr, said.stdout);
+        assert!(said.stdout.contains(hint), "{}", said.stdout);
+        let planned = desk.flowbatch(&format!("plan rows.csv {target}"));
+        assert_eq!(planned.code, 4, "{}", planned.stderr);
+        assert!(planned.stderr.contains(hint), "{}", planned.stderr);
+    }
     assert_eq!(asked(&cloud, requests).get("update_workflow"), None);
-    let planned = desk.flowbatch(&format!("plan rows.csv {elsewhere}"));
-    assert_eq!(planned.code, 4, "{}", planned.stderr);
-    assert!(
-        planned.stderr.contains("--snapshot off"),
-        "{}",
-        planned.stderr
-    );
 }
 
 /// Runs `flowbatch ARGUMENTS` at a terminal of its own, at which somebody types `answer`.
@@ -1112,4 +1115,72 @@ fn an_export_by_name_is_the_migration_to_another_workspace() {
     let said = desk.flowbatch(&format!("run names.csv {there} --max-errors 50%"));
     assert_eq!(said.code, 1, "{}", said.stderr);
     assert_eq!(cloud.described(&workspace(PROJECT, "s2"), "Moved"), 1);
+}
+
+#[test]
+fn a_plan_is_not_saved_over_a_job() {
+    let desk = Desk::with("rows.csv", "workflow_id,name\nw1,New\n");
+    for (path, why) in [
+        ("rows.csv", "a saved plan is known by the name x.json"),
+        ("notes.json", "a file is there that is no saved plan"),
+        ("no/folder/plan.json", "there is no folder no/folder"),
+    ] {
+        fs::write(desk.path("notes.json"), "[1]").unwrap();
+        let said = desk.flowbatch(&format!("plan rows.csv --simulate --out {path}"));
+        assert_eq!(said.code, 2, "{}", said.stderr);
+        let text = format!("error: the plan cannot go to {path}: {why}\n");
+        assert!(said.stderr.starts_with(&text), "{}", said.stderr);
+    }
+    for _ in 0..2 {
+        ok(&desk.flowbatch("plan rows.csv --simulate --out plan.json"));
+    }
+}
+
+#[test]
+fn an_unedited_row_for_a_workflow_that_is_gone_is_no_success() {
+    let (cloud, desk, _) = start(3);
+    ok(&desk.flowbatch(&format!("export {} --out all.csv", target(&cloud))));
+    let mut text = desk.read("all.csv");
+    let last = text.lines().last().unwrap().to_owned();
+    text.push_str(&format!("gone{}\n", &last[4..]));
+    let desk = desk.file("more.csv", text);
+    let said = desk.flowbatch(&format!("run more.csv {} --max-errors 50%", target(&cloud)));
+    assert_eq!(said.code, 1, "{}{}", said.stderr, said.stdout);
+    assert!(
+        said.stdout.contains("unchanged             3"),
+        "{}",
+        said.stdout
+    );
+}
+
+#[test]
+fn a_run_that_found_a_service_that_clears_fields_goes_on_with_all_fields_only() {
+    let (cloud, desk, ids) = start_with(4, clearing());
+    let rows: String = ids.iter().map(|id| format!("{id},Reviewed\n")).collect();
+    let desk = desk.file("rows.csv", format!("workflow_id,description\n{rows}"));
+    assert_eq!(
+        desk.flowbatch(&format!("run rows.csv {}", target(&cloud)))
+            .code,
+        3
+    );
+    let run = desk.only_run();
+    let requests = seen(&cloud);
+    let refused = desk.flowbatch(&format!("resume {}", run.display()));
+    assert_eq!(refused.code, 2, "{}", refused.stderr);
+    assert!(refused.stderr.contains("--send full"), "{}", refused.stderr);
+    assert_eq!(seen(&cloud), requests, "nothing is sent");
+    let dry = desk.flowbatch(&format!("undo {} --dry-run --send full", run.display()));
+    ok(&dry);
+    assert!(dry.stdout.contains("1 to change"), "{}", dry.stdout);
+    ok(&desk.flowbatch(&format!("undo {} --send full", run.display())));
+    ok(&desk.flowbatch(&format!("resume {} --send full", run.display())));
+    assert_eq!(cloud.described(&place(), "Reviewed"), 4);
+    // The undo began last, the run went on after it.
+    let last = desk.flowbatch("undo last");
+    assert_eq!(last.code, 2, "{}", last.stderr);
+    assert!(
+        last.stderr.contains("which went on after it"),
+        "{}",
+        last.stderr
+    );
 }
