@@ -11,21 +11,20 @@ use crate::engine::ports::Watcher;
 use crate::engine::run::Broken;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::job::settings::Snapshot;
+use crate::job::flags::Snapshot;
 use crate::model::outcome::Ended;
 use crate::sinks::digest::Digest;
 use crate::sinks::report::Written;
 use crate::sinks::rerun::Rerun;
 use crate::sinks::summary::{
-    Closing, Counts, FileFacts, InputFacts, JobFacts, Summary, TargetFacts, closing_text,
-    is_wrong_workspace,
+    Closing, Counts, FileFacts, InputFacts, JobFacts, Summary, TargetFacts, UNREADABLE,
+    closing_text, is_wrong_workspace,
 };
 
 use super::destination::Open;
 use super::folder::{Readers, RunFolder, sha256_of, write_whole};
 use super::intake::Taken;
 use super::planning::plan_path;
-use super::reading::UNREADABLE;
 use super::reporting::Reporting;
 use super::{Done, journal_file, operator, terminal};
 

@@ -271,6 +271,29 @@ impl Open {
     }
 }
 
+/// A run that began for one account does not go on for another.
+pub(super) fn refuse_others(began: &[LaneFacts], now: &[LaneFacts]) -> Result<(), Error> {
+    for now in now {
+        let same = began.iter().find(|began| began.route == now.route);
+        let Some(began) = same else { continue };
+        if let Some(theirs) = &began.identity
+            && began.identity != now.identity
+            && now.credential.is_some()
+        {
+            let ours = now
+                .identity
+                .as_deref()
+                .unwrap_or("token of nobody knows whom");
+            return Err(Error::Refused {
+                what: format!("{}: the run had the {theirs}, now there is the {ours}", now.route.name()),
+                hint: "give the run's own credential, or say --other-credential if the account is the same"
+                    .to_owned(),
+            });
+        }
+    }
+    Ok(())
+}
+
 /// Whether `destination` is the simulator.
 pub(super) fn is_simulator(destination: Destination) -> bool {
     match destination {

@@ -4,23 +4,18 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::BufReader;
 
-use crate::engine::ports::{Errand, Past, RowsError, Source, Taken as TakenUp};
+use crate::engine::ports::{Past, RowsError};
 use crate::job::index::Index;
 use crate::model::change::Change;
 use crate::model::event::WasEnded;
 use crate::model::id::Id;
-use crate::model::outcome::{Failure, Status};
-use crate::model::reading::Reading;
-use crate::model::reply::Data;
+use crate::model::outcome::Status;
 use crate::model::row::Row;
-use crate::model::target::LaneId;
 use crate::sinks::ends::Trace;
 use crate::sinks::history::History;
 use crate::sinks::report::goes_on;
 
 use super::intake::Taken;
-use super::surveying::Surveyed;
-use super::taken_rows::{LaneRows, RowsByLane};
 
 /// Which rows a session takes up: all that the user has not left out, or those of them that earlier
 /// sessions left.
@@ -49,7 +44,7 @@ impl LeftRows {
     }
 
     /// What became of row `number`; none if it is not to be sent again.
-    fn past(&mut self, number: u64) -> Result<Option<Past>, RowsError> {
+    pub(super) fn past(&mut self, number: u64) -> Result<Option<Past>, RowsError> {
         let Some(history) = &mut self.history else {
             return Ok(Some(Past::default()));
         };
@@ -132,64 +127,8 @@ impl LeftRows {
         Ok((count, in_doubt))
     }
 
-    /// All of them, to be sent as they stand.
-    pub(super) fn blind<'a>(&'a mut self, taken: &Taken) -> Result<SentRows<'a>, RowsError> {
-        let rows = match &self.history {
-            None => taken.rows_by_lane()?,
-            Some(_) => {
-                let index = self.index(taken, |_, _| Ok(true))?;
-                Box::new(LaneRows::over(index, taken)?)
-            }
-        };
-        Ok(SentRows {
-            rows,
-            left: self,
-            surveyed: None,
-        })
-    }
-
-    /// Those of `index`, with what was read of them.
-    pub(super) fn planned<'a>(
-        &'a mut self,
-        taken: &Taken,
-        index: Index,
-        surveyed: &'a mut Surveyed,
-    ) -> Result<SentRows<'a>, RowsError> {
-        Ok(SentRows {
-            rows: Box::new(LaneRows::over(index, taken)?),
-            left: self,
-            surveyed: Some(surveyed),
-        })
-    }
-}
-
-/// Rows to be sent.
-pub(super) struct SentRows<'a> {
-    rows: Box<dyn RowsByLane>,
-    left: &'a mut LeftRows,
-    surveyed: Option<&'a mut Surveyed>,
-}
-
-impl Source for SentRows<'_> {
-    fn next(&mut self, lane: LaneId) -> Result<Option<Errand>, RowsError> {
-        let Some(row) = self.rows.next(lane)? else {
-            return Ok(None);
-        };
-        let past = self.left.past(row.number)?.unwrap_or_default();
-        let (row, live) = match &mut self.surveyed {
-            None => (row, None),
-            Some(surveyed) => {
-                // The plan has looked it up by the same snapshot.
-                let row = surveyed.identify(row, &past)?;
-                let row = row.map_err(|failure| RowsError(failure.message.into()))?;
-                let live = surveyed.live(&row)?;
-                (row, live)
-            }
-        };
-        Ok(Some(Errand::Row(Box::new(TakenUp { row, past, live }))))
-    }
-
-    fn found(&mut self, _: &Reading, _: Result<Data, Failure>) -> Result<(), RowsError> {
-        Ok(())
+    /// Whether an earlier session has left them.
+    pub(super) fn are_of_earlier(&self) -> bool {
+        self.history.is_some()
     }
 }

@@ -9,14 +9,14 @@ use crate::cli::{CredentialArgs, IfLocked, JobArgs, OutputArgs, OutputShape, Pla
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::job::destination::Destination;
-use crate::job::settings::Snapshot;
+use crate::job::flags::Snapshot;
 use crate::model::event::Counts;
 use crate::model::outcome::Ended;
 use crate::model::span;
 use crate::model::target::{LaneId, Workspace};
 use crate::plan::preview::PlannedRow;
 use crate::sinks::digest::Digest;
-use crate::sinks::summary::{is_wrong_workspace, unread};
+use crate::sinks::summary::{UNREADABLE, is_wrong_workspace, unread};
 
 use super::announcement::Announcement;
 use super::destination::{Open, is_simulator};
@@ -25,7 +25,7 @@ use super::intake::{self, Taken};
 use super::left_rows::LeftRows;
 use super::locks::{Holder, Locks, Policy};
 use super::planning::{Plan, held_back, plan as plan_rows};
-use super::reading::{Came, Reading, UNREADABLE};
+use super::reading::{Came, Reading};
 use super::surveying::Surveyed;
 use super::{Done, clock, lanes, runtime, saved_plan, terminal};
 

@@ -15,8 +15,9 @@ use crate::sinks::digest::Digest;
 use crate::sinks::log::Log;
 
 use super::clock::{Seeded, System};
+use super::course::course;
 use super::destination::Open;
-use super::session::{course, progress};
+use super::progress::progress;
 use super::surveying::AppRun;
 use super::{clock, operator, signals, terminal};
 
@@ -97,10 +98,6 @@ impl Reading<'_> {
         Ok(Came { to, ended, digest })
     }
 }
-
-/// What helps where the live state can be read nowhere.
-pub(super) const UNREADABLE: &str = "the live state could not be read, so nothing was sent: let the user list and \
-    show workflows (ListWorkflows, ShowAopWorkflow), or send rows as they stand with --snapshot off";
 
 /// A record that keeps nothing.
 #[derive(Default)]

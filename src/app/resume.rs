@@ -19,7 +19,7 @@ use crate::sinks::ends::Trace;
 use crate::sinks::journal::Journal;
 
 use super::announcement::Resumed;
-use super::destination::{Open, is_simulator};
+use super::destination::{Open, is_simulator, refuse_others};
 use super::folder::{RunFolder, State, sha256_of};
 use super::input::Copy;
 use super::intake::Taken;
@@ -218,29 +218,6 @@ impl Stopped {
         };
         Ok(Beginning::Session(started, digest.tally.clone()))
     }
-}
-
-/// A run that began for one account does not go on for another.
-pub(super) fn refuse_others(began: &[LaneFacts], now: &[LaneFacts]) -> Result<(), Error> {
-    for now in now {
-        let same = began.iter().find(|began| began.route == now.route);
-        let Some(began) = same else { continue };
-        if let Some(theirs) = &began.identity
-            && began.identity != now.identity
-            && now.credential.is_some()
-        {
-            let ours = now
-                .identity
-                .as_deref()
-                .unwrap_or("token of nobody knows whom");
-            return Err(Error::Refused {
-                what: format!("{}: the run had the {theirs}, now there is the {ours}", now.route.name()),
-                hint: "give the run's own credential, or say --other-credential if the account is the same"
-                    .to_owned(),
-            });
-        }
-    }
-    Ok(())
 }
 
 /// The run goes on with the rows on record, whatever the file holds by now.

@@ -13,14 +13,13 @@ use crate::sinks::digest::Digest;
 use crate::sinks::journal::Journal;
 
 use super::clock;
-use super::destination::{Open, is_simulator};
+use super::destination::{Open, is_simulator, refuse_others};
 use super::folder::{RunFolder, State, sha256};
 use super::intake::{self, Taken};
 use super::journal_file::JournalFile;
 use super::left_rows::LeftRows;
 use super::locks::{Holder, Locks, Policy};
 use super::question::Asked;
-use super::resume::refuse_others;
 use super::session::Session;
 use super::{Done, operator, report_target, runtime};
 use super::{lanes, plan, profiles, saved_plan, terminal};

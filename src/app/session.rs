@@ -1,30 +1,26 @@
 //! One session of a run: from the announcement to the report.
 
-use std::io::{self, IsTerminal};
-
-use jiff::tz::TimeZone;
 use tokio::sync::oneshot;
 
 use crate::cli::{OutputArgs, ProgressShape, RecordArgs};
 use crate::engine::ports::{Record, Watcher};
-use crate::engine::run::{Beginning, Broken, Course, Run, Tools};
-use crate::engine::schedule::Rules;
+use crate::engine::run::{Beginning, Broken, Run, Tools};
 use crate::exit::Exit;
-use crate::job::settings::{Settings, Snapshot};
+use crate::job::flags::Snapshot;
 use crate::model::event::Event;
 use crate::model::outcome::Ended;
 use crate::model::rate::Rate;
 use crate::model::span;
 use crate::model::tally::Tally;
-use crate::sinks::bar::{Above, Bar};
+use crate::sinks::bar::Above;
 use crate::sinks::digest::Digest;
 use crate::sinks::journal::Journal;
-use crate::sinks::lines::{Lines, Shape};
 use crate::sinks::log::Log;
 
 use super::announcement::{Announcement, Resumed};
 use super::clock::{Seeded, System};
 use super::closing::{Closed, close};
+use super::course::course;
 use super::destination::Open;
 use super::folder::RunFolder;
 use super::intake::Taken;
@@ -32,9 +28,10 @@ use super::judge::end_rows;
 use super::left_rows::LeftRows;
 use super::locks::Locks;
 use super::planning::{Plan, held_back, plan, plan_path};
+use super::progress::progress;
 use super::question::{Asked, Question};
+use super::sent_rows::SentRows;
 use super::surveying::{AppRun, Surveyed};
-use super::terminal::Unechoed;
 use super::{Done, signals, terminal};
 
 /// Everything that a session needs.
@@ -188,7 +185,7 @@ impl Legs<'_> {
                 if let Some(ended) = self.declined(&mut run, question).await? {
                     return Ok(Went::Declined(ended));
                 }
-                let mut rows = left.blind(taken)?;
+                let mut rows = SentRows::blind(taken, left)?;
                 run.rows(&mut rows).await?;
             }
             Snapshot::Required => {
@@ -239,7 +236,7 @@ impl Legs<'_> {
         }
         let is_held_back = run.schedule().is_stopping();
         end_rows(run, taken, left, &mut surveyed, is_held_back)?;
-        let mut rows = left.planned(taken, plan.index, &mut surveyed)?;
+        let mut rows = SentRows::planned(taken, left, plan.index, &mut surveyed)?;
         run.rows(&mut rows).await?;
         Ok(None)
     }
@@ -302,55 +299,3 @@ fn preview(target: &str, plan: &Plan, rate: Rate) -> String {
 
 /// Workspaces that are told one by one.
 const MOST_PLACES: usize = 20;
-
-pub(super) fn course(settings: &Settings, lanes: usize) -> Course {
-    Course {
-        rules: Rules {
-            concurrency: settings.concurrency,
-            rate: settings.rate,
-            burst: settings.burst,
-            retry: settings.retry(),
-            budget: settings.stop,
-            patience: settings.patience,
-            deadline: settings.deadline,
-            sent: settings.send,
-            max_age: settings.max_age,
-            trial: settings.snapshot == Snapshot::Required,
-        },
-        lanes,
-        timeout: settings.timeout,
-    }
-}
-
-/// How progress is shown: who is told, and the bar above which others write.
-#[derive(Default)]
-pub(super) struct Progress {
-    pub(super) watcher: Option<Box<dyn Watcher>>,
-    pub(super) above: Option<Above>,
-    /// Ends after the bar.
-    _unechoed: Option<Unechoed>,
-}
-
-pub(super) fn progress(output: &OutputArgs) -> Progress {
-    let zone = TimeZone::system();
-    let lines = |shape| Progress {
-        watcher: Some(Box::new(Lines::new(io::stderr(), shape))),
-        ..Progress::default()
-    };
-    let on_terminal = io::stderr().is_terminal();
-    match output.progress {
-        _ if output.quiet => Progress::default(),
-        ProgressShape::None => Progress::default(),
-        ProgressShape::Json => lines(Shape::Json),
-        ProgressShape::Plain => lines(Shape::Plain(zone)),
-        ProgressShape::Auto if !on_terminal => lines(Shape::Plain(zone)),
-        ProgressShape::Auto | ProgressShape::Bar => {
-            let bar = Bar::new(zone);
-            Progress {
-                above: Some(bar.above()),
-                watcher: Some(Box::new(bar)),
-                _unechoed: Some(Unechoed::begin()),
-            }
-        }
-    }
-}

@@ -5,10 +5,10 @@ use std::io::{BufWriter, Seek, Write};
 use crate::cli::UndoArgs;
 use crate::error::Error;
 use crate::job::flags::Flags;
+use crate::job::flags::Snapshot;
 use crate::job::problems::Problems;
 use crate::job::record::{InputRecord, JobRecord};
 use crate::job::selection;
-use crate::job::settings::Snapshot;
 use crate::job::table::Options;
 use crate::model::update::Update;
 

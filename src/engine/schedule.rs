@@ -396,7 +396,7 @@ impl Schedule {
             if is_tried || (first && self.surveyed_at.is_some_and(aged)) {
                 work.method = Method::Get;
             }
-            if work.is_stale(now, &rules) {
+            if work.is_stale(now, rules.rate.interval()) {
                 work.rereads += 1;
                 work.method = Method::Get;
             }

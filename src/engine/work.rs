@@ -15,7 +15,6 @@ use crate::model::update::{Sent, Update};
 use crate::plan::decision::{Decision, Effect, Live, decide, reads_first};
 
 use super::ports::{Request, Taken};
-use super::schedule::Rules;
 
 /// How long a reading is taken for true before the update that follows it.
 const FRESH: Duration = Duration::from_secs(5);
@@ -195,9 +194,10 @@ impl Work {
     }
 
     /// Whether what was read before its update may not be true any more: something held the update up. One
-    /// that is itself throttled has a rule of its own, and a slow pace must not keep it from ever leaving.
-    pub fn is_stale(&self, now: Duration, rules: &Rules) -> bool {
-        let fresh = FRESH.max(rules.rate.interval().saturating_mul(3));
+    /// that is itself throttled has a rule of its own, and a slow pace (`interval` between requests) must not keep it
+    /// from ever leaving.
+    pub fn is_stale(&self, now: Duration, interval: Duration) -> bool {
+        let fresh = FRESH.max(interval.saturating_mul(3));
         let old = |at: Duration| now.saturating_sub(at) > fresh;
         self.method == Method::Put
             && self.reads_first

@@ -14,9 +14,9 @@ use crate::policy::budget;
 
 use super::column::Column;
 use super::draft::Draft;
+use super::flags::Snapshot;
 use super::problem::Place;
 use super::problems::Problems;
-use super::settings::Snapshot;
 use super::toml::{Located, Reader, Table, What};
 
 /// The largest job file. Beyond it, rows belong in a CSV, which is streamed.

@@ -2,7 +2,28 @@
 
 pub use crate::model::update::Sent;
 
-pub use super::settings::Snapshot;
+use serde::{Deserialize, Serialize};
+
+/// Whether the live state is read before anything is sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Snapshot {
+    /// It is; without it nothing is sent.
+    #[default]
+    Required,
+    /// It is not: rows are sent as they stand.
+    Off,
+}
+
+impl Snapshot {
+    /// As `summary.json` writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Required => "required",
+            Self::Off => "off",
+        }
+    }
+}
 
 /// The flags of a command that runs or checks a job, as typed.
 #[derive(Clone, Debug, Default)]

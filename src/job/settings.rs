@@ -14,7 +14,7 @@ use crate::policy::retry::Retry;
 
 use super::desk::Desk;
 use super::file::Limits;
-use super::flags::Flags;
+use super::flags::{Flags, Snapshot};
 use super::problem::Place;
 use super::problems::Problems;
 use super::toml::Located;
@@ -60,27 +60,6 @@ pub struct Settings {
     /// Which fields an update holds.
     #[serde(default)]
     pub send: Sent,
-}
-
-/// Whether the live state is read before anything is sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Snapshot {
-    /// It is; without it nothing is sent.
-    #[default]
-    Required,
-    /// It is not: rows are sent as they stand.
-    Off,
-}
-
-impl Snapshot {
-    /// As `summary.json` writes it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Required => "required",
-            Self::Off => "off",
-        }
-    }
 }
 
 fn ten_minutes() -> Duration {

@@ -330,6 +330,10 @@ fn errors(text: &mut String, digest: &Digest) {
     }
 }
 
+/// What helps where the live state can be read nowhere.
+pub const UNREADABLE: &str = "the live state could not be read, so nothing was sent: let the user list and \
+    show workflows (ListWorkflows, ShowAopWorkflow), or send rows as they stand with --snapshot off";
+
 /// Why the live state could not be read, and what to do about it.
 pub fn unread(failure: &Failure) -> String {
     let Failure {

@@ -1,0 +1,76 @@
+//! The rows that a session sends, each with what became of it before and what is known of its workflow.
+
+use crate::engine::ports::{Errand, RowsError, Source, Taken as TakenUp};
+use crate::job::index::Index;
+use crate::model::outcome::Failure;
+use crate::model::reading::Reading;
+use crate::model::reply::Data;
+use crate::model::target::LaneId;
+
+use super::intake::Taken;
+use super::left_rows::LeftRows;
+use super::surveying::Surveyed;
+use super::taken_rows::{LaneRows, RowsByLane};
+
+/// Rows to be sent.
+pub(super) struct SentRows<'a> {
+    rows: Box<dyn RowsByLane>,
+    left: &'a mut LeftRows,
+    surveyed: Option<&'a mut Surveyed>,
+}
+
+impl<'a> SentRows<'a> {
+    /// All of `left`, as they stand.
+    pub(super) fn blind(taken: &Taken, left: &'a mut LeftRows) -> Result<Self, RowsError> {
+        let rows = match left.are_of_earlier() {
+            false => taken.rows_by_lane()?,
+            true => {
+                let index = left.index(taken, |_, _| Ok(true))?;
+                Box::new(LaneRows::over(index, taken)?)
+            }
+        };
+        Ok(Self {
+            rows,
+            left,
+            surveyed: None,
+        })
+    }
+
+    /// Those of `left` that `index` names, with what was read of them.
+    pub(super) fn planned(
+        taken: &Taken,
+        left: &'a mut LeftRows,
+        index: Index,
+        surveyed: &'a mut Surveyed,
+    ) -> Result<Self, RowsError> {
+        Ok(Self {
+            rows: Box::new(LaneRows::over(index, taken)?),
+            left,
+            surveyed: Some(surveyed),
+        })
+    }
+}
+
+impl Source for SentRows<'_> {
+    fn next(&mut self, lane: LaneId) -> Result<Option<Errand>, RowsError> {
+        let Some(row) = self.rows.next(lane)? else {
+            return Ok(None);
+        };
+        let past = self.left.past(row.number)?.unwrap_or_default();
+        let (row, live) = match &mut self.surveyed {
+            None => (row, None),
+            Some(surveyed) => {
+                // The plan has looked it up by the same snapshot.
+                let row = surveyed.identify(row, &past)?;
+                let row = row.map_err(|failure| RowsError(failure.message.into()))?;
+                let live = surveyed.live(&row)?;
+                (row, live)
+            }
+        };
+        Ok(Some(Errand::Row(Box::new(TakenUp { row, past, live }))))
+    }
+
+    fn found(&mut self, _: &Reading, _: Result<Data, Failure>) -> Result<(), RowsError> {
+        Ok(())
+    }
+}
