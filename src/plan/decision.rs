@@ -247,3 +247,234 @@ fn by_whom(there: &Workflow) -> String {
         (who, at) => format!(" (changed by {who}, {at})"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::guard::Guards;
+    use crate::model::id::Id;
+    use crate::model::target::{LaneId, Workspace};
+
+    fn row(update: Update, version: Option<VersionWish>) -> Row {
+        let id = |text: &str| Id::parse(text).unwrap();
+        Row {
+            number: 1,
+            line: 2,
+            lane: LaneId(0),
+            workspace: Workspace {
+                project_id: id("p"),
+                workspace_id: id("s"),
+            },
+            workflow_id: id("w"),
+            called: None,
+            update,
+            version,
+            guards: Guards::default(),
+        }
+    }
+
+    fn live() -> Live {
+        Live {
+            workflow: Workflow {
+                id: "w".into(),
+                name: "Old".into(),
+                description: "as it was".into(),
+                enabled: false,
+                version_id: "v1".into(),
+                labels: "IP".into(),
+                update_time: "2026-01-01T00:00:00Z+0800".into(),
+                modifier_name: "ana".into(),
+            },
+            versions: None,
+        }
+    }
+
+    fn enable() -> Update {
+        Update {
+            enabled: Some(true),
+            ..Update::default()
+        }
+    }
+
+    /// What is sent, and the fields that change.
+    fn sent(row: &Row, live: &Live, sent: Sent) -> (Update, Vec<Field>) {
+        match decide(row, live, sent) {
+            Decision::Change(change, send) => {
+                (send, change.fields().map(|(field, ..)| field).collect())
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn hopeless(row: &Row, live: &Live) -> String {
+        match decide(row, live, Sent::Changed) {
+            Decision::Hopeless(failure) => failure.message,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn only_what_differs_is_sent_and_who_enables_names_the_version_in_use() {
+        let wish = Update {
+            name: Some("New".into()),
+            description: Some("as it was".into()),
+            enabled: Some(true),
+            ..Update::default()
+        };
+        let (send, fields) = sent(&row(wish, None), &live(), Sent::Changed);
+        assert_eq!(
+            send,
+            Update {
+                name: Some("New".into()),
+                enabled: Some(true),
+                version_id: Some("v1".into()),
+                ..Update::default()
+            }
+        );
+        assert_eq!(fields, [Field::Name, Field::Enabled]);
+    }
+
+    #[test]
+    fn a_full_update_holds_what_is_there_but_for_what_is_wished() {
+        let wish = Update {
+            description: Some(String::new()),
+            ..Update::default()
+        };
+        let (send, fields) = sent(&row(wish, None), &live(), Sent::Full);
+        assert_eq!(
+            send,
+            Update {
+                name: Some("Old".into()),
+                description: Some(String::new()),
+                enabled: Some(false),
+                version_id: Some("v1".into()),
+                labels: Some(Label::Ip),
+            }
+        );
+        assert_eq!(fields, [Field::Description]);
+    }
+
+    #[test]
+    fn what_is_as_wished_is_not_sent() {
+        let wish = Update {
+            name: Some("Old".into()),
+            enabled: Some(false),
+            ..Update::default()
+        };
+        assert_eq!(
+            decide(&row(wish, None), &live(), Sent::Full),
+            Decision::Unchanged
+        );
+        let active = row(Update::default(), Some(VersionWish::Active));
+        assert_eq!(decide(&active, &live(), Sent::Changed), Decision::Unchanged);
+    }
+
+    #[test]
+    fn a_version_is_looked_up_or_told_why_not() {
+        let version = |id: &str, status: &str, at: &str| Version {
+            id: id.into(),
+            status: status.into(),
+            create_time: at.into(),
+            ..Version::default()
+        };
+        let with = |versions: Vec<Version>| Live {
+            versions: Some(versions),
+            ..live()
+        };
+        let latest = row(enable(), Some(VersionWish::Latest));
+        let known = with(vec![
+            version("v1", "activated", "2026-01-01"),
+            version("v3", "pending_approval", "2026-03-01"),
+            version("v2", "not_activated", "2026-02-01"),
+        ]);
+        let (send, fields) = sent(&latest, &known, Sent::Changed);
+        assert_eq!(send.version_id.as_deref(), Some("v2"));
+        assert_eq!(fields, [Field::Enabled, Field::VersionId]);
+        assert!(hopeless(&latest, &with(vec![])).contains("the latest published one"));
+        let named = |id: &str| {
+            let update = Update {
+                version_id: Some(id.into()),
+                ..Update::default()
+            };
+            row(update, None)
+        };
+        assert!(hopeless(&named("v3"), &known).contains("not published: it is pending_approval"));
+        assert!(
+            hopeless(&named("v9"), &known)
+                .contains("no version of this workflow; published: v1, v2")
+        );
+        let mut without = live();
+        without.workflow.version_id = String::new();
+        assert!(hopeless(&row(enable(), None), &without).contains("no version in use"));
+        let active = row(enable(), Some(VersionWish::Active));
+        assert!(hopeless(&active, &without).contains("the workflow has none"));
+    }
+
+    #[test]
+    fn a_conflict_names_who_and_when() {
+        let mut guarded = row(enable(), None);
+        guarded.guards.fields = vec![(Field::Name, "Other".into())];
+        let Decision::Conflict(what) = decide(&guarded, &live(), Sent::Changed) else {
+            panic!("the guard does not hold");
+        };
+        assert_eq!(
+            what,
+            "name is \"Old\", expected \"Other\" (changed by ana, 2026-01-01T00:00:00Z+0800)"
+        );
+    }
+
+    #[test]
+    fn a_row_is_read_first_where_it_expects_or_sends_what_nobody_named() {
+        let named = Update {
+            version_id: Some("v1".into()),
+            ..enable()
+        };
+        let name = Update {
+            name: Some("New".into()),
+            ..Update::default()
+        };
+        for (update, mode, reads) in [
+            (enable(), Sent::Changed, true),
+            (named, Sent::Changed, false),
+            (name.clone(), Sent::Changed, false),
+            (name, Sent::Full, true),
+        ] {
+            let row = row(update, None);
+            let (send, _) = sent(&row, &live(), mode);
+            assert_eq!(reads_first(&row, &send, mode), reads, "{row:?}");
+        }
+    }
+
+    #[test]
+    fn an_update_is_judged_by_what_was_there_before() {
+        let send = Update {
+            name: Some("New".into()),
+            ..Update::default()
+        };
+        let before = live().workflow;
+        let after = |change: fn(&mut Workflow)| {
+            let mut after = Workflow {
+                name: "New".into(),
+                ..before.clone()
+            };
+            change(&mut after);
+            Effect::of(&send, &before, &after)
+        };
+        assert_eq!(after(|_| {}), Effect::default());
+        let missing = after(|live| live.name = "Old".into());
+        assert_eq!(
+            missing.note().as_deref(),
+            Some("name is \"Old\" after \"New\" was sent")
+        );
+        let cleared = after(|live| live.description = String::new());
+        assert_eq!(
+            cleared.cleared,
+            [(Field::Description, "as it was".to_owned())]
+        );
+        let other = after(|live| live.labels = "DOMAIN".into());
+        assert!(other.cleared.is_empty() && other.note().unwrap().contains("labels"));
+        // Nobody knows what was there: only what was sent can be missing.
+        let unknown = Effect::of_unknown(&send, &before);
+        assert_eq!(unknown.missing.len(), 1);
+    }
+}
