@@ -335,6 +335,7 @@ async fn play_now(scenario: &Scenario) -> Played {
                 row,
                 past: Past::default(),
                 live,
+                is_before_doubt: false,
             };
             let (status, failure) = match decision {
                 Some(Decision::Change(..)) => {

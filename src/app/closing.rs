@@ -24,7 +24,7 @@ use crate::sinks::summary::{
 use super::destination::Open;
 use super::folder::{Readers, RunFolder, sha256_of, write_whole};
 use super::intake::Taken;
-use super::planning::plan_path;
+use super::planning::{plan_path, snapshot_path};
 use super::reporting::Reporting;
 use super::{Done, journal_file, operator, terminal};
 
@@ -246,14 +246,16 @@ impl Closed<'_> {
             })
         };
         let sessions = 1..=digest.sessions + 1;
-        let plans = sessions.filter_map(|session| {
-            let path = plan_path(folder, session);
-            file(&path.file_name()?.to_string_lossy(), None)
+        let plans = sessions.flat_map(|session| {
+            let paths = [snapshot_path(folder, session), plan_path(folder, session)];
+            paths.into_iter().filter_map(|path| {
+                let name = path.file_name()?.to_string_lossy();
+                file(&name, None)
+            })
         });
         let files = [
             file("job.json", None),
             file("input.csv", None),
-            file("snapshot.jsonl", None),
             file("journal.jsonl", None),
             file("report.csv", rows),
             file("rerun.csv", None),

@@ -252,6 +252,7 @@ pub(super) fn end_rows<R: Record>(
             row: Row { workflow_id, ..row },
             past,
             live: None,
+            is_before_doubt: false,
         };
         let ended = run.decide(|schedule| schedule.end_by_plan(&row, status, name, failure));
         if let Err(error) = ended {

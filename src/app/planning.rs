@@ -175,9 +175,18 @@ pub(super) fn held_back(settings: &Settings, counts: &Counts) -> Option<(Ended, 
 
 /// The file of the plan of a session, the how-manieth.
 pub(super) fn plan_path(folder: &RunFolder, session: u32) -> PathBuf {
+    of_session(folder, "plan", session)
+}
+
+/// The file of what a session read.
+pub(super) fn snapshot_path(folder: &RunFolder, session: u32) -> PathBuf {
+    of_session(folder, "snapshot", session)
+}
+
+fn of_session(folder: &RunFolder, name: &str, session: u32) -> PathBuf {
     match session {
-        0 | 1 => folder.file("plan.jsonl"),
-        session => folder.file(&format!("plan-{session}.jsonl")),
+        0 | 1 => folder.file(&format!("{name}.jsonl")),
+        session => folder.file(&format!("{name}-{session}.jsonl")),
     }
 }
 

@@ -17,7 +17,7 @@ use super::input::Copy;
 use super::intake::Taken;
 use super::journal_file::{JournalFile, is_written};
 use super::left_rows::LeftRows;
-use super::planning::plan_path;
+use super::planning::{plan_path, snapshot_path};
 use super::report::digest;
 use super::{Done, clock, journal_file, terminal};
 
@@ -243,11 +243,13 @@ fn remove(folder: &RunFolder) -> Result<(), Error> {
         folder.remove(name)?;
     }
     for session in 2.. {
-        let path = plan_path(folder, session);
-        if !path.exists() {
+        let paths = [snapshot_path(folder, session), plan_path(folder, session)];
+        if !paths.iter().any(|path| path.exists()) {
             break;
         }
-        fs::remove_file(&path).map_err(Error::file("cannot remove", path))?;
+        for path in paths.into_iter().filter(|path| path.exists()) {
+            fs::remove_file(&path).map_err(Error::file("cannot remove", path))?;
+        }
     }
     // It stays where the summary does.
     let _ = fs::remove_dir(&folder.path);

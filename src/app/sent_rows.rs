@@ -1,11 +1,15 @@
 //! The rows that a session sends, each with what became of it before and what is known of its workflow.
 
+use std::fs::File;
+
 use crate::engine::ports::{Errand, RowsError, Source, Taken as TakenUp};
 use crate::job::index::Index;
 use crate::model::outcome::Failure;
 use crate::model::reading::Reading;
 use crate::model::reply::Data;
 use crate::model::target::LaneId;
+use crate::plan::decision::Live;
+use crate::plan::snapshot::Snapshot;
 
 use super::intake::Taken;
 use super::left_rows::LeftRows;
@@ -17,6 +21,8 @@ pub(super) struct SentRows<'a> {
     rows: Box<dyn RowsByLane>,
     left: &'a mut LeftRows,
     surveyed: Option<&'a mut Surveyed>,
+    /// What was there before an earlier session sent anything.
+    before: Option<Snapshot<File>>,
 }
 
 impl<'a> SentRows<'a> {
@@ -33,6 +39,7 @@ impl<'a> SentRows<'a> {
             rows,
             left,
             surveyed: None,
+            before: None,
         })
     }
 
@@ -47,7 +54,13 @@ impl<'a> SentRows<'a> {
             rows: Box::new(LaneRows::over(index, taken)?),
             left,
             surveyed: Some(surveyed),
+            before: None,
         })
+    }
+
+    /// Rows in doubt are judged by `before`, where it knows their workflows.
+    pub(super) fn judged_by(self, before: Option<Snapshot<File>>) -> Self {
+        Self { before, ..self }
     }
 }
 
@@ -67,7 +80,24 @@ impl Source for SentRows<'_> {
                 (row, live)
             }
         };
-        Ok(Some(Errand::Row(Box::new(TakenUp { row, past, live }))))
+        let mut taken = TakenUp {
+            row,
+            past,
+            live,
+            is_before_doubt: false,
+        };
+        if taken.past.doubt
+            && let Some(before) = &mut self.before
+        {
+            let row = &taken.row;
+            let there = before.live(row.lane, &row.workspace, row.workflow_id.as_str());
+            if let Some(there) = there.map_err(|error| RowsError(error.into()))? {
+                let versions = taken.live.and_then(|live| live.versions);
+                taken.live = Some(Live { versions, ..there });
+                taken.is_before_doubt = true;
+            }
+        }
+        Ok(Some(Errand::Row(Box::new(taken))))
     }
 
     fn found(&mut self, _: &Reading, _: Result<Data, Failure>) -> Result<(), RowsError> {

@@ -1,17 +1,21 @@
 //! One session of a run: from the announcement to the report.
 
+use std::fs::File;
+use std::io;
+
 use tokio::sync::oneshot;
 
 use crate::cli::{OutputArgs, ProgressShape, RecordArgs};
-use crate::engine::ports::{Record, Watcher};
+use crate::engine::ports::{Record, RowsError, Watcher};
 use crate::engine::run::{Beginning, Broken, Run, Tools};
 use crate::exit::Exit;
-use crate::job::flags::Snapshot;
+use crate::job::flags;
 use crate::model::event::Event;
 use crate::model::outcome::Ended;
 use crate::model::rate::Rate;
 use crate::model::span;
 use crate::model::tally::Tally;
+use crate::plan::snapshot::Snapshot;
 use crate::sinks::bar::Above;
 use crate::sinks::digest::Digest;
 use crate::sinks::journal::Journal;
@@ -27,7 +31,7 @@ use super::intake::Taken;
 use super::judge::end_rows;
 use super::left_rows::LeftRows;
 use super::locks::Locks;
-use super::planning::{Plan, held_back, plan, plan_path};
+use super::planning::{Plan, held_back, plan, plan_path, snapshot_path};
 use super::progress::progress;
 use super::question::{Asked, Question};
 use super::sent_rows::SentRows;
@@ -173,7 +177,7 @@ impl Legs<'_> {
     ) -> Result<Went, Broken> {
         let taken = self.taken;
         match taken.job.settings.snapshot {
-            Snapshot::Off => {
+            flags::Snapshot::Off => {
                 let wishes = &taken.census.wishes;
                 let rows = self.rows;
                 let preview = format!(
@@ -188,8 +192,8 @@ impl Legs<'_> {
                 let mut rows = SentRows::blind(taken, left)?;
                 run.rows(&mut rows).await?;
             }
-            Snapshot::Required => {
-                let path = self.folder.file("snapshot.jsonl");
+            flags::Snapshot::Required => {
+                let path = snapshot_path(self.folder, self.session);
                 let mut surveyed = Surveyed::kept_at(&path, self.folder.readers())?;
                 if taken.job.settings.ceilings.wants_totals() {
                     surveyed.count_all();
@@ -234,11 +238,29 @@ impl Legs<'_> {
                 return Ok(Some(declined));
             }
         }
+        // A row in doubt is judged by what was there before anything was sent, until one has shown what an
+        // update does.
+        let before = match run.schedule().tally().is_proven {
+            true => None,
+            false => self.earlier_snapshot()?,
+        };
         let is_held_back = run.schedule().is_stopping();
         end_rows(run, taken, left, &mut surveyed, is_held_back)?;
-        let mut rows = SentRows::planned(taken, left, plan.index, &mut surveyed)?;
+        let mut rows = SentRows::planned(taken, left, plan.index, &mut surveyed)?.judged_by(before);
         run.rows(&mut rows).await?;
         Ok(None)
+    }
+
+    /// What the first session read, if this is a later one.
+    fn earlier_snapshot(&self) -> Result<Option<Snapshot<File>>, RowsError> {
+        if self.session == 1 {
+            return Ok(None);
+        }
+        let failed = |error: io::Error| RowsError(error.into());
+        match File::open(snapshot_path(self.folder, 1)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            file => Ok(Some(Snapshot::open(file.map_err(failed)?).map_err(failed)?)),
+        }
     }
 
     /// How whoever can be asked declines, if they do. A run that began in an earlier session is stopped by it.

@@ -98,6 +98,8 @@ pub struct Taken {
     pub past: Past,
     /// Its workflow as it was read before; none where nothing was.
     pub live: Option<Live>,
+    /// Whether that is what was there before an update whose end nobody knows.
+    pub is_before_doubt: bool,
 }
 
 impl From<Row> for Taken {
@@ -107,6 +109,7 @@ impl From<Row> for Taken {
             row,
             past: Past::default(),
             live: None,
+            is_before_doubt: false,
         }
     }
 }

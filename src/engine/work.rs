@@ -53,6 +53,8 @@ pub struct Work {
     pub read_at: Option<Duration>,
     /// How often it was read once more because its update could not leave at once.
     pub rereads: u32,
+    /// What was there before an update of an earlier session, whose end nobody knows, is known.
+    pub knows_before: bool,
     /// An update left in this session.
     pub sent_here: bool,
     /// Its update was throttled.
@@ -99,7 +101,12 @@ impl Work {
     /// A row that has just been taken up. It is read first where it has guards, where it is in doubt,
     /// or where an update holds all fields.
     pub fn row(taken: Taken, sent: Sent) -> Self {
-        let Taken { row, past, live } = taken;
+        let Taken {
+            row,
+            past,
+            live,
+            is_before_doubt,
+        } = taken;
         let mut change = past.change;
         let mut send = row.update.clone();
         let mut reads = past.doubt;
@@ -123,6 +130,7 @@ impl Work {
                 Method::Put
             },
             reads_first,
+            knows_before: is_before_doubt,
             change,
             send: Arc::new(send),
             live,
@@ -154,6 +162,7 @@ impl Work {
             reads_first: false,
             read_at: None,
             rereads: 0,
+            knows_before: false,
             sent_here: false,
             was_throttled: false,
             confirmed: None,
@@ -191,6 +200,11 @@ impl Work {
             Matter::Row(row) => &row.workspace,
             Matter::Reading(reading) => &reading.workspace,
         }
+    }
+
+    /// Whether what its update did can be told from what was there before it.
+    pub fn can_be_judged(&self) -> bool {
+        self.live.is_some() && (self.sent_here || self.knows_before)
     }
 
     /// Whether what was read before its update may not be true any more: something held the update up. One

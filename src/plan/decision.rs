@@ -298,19 +298,19 @@ mod tests {
 
     /// What is sent, and the fields that change.
     fn sent(row: &Row, live: &Live, sent: Sent) -> (Update, Vec<Field>) {
-        match decide(row, live, sent) {
-            Decision::Change(change, send) => {
-                (send, change.fields().map(|(field, ..)| field).collect())
-            }
-            other => panic!("{other:?}"),
-        }
+        let decision = decide(row, live, sent);
+        let Decision::Change(change, send) = decision else {
+            panic!("{decision:?}");
+        };
+        (send, change.fields().map(|(field, ..)| field).collect())
     }
 
     fn hopeless(row: &Row, live: &Live) -> String {
-        match decide(row, live, Sent::Changed) {
-            Decision::Hopeless(failure) => failure.message,
-            other => panic!("{other:?}"),
-        }
+        let decision = decide(row, live, Sent::Changed);
+        let Decision::Hopeless(failure) = decision else {
+            panic!("{decision:?}");
+        };
+        failure.message
     }
 
     #[test]

@@ -58,6 +58,36 @@ impl<F: Read + Write + Seek> Snapshot<F> {
         }
     }
 
+    /// What an earlier session has kept in `file`, as far as it is whole.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn open(file: F) -> io::Result<Self> {
+        let mut snapshot = Self::new(file);
+        snapshot.file.seek(SeekFrom::Start(0))?;
+        let mut index = Vec::new();
+        let mut end = 0;
+        for bytes in BufReader::new(&mut snapshot.file).split(b'\n') {
+            let bytes = bytes?;
+            let Ok(line) = serde_json::from_slice::<Line>(&bytes) else {
+                break;
+            };
+            let (lane, workspace) = (line.lane, &line.workspace);
+            if let Some(listed) = &line.listed {
+                let workflow = &listed.workflow;
+                index.push((key_of(About::Name, lane, workspace, &workflow.name), end));
+                index.push((key_of(About::Workflow, lane, workspace, &workflow.id), end));
+            }
+            if let Some(of) = &line.versions_of {
+                index.push((key_of(About::Versions, lane, workspace, of), end));
+            }
+            end += bytes.len() as u64 + 1;
+        }
+        (snapshot.index, snapshot.end) = (index, end);
+        snapshot.settle()?;
+        Ok(snapshot)
+    }
+
     /// Keeps the state of a workflow; what was known of it before counts no more.
     ///
     /// # Errors
@@ -395,7 +425,7 @@ mod tests {
         snapshot.settle().unwrap();
         let live = snapshot.live(LaneId(0), &here, "w7").unwrap().unwrap();
         assert_eq!(
-            (live.workflow.name.as_str(), live.versions),
+            (live.workflow.name.as_str(), live.versions.clone()),
             ("new", Some(vec![Version::default()]))
         );
         let other = snapshot.live(LaneId(0), &there, "w7").unwrap().unwrap();
@@ -411,6 +441,12 @@ mod tests {
         };
         assert_eq!(namesake(&mut snapshot, "w7"), None);
         assert_eq!(namesake(&mut snapshot, "w8").as_deref(), Some("w7"));
+        let mut again = Snapshot::open(snapshot.into_file()).unwrap();
+        assert_eq!(
+            again.live(LaneId(0), &here, "w7").unwrap(),
+            Some(live.clone())
+        );
+        let mut snapshot = again;
         let mut seen = 0;
         snapshot
             .each(|_, _, _| {

@@ -1184,3 +1184,38 @@ fn a_run_that_found_a_service_that_clears_fields_goes_on_with_all_fields_only() 
         last.stderr
     );
 }
+
+#[test]
+fn a_service_that_clears_fields_is_found_out_although_the_first_update_was_killed() {
+    let (cloud, desk, ids) = start_with(6, clearing());
+    let rows: String = ids.iter().map(|id| format!("{id},Reviewed\n")).collect();
+    let desk = desk.file("rows.csv", format!("workflow_id,description\n{rows}"));
+    let name = |id: &str| {
+        let world = cloud.world();
+        world.workflow(&place(), id).unwrap().name.clone()
+    };
+    let before = name(&ids[0]);
+    assert_eq!(
+        desk.flowbatch(&format!("run rows.csv {}", target(&cloud)))
+            .code,
+        3
+    );
+    assert_eq!(name(&ids[0]), "", "the first update has cleared it");
+    let run = desk.only_run();
+    // As a kill leaves it that came while the first update was on its way.
+    let journal = fs::read_to_string(run.join("journal.jsonl")).unwrap();
+    let put = journal
+        .find("\"event\":\"attempt\",\"row\":1,\"method\":\"put\"")
+        .unwrap();
+    let end = put + journal[put..].find('\n').unwrap();
+    fs::write(run.join("journal.jsonl"), &journal[..=end]).unwrap();
+    for file in ["report.csv", "summary.json", "undo.csv"] {
+        fs::remove_file(run.join(file)).unwrap();
+    }
+    let requests = seen(&cloud);
+    let resumed = desk.flowbatch(&format!("resume {}", run.display()));
+    assert_eq!(resumed.code, 3, "{}{}", resumed.stderr, resumed.stdout);
+    assert_eq!(asked(&cloud, requests).get("update_workflow"), None);
+    ok(&desk.flowbatch(&format!("undo {} --send full", run.display())));
+    assert_eq!(name(&ids[0]), before);
+}

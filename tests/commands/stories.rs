@@ -127,10 +127,10 @@ fn the_run_folder_is_private_and_complete() {
         [
             "job.json",
             "input.csv",
-            "snapshot.jsonl",
             "journal.jsonl",
             "report.csv",
             "undo.csv",
+            "snapshot.jsonl",
             "plan.jsonl"
         ]
     );

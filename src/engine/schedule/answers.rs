@@ -198,7 +198,7 @@ impl Schedule {
     fn pass(&mut self, work: &Work) {
         let is_tried = matches!(self.trial, Trial::Under { key, .. } if key == work.key);
         // What an earlier session sent left before anybody knew what was there.
-        if is_tried && work.live.is_some() && work.sent_here {
+        if is_tried && work.can_be_judged() {
             self.trial = Trial::Over;
             self.tell(Event::Proven { row: work.key });
         }
@@ -260,7 +260,9 @@ impl Schedule {
                 self.lanes[work.lane().0].queue.push(first, work);
             }
             // What it wishes is there: by its own update, if one may have arrived.
-            Decision::Unchanged if work.doubt && work.sent_here && !effect.cleared.is_empty() => {
+            Decision::Unchanged
+                if work.doubt && work.can_be_judged() && !effect.cleared.is_empty() =>
+            {
                 self.damaged(now, work, effect);
             }
             Decision::Unchanged if work.doubt => {
