@@ -179,3 +179,23 @@ fn where_no_record_can_be_kept_nothing_is_sent() {
     assert!(text.contains("Read-only file system"), "{text}");
     assert!(!text.contains("target:"), "nothing has begun: {text}");
 }
+
+#[test]
+fn where_the_live_state_cannot_be_kept_nothing_is_sent() {
+    let desk = named(2_000);
+    let program = env!("CARGO_BIN_EXE_flowbatch");
+    let output = desk
+        .shell(&format!(
+            "ulimit -f 200; {program} run rows.csv --simulate --rate 5000/s --burst 100 --progress none"
+        ))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(7), "{said}");
+    for part in ["File too large", "free space for "] {
+        assert!(said.contains(part), "{said}");
+    }
+    let closing = String::from_utf8_lossy(&output.stdout);
+    assert!(closing.contains("not_attempted      2000"), "{closing}");
+    assert!(closing.contains("0 attempts"), "{closing}");
+}
