@@ -12,7 +12,7 @@ use crate::model::id::Id;
 use crate::model::outcome::{ErrorClass, Failure, Status};
 use crate::model::row::Row;
 use crate::model::target::{LaneId, Workspace};
-use crate::model::update::{Sent, Update};
+use crate::model::update::Sent;
 use crate::plan::decision::{Decision, Live, decide, reads_first, wants_versions};
 use crate::plan::preview::{Action, PlannedRow};
 
@@ -34,27 +34,6 @@ pub(super) enum Verdict {
     },
 }
 
-impl Verdict {
-    /// `row` is for a workflow that cannot be found.
-    fn beyond(row: &Row, failure: Failure) -> Self {
-        Self::Planned {
-            row: Box::new(PlannedRow {
-                row: row.number,
-                line: row.line,
-                lane: row.lane,
-                workspace: row.workspace.clone(),
-                workflow_id: row.workflow_id.clone(),
-                live_name: String::new(),
-                action: Action::Fail,
-                change: Change::default(),
-                guards: row.guards.clone(),
-                failure: Some(failure),
-            }),
-            reads: false,
-        }
-    }
-}
-
 /// Judges rows. The same rows in the same order are judged the same.
 pub(super) struct Judge<'a> {
     surveyed: &'a mut Surveyed,
@@ -63,10 +42,6 @@ pub(super) struct Judge<'a> {
     renamed: HashSet<u64>,
     /// Names that rows give.
     given: HashSet<u64>,
-}
-
-fn failed(error: std::io::Error) -> RowsError {
-    RowsError(error.into())
 }
 
 impl<'a> Judge<'a> {
@@ -90,8 +65,8 @@ impl<'a> Judge<'a> {
                 return Ok(());
             };
             let live = judge.surveyed.live(&row)?;
-            if let Some((Action::Change, change, _)) = judge.settle(&row, &past, live.as_ref())
-                && change.after.contains_key(&Field::Name)
+            if let Some(settled) = judge.settle(&row, &past, live.as_ref())
+                && settled.name().is_some()
             {
                 let id = row.workflow_id.as_str();
                 judge.renamed.insert(hash(row.lane, &row.workspace, id));
@@ -99,6 +74,19 @@ impl<'a> Judge<'a> {
             Ok(())
         })?;
         Ok(judge)
+    }
+
+    /// The same judge, who has judged no row yet.
+    pub(super) fn again(self) -> Self {
+        Self {
+            given: HashSet::new(),
+            ..self
+        }
+    }
+
+    /// How many workflows live in the workspaces that were read, where that is known.
+    pub(super) fn living(&self) -> Option<u64> {
+        self.surveyed.living()
     }
 
     /// What becomes of `row`.
@@ -113,7 +101,7 @@ impl<'a> Judge<'a> {
         }
         let row = match self.surveyed.identify(row.clone(), past)? {
             Ok(row) => row,
-            Err(failure) => return Ok(Verdict::beyond(row, failure)),
+            Err(failure) => return Ok(beyond(failure).of(row, None)),
         };
         let row = &row;
         let live = self.surveyed.live(row)?;
@@ -123,38 +111,19 @@ impl<'a> Judge<'a> {
             let id = row.workflow_id.clone();
             return Ok(Verdict::Unchanged(name, id));
         };
-        let (action, change, failure) = self.name_is_free(row, settled)?;
-        let reads = match (action, &live) {
-            (Action::ReadBack, _) => true,
-            (Action::Change, Some(live)) => match decide(row, live, self.sent) {
-                Decision::Change(_, send) => reads_first(row, &send, self.sent),
-                Decision::Unchanged | Decision::Conflict(_) | Decision::Hopeless(_) => false,
-            },
-            (Action::Change, None) => reads_first(row, &Update::default(), self.sent),
-            (Action::Conflict | Action::Fail, _) => false,
-        };
-        Ok(Verdict::Planned {
-            row: Box::new(PlannedRow {
-                row: row.number,
-                line: row.line,
-                lane: row.lane,
-                workspace: row.workspace.clone(),
-                workflow_id: row.workflow_id.clone(),
-                live_name: name.unwrap_or_default(),
-                action,
-                change,
-                guards: row.guards.clone(),
-                failure,
-            }),
-            reads,
-        })
+        Ok(self.name_is_free(row, settled)?.of(row, name))
     }
 
     /// What becomes of a row, from what to what, and why not; nothing if it is as wished already.
     fn settle(&self, row: &Row, past: &Past, live: Option<&Live>) -> Option<Settled> {
         if past.doubt {
             let change = past.change.clone().unwrap_or_default();
-            return Some((Action::ReadBack, change, None));
+            return Some(Settled {
+                action: Action::ReadBack,
+                change,
+                failure: None,
+                reads: true,
+            });
         }
         let Some(live) = live else {
             return Some(beyond(self.surveyed.why_missing(row)));
@@ -168,21 +137,23 @@ impl<'a> Judge<'a> {
         }
         match decide(row, live, self.sent) {
             Decision::Unchanged => None,
-            Decision::Change(change, _) => Some((Action::Change, change, None)),
-            Decision::Conflict(message) => {
-                let failure = Failure::new(ErrorClass::Conflict, message);
-                Some((Action::Conflict, Change::default(), Some(failure)))
-            }
+            Decision::Change(change, send) => Some(Settled {
+                action: Action::Change,
+                change,
+                failure: None,
+                reads: reads_first(row, &send, self.sent),
+            }),
+            Decision::Conflict(message) => Some(Settled {
+                action: Action::Conflict,
+                ..beyond(Failure::new(ErrorClass::Conflict, message))
+            }),
             Decision::Hopeless(failure) => Some(beyond(failure)),
         }
     }
 
     /// `settled`, unless it gives a name that another workflow of the workspace keeps, or is given.
     fn name_is_free(&mut self, row: &Row, settled: Settled) -> Result<Settled, RowsError> {
-        let (Action::Change, change, _) = &settled else {
-            return Ok(settled);
-        };
-        let Some(name) = change.after.get(&Field::Name) else {
+        let Some(name) = settled.name() else {
             return Ok(settled);
         };
         let taken = |by: &str| {
@@ -196,7 +167,7 @@ impl<'a> Judge<'a> {
         let keeps_it = |other: &str| !self.renamed.contains(&hash(lane, workspace, other));
         let snapshot = &mut self.surveyed.snapshot;
         let namesake = snapshot.namesake(lane, workspace, name, id, keeps_it);
-        Ok(match namesake.map_err(failed)? {
+        Ok(match namesake? {
             Some(other) => taken(&format!("workflow {other} of the workspace has it")),
             None => settled,
         })
@@ -204,10 +175,50 @@ impl<'a> Judge<'a> {
 }
 
 /// What becomes of a row, from what to what, and why not.
-type Settled = (Action, Change, Option<Failure>);
+struct Settled {
+    action: Action,
+    change: Change,
+    failure: Option<Failure>,
+    /// Whether its workflow is read just before its update.
+    reads: bool,
+}
+
+impl Settled {
+    /// The name that is given, if one is.
+    fn name(&self) -> Option<&String> {
+        match self.action {
+            Action::Change => self.change.after.get(&Field::Name),
+            Action::ReadBack | Action::Conflict | Action::Fail => None,
+        }
+    }
+
+    /// The same, of `row`, whose workflow is called `name`.
+    fn of(self, row: &Row, name: Option<String>) -> Verdict {
+        Verdict::Planned {
+            row: Box::new(PlannedRow {
+                row: row.number,
+                line: row.line,
+                lane: row.lane,
+                workspace: row.workspace.clone(),
+                workflow_id: row.workflow_id.clone(),
+                live_name: name.unwrap_or_default(),
+                action: self.action,
+                change: self.change,
+                guards: row.guards.clone(),
+                failure: self.failure,
+            }),
+            reads: self.reads,
+        }
+    }
+}
 
 fn beyond(failure: Failure) -> Settled {
-    (Action::Fail, Change::default(), Some(failure))
+    Settled {
+        action: Action::Fail,
+        change: Change::default(),
+        failure: Some(failure),
+        reads: false,
+    }
 }
 
 fn hash(lane: LaneId, workspace: &Workspace, text: &str) -> u64 {
@@ -222,10 +233,10 @@ pub(super) fn end_rows<R: Record>(
     run: &mut AppRun<'_, R>,
     taken: &Taken,
     left: &mut LeftRows,
-    surveyed: &mut Surveyed,
+    judge: Judge<'_>,
     is_held_back: bool,
 ) -> Result<(), Broken> {
-    let mut judge = Judge::new(taken, left, surveyed)?;
+    let mut judge = judge.again();
     let mut broken = None;
     left.each(taken, |row, _, past| {
         let verdict = judge.judge(run.schedule(), &row, &past)?;

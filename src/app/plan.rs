@@ -22,6 +22,7 @@ use super::announcement::Announcement;
 use super::destination::{Open, is_simulator};
 use super::folder::{Readers, State};
 use super::intake::{self, Taken};
+use super::judge::Judge;
 use super::left_rows::LeftRows;
 use super::locks::{Holder, Locks, Policy};
 use super::planning::{Plan, held_back, plan as plan_rows};
@@ -133,20 +134,18 @@ async fn plan_taken(asked: &Asked<'_>, state: &State, mut taken: Taken) -> Done 
         .carry_out(async |run| {
             let mut surveyed =
                 Surveyed::kept_at(&folder.path().join("snapshot.jsonl"), Readers::Owner)?;
-            if taken.job.settings.ceilings.wants_totals() {
-                surveyed.count_all();
-            }
             let mut left = LeftRows::default();
             surveyed.read(run, &taken, &mut left).await?;
             if run.schedule().is_stopping() {
                 return Ok(None);
             }
             let path = folder.path().join("plan.jsonl");
+            let mut judge = Judge::new(&taken, &mut left, &mut surveyed)?;
             let plan = plan_rows(
                 run.schedule(),
                 &taken,
                 &mut left,
-                &mut surveyed,
+                &mut judge,
                 (&path, Readers::Owner),
                 |lane, row| {
                     let place = shown.entry((lane, row.workspace.clone())).or_default();

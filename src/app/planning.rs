@@ -18,12 +18,13 @@ use crate::model::outcome::Ended;
 use crate::model::target::{LaneId, Workspace};
 use crate::plan::preview::{Action, PlannedRow};
 use crate::policy::budget::Budget;
+use crate::sinks::ends::Trace;
+use crate::sinks::history::History;
 
 use super::folder::{Readers, RunFolder, create, sha256_of};
 use super::intake::Taken;
 use super::judge::{Judge, Verdict};
 use super::left_rows::LeftRows;
-use super::surveying::Surveyed;
 
 /// What the rows of a session come to.
 pub(super) struct Plan {
@@ -79,33 +80,28 @@ impl<'a> PlanFile<'a> {
     }
 }
 
-fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> RowsError {
-    RowsError(error.into())
-}
-
 /// Plans the rows of `left`, and writes the plan as `path`, for these `readers`. `show` sees every row but those that are as
 /// wished already.
 pub(super) fn plan(
     schedule: &Schedule,
     taken: &Taken,
     left: &mut LeftRows,
-    surveyed: &mut Surveyed,
+    judge: &mut Judge<'_>,
     (path, readers): (&Path, Readers),
     mut show: impl FnMut(LaneId, &PlannedRow) -> std::io::Result<()>,
 ) -> Result<Plan, RowsError> {
-    let mut file = PlanFile::create(path, readers).map_err(failed)?;
+    let mut file = PlanFile::create(path, readers)?;
     let head = Head {
         plan: FORMAT,
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         job: taken.name.clone(),
     };
-    file.line(&head).map_err(failed)?;
+    file.line(&head)?;
     let mut plan = Plan {
         index: Index::default(),
         counts: Counts::default(),
         places: BTreeMap::new(),
     };
-    let mut judge = Judge::new(taken, left, surveyed)?;
     left.each(taken, |row, offset, past| {
         let verdict = judge.judge(schedule, &row, &past)?;
         let counts = plan.places.entry((row.lane, row.workspace.clone()));
@@ -119,11 +115,11 @@ pub(super) fn plan(
                 let counts = counts.or_default();
                 counts.see(&planned);
                 counts.reads += u64::from(reads);
-                show(row.lane, &planned).map_err(failed)?;
+                show(row.lane, &planned)?;
                 match planned.action {
                     Action::Change | Action::ReadBack => {
                         plan.index.push(&row, offset)?;
-                        file.line(&planned).map_err(failed)?;
+                        file.line(&planned)?;
                     }
                     Action::Conflict | Action::Fail => {}
                 }
@@ -134,10 +130,10 @@ pub(super) fn plan(
     for counts in plan.places.values() {
         plan.counts.add(counts);
     }
-    plan.counts.living = surveyed.living();
+    plan.counts.living = judge.living();
     let counts = plan.counts.clone();
-    file.line(&Foot { counts }).map_err(failed)?;
-    plan.counts.sha256 = Some(file.finish().map_err(failed)?);
+    file.line(&Foot { counts })?;
+    plan.counts.sha256 = Some(file.finish()?);
     Ok(plan)
 }
 
@@ -190,13 +186,17 @@ fn of_session(folder: &RunFolder, name: &str, session: u32) -> PathBuf {
     }
 }
 
-/// What rows were to change by the plans of `folder`, as far as `wanted` wants to know; the last plan counts.
+/// What rows that were sent without an end were to change, by the plans of `folder`; the last plan counts.
 pub(super) fn planned_changes(
     folder: &RunFolder,
     sessions: u32,
-    wanted: impl Fn(u64) -> bool,
+    history: &History<BufReader<File>>,
 ) -> std::io::Result<HashMap<u64, (Id, Change)>> {
     let mut changes = HashMap::new();
+    if !history.has_sent() {
+        return Ok(changes);
+    }
+    let wanted = |number: u64| matches!(history.of(number), Trace::Sent { .. });
     for session in 1..=sessions.max(1) {
         let file = match File::open(plan_path(folder, session)) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,

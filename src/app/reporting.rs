@@ -61,8 +61,7 @@ impl Reporting<'_> {
         &self,
         history: &History<BufReader<File>>,
     ) -> Result<HashMap<u64, (Id, Change)>, Error> {
-        let in_doubt = |number: u64| matches!(history.of(number), Trace::Sent { .. });
-        planned_changes(self.folder, self.digest.sessions + 1, in_doubt)
+        planned_changes(self.folder, self.digest.sessions + 1, history)
             .map_err(Error::machine("the plan of the run cannot be read"))
     }
 

@@ -15,7 +15,6 @@ use crate::model::outcome::Ended;
 use crate::model::route::LaneFacts;
 use crate::model::update::Sent;
 use crate::sinks::digest::Digest;
-use crate::sinks::ends::Trace;
 use crate::sinks::journal::Journal;
 
 use super::announcement::Resumed;
@@ -89,11 +88,7 @@ pub(super) fn resume(args: &ResumeArgs) -> Done {
     }
     let (history, extent) = journal_file::history(&path, args.salvage)?;
     let journal = Journal::resume(disk, extent).map_err(Error::file("cannot write", &path))?;
-    let in_doubt = |number: u64| match history.of(number) {
-        Trace::Sent { doubt, .. } => doubt,
-        Trace::Ended { .. } | Trace::None => false,
-    };
-    let changes = planned_changes(&folder, digest.sessions + 1, in_doubt);
+    let changes = planned_changes(&folder, digest.sessions + 1, &history);
     let changes = changes.map_err(Error::machine("the plan cannot be read"))?;
     let mut left = LeftRows::of(history, args.failed).with_changes(changes);
     let counted = left.count(&taken);

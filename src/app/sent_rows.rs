@@ -91,7 +91,7 @@ impl Source for SentRows<'_> {
         {
             let row = &taken.row;
             let there = before.live(row.lane, &row.workspace, row.workflow_id.as_str());
-            if let Some(there) = there.map_err(|error| RowsError(error.into()))? {
+            if let Some(there) = there? {
                 let versions = taken.live.and_then(|live| live.versions);
                 taken.live = Some(Live { versions, ..there });
                 taken.is_before_doubt = true;

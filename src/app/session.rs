@@ -28,7 +28,7 @@ use super::course::course;
 use super::destination::Open;
 use super::folder::RunFolder;
 use super::intake::Taken;
-use super::judge::end_rows;
+use super::judge::{Judge, end_rows};
 use super::left_rows::LeftRows;
 use super::locks::Locks;
 use super::planning::{Plan, held_back, plan, plan_path, snapshot_path};
@@ -195,9 +195,6 @@ impl Legs<'_> {
             flags::Snapshot::Required => {
                 let path = snapshot_path(self.folder, self.session);
                 let mut surveyed = Surveyed::kept_at(&path, self.folder.readers())?;
-                if taken.job.settings.ceilings.wants_totals() {
-                    surveyed.count_all();
-                }
                 surveyed.read(&mut run, taken, left).await?;
                 if !run.schedule().is_stopping()
                     && let Some(ended) = self.carry_out_plan(&mut run, left, surveyed).await?
@@ -219,9 +216,15 @@ impl Legs<'_> {
         let taken = self.taken;
         let path = plan_path(self.folder, self.session);
         let place = (path.as_path(), self.folder.readers());
-        let plan = plan(run.schedule(), taken, left, &mut surveyed, place, |_, _| {
-            Ok(())
-        })?;
+        let mut judge = Judge::new(taken, left, &mut surveyed)?;
+        let plan = plan(
+            run.schedule(),
+            taken,
+            left,
+            &mut judge,
+            place,
+            |_, _| Ok(()),
+        )?;
         // Where nothing could be read, there is no plan.
         if plan.counts.rows() > 0 {
             run.note(Event::Planned(plan.counts.clone()))?;
@@ -245,7 +248,7 @@ impl Legs<'_> {
             false => self.earlier_snapshot()?,
         };
         let is_held_back = run.schedule().is_stopping();
-        end_rows(run, taken, left, &mut surveyed, is_held_back)?;
+        end_rows(run, taken, left, judge, is_held_back)?;
         let mut rows = SentRows::planned(taken, left, plan.index, &mut surveyed)?.judged_by(before);
         run.rows(&mut rows).await?;
         Ok(None)
@@ -256,10 +259,9 @@ impl Legs<'_> {
         if self.session == 1 {
             return Ok(None);
         }
-        let failed = |error: io::Error| RowsError(error.into());
         match File::open(snapshot_path(self.folder, 1)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            file => Ok(Some(Snapshot::open(file.map_err(failed)?).map_err(failed)?)),
+            file => Ok(Some(Snapshot::open(file?)?)),
         }
     }
 

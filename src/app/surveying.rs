@@ -1,5 +1,6 @@
 //! Reads what lives in the workspaces of a job, and keeps it in a snapshot.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::path::Path;
@@ -14,7 +15,7 @@ use crate::model::reply::Data;
 use crate::model::row::Row;
 use crate::model::target::{LaneId, Workspace};
 use crate::plan::decision::{Live, wants_versions};
-use crate::plan::snapshot::Snapshot;
+use crate::plan::snapshot::{Snapshot, nearest};
 use crate::plan::survey::Survey;
 use crate::secmaster::client::Client;
 
@@ -37,22 +38,20 @@ pub(super) struct Surveyed {
     lists: Survey,
     /// Why a workflow could not be read.
     failures: HashMap<(LaneId, Workspace, Id), Failure>,
+    /// What workflows are called, in workspaces where somebody is not found.
+    names: HashMap<(LaneId, Workspace), Vec<String>>,
 }
 
 impl Surveyed {
     /// Nothing yet; it is to be kept as `path`.
     pub(super) fn kept_at(path: &Path, readers: Readers) -> Result<Self, RowsError> {
-        let file = create(path, readers).map_err(|error| RowsError(error.into()))?;
+        let file = create(path, readers)?;
         Ok(Self {
             snapshot: Snapshot::new(file),
             lists: Survey::default(),
             failures: HashMap::new(),
+            names: HashMap::new(),
         })
-    }
-
-    /// The number of workflows is wanted in each workspace.
-    pub(super) fn count_all(&mut self) {
-        self.lists.count_all();
     }
 
     /// Reads what the rows of `left` name.
@@ -62,6 +61,9 @@ impl Surveyed {
         taken: &Taken,
         left: &mut LeftRows,
     ) -> Result<(), Broken> {
+        if taken.job.settings.ceilings.wants_totals() {
+            self.lists.count_all();
+        }
         // Where a workflow is only named, all of its workspace is wanted.
         let mut places: BTreeMap<(LaneId, Workspace), Option<u64>> = BTreeMap::new();
         left.each(taken, |row, _, past| {
@@ -132,8 +134,7 @@ impl Surveyed {
             let listed = self
                 .snapshot
                 .listed(row.lane, &row.workspace, row.workflow_id.as_str());
-            let listed = listed.map_err(|error| RowsError(error.into()))?;
-            Ok(listed.is_some_and(|listed| wants_versions(&row, &listed.workflow)))
+            Ok(listed?.is_some_and(|listed| wants_versions(&row, &listed.workflow)))
         })?;
         self.read_each(run, taken, index, |row| {
             Of::Versions(row.workflow_id.clone())
@@ -171,7 +172,6 @@ impl Surveyed {
         let Some(name) = row.called.clone() else {
             return Ok(Ok(row));
         };
-        let failed = |error: std::io::Error| RowsError(error.into());
         if let Some(workflow_id) = past.workflow_id.clone() {
             // By now it may be called what the row wishes.
             return Ok(Ok(Row { workflow_id, ..row }));
@@ -183,10 +183,7 @@ impl Surveyed {
             let what = format!("{name:?} cannot be looked up by its name: {why}");
             return Ok(Err(Failure::new(ErrorClass::Permission, what)));
         }
-        let mut found = self
-            .snapshot
-            .called(lane, &workspace, &name)
-            .map_err(failed)?;
+        let mut found = self.snapshot.called(lane, &workspace, &name)?;
         if found.len() == 1
             && let Some(workflow_id) = found.pop().and_then(|id| Id::parse(&id).ok())
         {
@@ -194,9 +191,8 @@ impl Surveyed {
         }
         let id = &workspace.workspace_id;
         Ok(Err(if found.is_empty() {
-            let near = self.snapshot.called_nearly(lane, &workspace, &name);
-            let near = match near.map_err(failed)?.as_slice() {
-                [] => String::new(),
+            let near = match self.called_nearly(lane, &workspace, &name)? {
+                near if near.is_empty() => String::new(),
                 near => format!("; there is {near:?}"),
             };
             let what = format!("no workflow of workspace {id} is called {name:?}{near}");
@@ -211,23 +207,36 @@ impl Surveyed {
         }))
     }
 
+    /// Names of the workspace that are nearly `name`, three at most. They are read once for all that are missing.
+    fn called_nearly(
+        &mut self,
+        lane: LaneId,
+        workspace: &Workspace,
+        name: &str,
+    ) -> Result<Vec<String>, RowsError> {
+        let place = (lane, workspace.clone());
+        let names = match self.names.entry(place) {
+            Entry::Occupied(names) => names.into_mut(),
+            Entry::Vacant(place) => place.insert(self.snapshot.names(lane, workspace)?),
+        };
+        Ok(nearest(name, names))
+    }
+
     /// What was read of the row's workflow.
     pub(super) fn live(&mut self, row: &Row) -> Result<Option<Live>, RowsError> {
         let id = row.workflow_id.as_str();
-        let live = self.snapshot.live(row.lane, &row.workspace, id);
-        live.map_err(|error| RowsError(error.into()))
+        Ok(self.snapshot.live(row.lane, &row.workspace, id)?)
     }
 
     fn knows(&mut self, row: &Row) -> Result<bool, RowsError> {
         let known = self
             .snapshot
             .listed(row.lane, &row.workspace, row.workflow_id.as_str());
-        Ok(known.map_err(|error| RowsError(error.into()))?.is_some())
+        Ok(known?.is_some())
     }
 
     fn settle(&mut self) -> Result<(), Broken> {
-        let settled = self.snapshot.settle();
-        Ok(settled.map_err(|error| RowsError(error.into()))?)
+        Ok(self.snapshot.settle().map_err(RowsError::from)?)
     }
 
     /// Why something of the row's workflow could not be read.
@@ -319,8 +328,7 @@ impl Source for Lists<'_> {
     }
 
     fn found(&mut self, reading: &Reading, data: Result<Data, Failure>) -> Result<(), RowsError> {
-        let kept = self.0.keep(reading, data);
-        kept.map_err(|error| RowsError(error.into()))
+        Ok(self.0.keep(reading, data)?)
     }
 }
 
@@ -344,7 +352,6 @@ impl<F: Fn(&Row) -> Of> Source for Singles<'_, F> {
     }
 
     fn found(&mut self, reading: &Reading, data: Result<Data, Failure>) -> Result<(), RowsError> {
-        let kept = self.surveyed.keep(reading, data);
-        kept.map_err(|error| RowsError(error.into()))
+        Ok(self.surveyed.keep(reading, data)?)
     }
 }

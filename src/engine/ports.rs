@@ -134,6 +134,12 @@ pub struct Past {
 #[error("a file of the run can no longer be read, or not be written")]
 pub struct RowsError(#[source] pub Box<dyn Error + Send + Sync>);
 
+impl From<std::io::Error> for RowsError {
+    fn from(error: std::io::Error) -> Self {
+        Self(error.into())
+    }
+}
+
 /// The how-manieth event of a record, from 1.
 pub type Seq = u64;
 

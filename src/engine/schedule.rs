@@ -520,9 +520,14 @@ impl Schedule {
 
     /// If row `key` went alone, the next one does: it did not show what the service does.
     fn end_trial(&mut self, row: u64) {
-        if matches!(self.trial, Trial::Under { key, .. } if key == row) {
+        if self.is_tried(row) {
             self.trial = Trial::Wanted;
         }
+    }
+
+    /// Whether row `row` is the one that goes alone.
+    fn is_tried(&self, row: u64) -> bool {
+        matches!(self.trial, Trial::Under { key, .. } if key == row)
     }
 
     /// A reading ended.

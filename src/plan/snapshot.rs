@@ -267,29 +267,19 @@ impl<F: Read + Write + Seek> Snapshot<F> {
         Ok(found)
     }
 
-    /// Names that workflows have which are called nearly `name`, three at most.
+    /// What the workflows of `workspace` are called.
     ///
     /// # Errors
     /// It cannot be read.
-    pub fn called_nearly(
-        &mut self,
-        lane: LaneId,
-        workspace: &Workspace,
-        name: &str,
-    ) -> io::Result<Vec<String>> {
-        let mut near: Vec<(f64, String)> = Vec::new();
-        let wanted = name.to_lowercase();
+    pub fn names(&mut self, lane: LaneId, workspace: &Workspace) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
         self.each(|found_lane, found, listed| {
-            let name = &listed.workflow.name;
-            let likeness = strsim::jaro_winkler(&wanted, &name.to_lowercase());
-            if found_lane == lane && found == workspace && likeness > 0.85 {
-                near.push((likeness, name.clone()));
-                near.sort_by(|(a, _), (b, _)| b.total_cmp(a));
-                near.truncate(3);
+            if found_lane == lane && found == workspace {
+                names.push(listed.workflow.name.clone());
             }
             Ok(())
         })?;
-        Ok(near.into_iter().map(|(_, name)| name).collect())
+        Ok(names)
     }
 
     /// The newest line with this hash that `take` takes.
@@ -369,6 +359,19 @@ impl<F: Read + Write + Seek> Snapshot<F> {
     pub fn into_file(self) -> F {
         self.file
     }
+}
+
+/// The names that are nearly `name`, the nearest first, three at most.
+pub fn nearest(name: &str, names: &[String]) -> Vec<String> {
+    let wanted = name.to_lowercase();
+    let likeness = |known: &String| strsim::jaro_winkler(&wanted, &known.to_lowercase());
+    let mut near: Vec<_> = names.iter().map(|known| (likeness(known), known)).collect();
+    near.retain(|(likeness, _)| *likeness > 0.85);
+    near.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+    near.into_iter()
+        .take(3)
+        .map(|(_, known)| known.clone())
+        .collect()
 }
 
 fn key_of(about: About, lane: LaneId, workspace: &Workspace, id: &str) -> u64 {

@@ -89,6 +89,14 @@ impl Ends {
     }
 }
 
+impl Ends {
+    /// Whether any row was sent without an end.
+    pub fn has_sent(&self) -> bool {
+        let is_sent = |entry: &Entry| matches!(entry.trace(), Trace::Sent { .. });
+        self.0.iter().any(is_sent)
+    }
+}
+
 /// Reads what is left of a journal and notes how rows stand, over all its sessions: the last end
 /// counts, an update that was sent after it makes the row [`Trace::Sent`] again, and updates are counted
 /// throughout. Reading a workflow changes nothing about its row.

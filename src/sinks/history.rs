@@ -29,6 +29,11 @@ impl<J: BufRead + Seek> History<J> {
         self.ends.of(number)
     }
 
+    /// Whether any row was sent without an end.
+    pub fn has_sent(&self) -> bool {
+        self.ends.has_sent()
+    }
+
     /// The end at byte `offset`, and when it was.
     ///
     /// # Errors

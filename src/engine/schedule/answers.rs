@@ -161,7 +161,7 @@ impl Schedule {
         // What was read long ago may have been cleared by somebody else.
         let cleared = |effect: &Effect| !effect.cleared.is_empty();
         let looks_damaged = work.read_at.is_some() && effect.as_ref().is_some_and(cleared);
-        let is_tried = matches!(self.trial, Trial::Under { key, .. } if key == work.key);
+        let is_tried = self.is_tried(work.key);
         if before.is_some() && (is_tried || looks_damaged) {
             work.confirmed = Some(now);
             work.suspected = effect.filter(|_| looks_damaged);
@@ -196,7 +196,7 @@ impl Schedule {
 
     /// Others may leave, if `work` is the one that went alone: it did what it should and nothing else.
     fn pass(&mut self, work: &Work) {
-        let is_tried = matches!(self.trial, Trial::Under { key, .. } if key == work.key);
+        let is_tried = self.is_tried(work.key);
         // What an earlier session sent left before anybody knew what was there.
         if is_tried && work.can_be_judged() {
             self.trial = Trial::Over;
