@@ -1,0 +1,243 @@
+//! Exports, and the round trip.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::cloud::workspace;
+use crate::language::{Desk, csv_rows};
+use crate::plant::{PROJECT, asked, described, edit, ok, place, seen, start, target};
+use crate::sheet::{edited, writable};
+
+/// Export, edit half of the rows, plan, run, plan, undo, export, in each of three workspaces: at the end all
+/// is as it was.
+fn round_trip(count: usize, export_flags: &str, delimiter: u8) {
+    let (cloud, mut desk, _) = start(0);
+    let places = ["s1", "s2", "s3"];
+    let target = target(&cloud).replace("--workspace-id s1 ", "");
+    let export = |desk: &Desk, place: &str| {
+        let said = desk.flowbatch(&format!(
+            "export {target} --workspace-id {place} --out {place}.csv {export_flags}"
+        ));
+        ok(&said);
+        desk.read(&format!("{place}.csv"))
+    };
+    let mut before = BTreeMap::new();
+    for place in places {
+        cloud.workflows(&workspace(PROJECT, place), count / 3);
+        let text = export(&desk, place);
+        before.insert(place, writable(&text, delimiter));
+        assert_eq!(before[place].len(), count / 3);
+        let wanted = edited(&text, delimiter, |index, column, cell| {
+            match (index % 2, column) {
+                (0, "name") => Some(match index % 8 {
+                    0 => format!("'=Triage {index}"),
+                    2 => format!("'-x{index}"),
+                    4 => format!("''quoted' {index}"),
+                    _ => format!("Reviewed, \"{index}\"\nsecond line"),
+                }),
+                (0, "enabled") if index % 4 == 0 => {
+                    Some(if cell == "true" { "FALSCH" } else { "WAHR" }.to_owned())
+                }
+                _ => None,
+            }
+        });
+        desk = desk.file(&format!("{place}-edited.csv"), wanted);
+    }
+    for place in places {
+        let job = format!("{place}-edited.csv {target}");
+        let said = desk.flowbatch(&format!("plan {job} --output json --detailed-exitcode"));
+        assert_eq!(said.code, 10, "{}", said.stderr);
+        let plan: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
+        let rows = count / 3;
+        let changed = rows.div_ceil(2);
+        assert_eq!(plan["counts"]["changes"], changed);
+        assert_eq!(plan["counts"]["unchanged"], rows - changed);
+        assert_eq!(plan["rows"].as_array().unwrap().len(), changed);
+        let requests = seen(&cloud);
+        let said = desk.flowbatch(&format!("run {job} --output json"));
+        ok(&said);
+        let summary: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
+        assert_eq!(summary["counts"]["succeeded"], changed);
+        assert_eq!(summary["counts"]["unchanged"], rows - changed);
+        assert_eq!(asked(&cloud, requests)["update_workflow"], changed);
+        let again = desk.flowbatch(&format!("plan {job} --detailed-exitcode"));
+        ok(&again);
+        let run = summary["run_id"].as_str().unwrap();
+        ok(&desk.flowbatch(&format!("undo {run} -q")));
+        assert_eq!(writable(&export(&desk, place), delimiter), before[place]);
+    }
+}
+
+#[test]
+fn export_edit_plan_run_undo_and_export_again_gives_the_first_export() {
+    round_trip(5_001, "", b',');
+}
+
+#[test]
+fn the_round_trip_holds_through_a_spreadsheets_file() {
+    round_trip(300, "--for excel", b';');
+}
+
+#[test]
+fn an_export_edited_later_never_reverts_a_colleagues_work_nor_does_undo() {
+    let mut dice = fastrand::Rng::with_seed(7);
+    for round in 0..12 {
+        let (cloud, desk, ids) = start(30);
+        let here = place();
+        let said = desk.flowbatch(&format!("export {} --out all.csv", target(&cloud)));
+        ok(&said);
+        let mut wished = HashMap::new();
+        let text = edited(&desk.read("all.csv"), b',', |index, column, _| {
+            (column == "description" && dice.bool()).then(|| {
+                let text = format!("Mine {index}");
+                wished.insert(index, text.clone());
+                text
+            })
+        });
+        let desk = desk.file("edited.csv", text);
+        let exported = csv_rows(&desk.path("edited.csv"));
+        let number = |id: &str| {
+            exported
+                .iter()
+                .position(|row| row["workflow_id"] == id)
+                .unwrap()
+        };
+        let mut theirs = HashMap::new();
+        let colleague =
+            |dice: &mut fastrand::Rng, theirs: &mut HashMap<String, String>, when: &str| {
+                for id in &ids {
+                    if dice.u8(..) < 80 {
+                        let text = format!("Theirs {when} {round}");
+                        edit(&cloud, &here, id, described(&text));
+                        theirs.insert(id.clone(), text);
+                    }
+                }
+            };
+        colleague(&mut dice, &mut theirs, "before");
+        let said = desk.flowbatch(&format!("run edited.csv {} --output json", target(&cloud)));
+        let conflicts = theirs
+            .keys()
+            .filter(|id| wished.contains_key(&number(id)))
+            .count();
+        assert_eq!(said.code, i32::from(conflicts > 0), "{}", said.stderr);
+        let summary: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
+        assert_eq!(summary["counts"]["conflict"], conflicts);
+        let live = |id: &str| {
+            let world = cloud.world();
+            world.workflow(&here, id).unwrap().description.clone()
+        };
+        for id in &ids {
+            match (theirs.get(id), wished.get(&number(id))) {
+                (Some(theirs), _) => assert_eq!(live(id), *theirs),
+                (None, Some(mine)) => assert_eq!(live(id), *mine),
+                (None, None) => {}
+            }
+        }
+        let mut later = HashMap::new();
+        colleague(&mut dice, &mut later, "after");
+        let run = summary["run_id"].as_str().unwrap();
+        if summary["counts"]["succeeded"] == 0 {
+            continue;
+        }
+        let undone = desk.flowbatch(&format!("undo {run}"));
+        assert!(
+            [0, 1].contains(&undone.code),
+            "{}{}",
+            undone.stderr,
+            undone.stdout
+        );
+        for (id, text) in &later {
+            assert_eq!(live(id), *text, "undo takes nobody's work away");
+        }
+        for id in ids
+            .iter()
+            .filter(|id| !later.contains_key(*id) && !theirs.contains_key(*id))
+        {
+            assert_eq!(live(id), exported[number(id)]["expect_description"]);
+        }
+    }
+}
+
+#[test]
+fn an_export_takes_what_where_says_and_is_there_whole_or_not_at_all() {
+    let (cloud, desk, _) = start(150);
+    let target = target(&cloud);
+    let said = desk.flowbatch(&format!(
+        "export {target} --where name~1[0-9]$ --where enabled=false"
+    ));
+    ok(&said);
+    let names: Vec<_> = said.stdout.lines().skip(1).collect();
+    assert!(!names.is_empty());
+    let (world, place) = (cloud.world(), place());
+    let wanted = world.workflows(&place).filter(|workflow| {
+        let mut last = workflow.name.chars().rev();
+        let digit = last.next().is_some_and(|last| last.is_ascii_digit());
+        digit && last.next() == Some('1') && !workflow.enabled
+    });
+    assert_eq!(names.len(), wanted.count());
+    drop(world);
+    let wrong = desk.flowbatch(&format!("export {target} --where nmae=x"));
+    assert_eq!(wrong.code, 2, "{}", wrong.stderr);
+    let desk = desk.file("there.csv", "as it was\n");
+    let nowhere = target.replace("--workspace-id s1", "--workspace-id nowhere");
+    let refused = desk.flowbatch(&format!("export {nowhere} --out there.csv"));
+    assert_eq!(refused.code, 4, "{}", refused.stderr);
+    assert_eq!(desk.read("there.csv"), "as it was\n");
+}
+
+#[test]
+fn a_newcomer_goes_round_in_the_simulator_from_an_empty_folder() {
+    let desk = Desk::new();
+    ok(&desk.flowbatch("export --simulate --out all.csv"));
+    let text = edited(&desk.read("all.csv"), b',', |_, column, cell| {
+        (column == "name").then(|| format!("[SOC] {cell}"))
+    });
+    let desk = desk.file("renamed.csv", text);
+    let fast = "--simulate --rate 1000/s --burst 50";
+    let said = desk.flowbatch(&format!("plan renamed.csv {fast} --detailed-exitcode"));
+    assert_eq!(said.code, 10, "{}", said.stderr);
+    ok(&desk.flowbatch(&format!("run renamed.csv {fast}")));
+    ok(&desk.flowbatch("undo last --simulate --rate 1000/s --burst 50"));
+    ok(&desk.flowbatch("export --simulate --out again.csv"));
+    assert_eq!(
+        writable(&desk.read("all.csv"), b','),
+        writable(&desk.read("again.csv"), b',')
+    );
+}
+
+#[test]
+fn what_the_service_tells_is_exported_and_read_back_whatever_it_is() {
+    let (cloud, desk, ids) = start(3);
+    edit(&cloud, &place(), &ids[0], described("   "));
+    ok(&desk.flowbatch(&format!("export {} --out all.csv", target(&cloud))));
+    let said = desk.flowbatch(&format!("run all.csv {}", target(&cloud)));
+    ok(&said);
+    assert!(
+        said.stdout.contains("unchanged             3"),
+        "{}",
+        said.stdout
+    );
+    let desk = desk.file(
+        "row.csv",
+        format!("workflow_id,description\n{},Mine\n", ids[0]),
+    );
+    ok(&desk.flowbatch(&format!("run row.csv {}", target(&cloud))));
+    ok(&desk.flowbatch("undo last"));
+    assert_eq!(cloud.described(&place(), "   "), 1);
+}
+
+#[test]
+fn an_unedited_row_for_a_workflow_that_is_gone_is_no_success() {
+    let (cloud, desk, _) = start(3);
+    ok(&desk.flowbatch(&format!("export {} --out all.csv", target(&cloud))));
+    let mut text = desk.read("all.csv");
+    let last = text.lines().last().unwrap().to_owned();
+    text.push_str(&format!("gone{}\n", &last[4..]));
+    let desk = desk.file("more.csv", text);
+    let said = desk.flowbatch(&format!("run more.csv {} --max-errors 50%", target(&cloud)));
+    assert_eq!(said.code, 1, "{}{}", said.stderr, said.stdout);
+    assert!(
+        said.stdout.contains("unchanged             3"),
+        "{}",
+        said.stdout
+    );
+}
