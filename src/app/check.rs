@@ -29,12 +29,36 @@ pub(super) fn check(args: &CheckArgs) -> Done {
             true => "",
             false => "IAM will be asked for the project; ",
         };
+        let wishes = taken.census.wishes.text();
+        let mut parts = Vec::new();
+        if rows > 0 || taken.changes.is_empty() {
+            let places = count(workspaces, "workspace");
+            parts.push(format!(
+                "{} in {places}{skipped}: {wishes}",
+                count(rows, "row")
+            ));
+        }
+        // What the live state says about them is not asked here.
+        match taken.changes.len() as u64 {
+            0 => {}
+            1 => parts.push("1 change chooses rows from the live state".to_owned()),
+            many => parts.push(format!("{many} changes choose rows from the live state")),
+        }
+        match taken.census.without_workspace.len() as u64 {
+            0 => {}
+            named => parts.push(format!("{} to be looked up", count(named, "workspace"))),
+        }
+        match taken.job.defaults.templates.len() as u64 {
+            0 => {}
+            many => parts.push(format!(
+                "{} to be worked out from the live state",
+                count(many, "default")
+            )),
+        }
         terminal::print(&format!(
-            "{}: {} in {}{skipped}: {}; {looked_up}no problems, nothing was sent",
+            "{}: {}; {looked_up}no problems, nothing was sent",
             taken.name,
-            count(rows, "row"),
-            count(workspaces, "workspace"),
-            taken.census.wishes.text(),
+            parts.join("; "),
         ));
     }
     Ok(Exit::Done)

@@ -14,8 +14,9 @@ use crate::job::destination::Destination;
 use crate::job::profiles::Profiles;
 use crate::model::endpoint::Endpoint;
 use crate::model::route::{LaneFacts, Route};
+use crate::model::row::Row;
 use crate::model::simulation::Simulation;
-use crate::model::target::LaneId;
+use crate::model::target::{LaneId, Workspace};
 use crate::secmaster::auth::credential::Credential;
 use crate::secmaster::auth::gate::Gate;
 use crate::secmaster::auth::keeper::Keeper;
@@ -70,7 +71,7 @@ impl Open {
         let defaults = &taken.job.defaults;
         let (mut opened, mut gates) = (BTreeMap::new(), Gates::new());
         for (lane, census) in taken.census.lanes.iter().enumerate() {
-            if census.rows > 0 {
+            if census.is_used() {
                 let lane_opened = lanes::open(
                     &census.route,
                     asked,
@@ -145,18 +146,49 @@ impl Open {
     ) -> Result<Self, Error> {
         let simulation = taken.job.simulation.clone();
         Self::world(simulation, kept, fresh, |world| {
-            let mut rows = taken.rows()?;
-            while let Some(row) = RowsByLane::next(&mut rows, LaneId(0))? {
-                // Who is called something must be there.
-                if row.called.is_some() {
-                    continue;
+            let changes = taken.census.scopes.iter();
+            let of_changes = changes.flat_map(|scope| {
+                let names = taken.changes[scope.change].workspaces.names();
+                names.map(|name| (&scope.project_id, name))
+            });
+            let of_rows = taken.census.without_workspace.keys();
+            let of_rows = of_rows.map(|(_, project_id, name)| (project_id, name.as_str()));
+            let named: Vec<_> = of_rows.chain(of_changes).collect();
+            for (project_id, name) in &named {
+                if let Some(workspace_id) = Row::stand_in(name) {
+                    let project_id = (*project_id).clone();
+                    let stand_in = Workspace {
+                        project_id,
+                        workspace_id,
+                    };
+                    world.call(&stand_in, name);
                 }
-                let version = row.update.version_id.as_deref();
-                world.adopt(&row.workspace, row.workflow_id.as_str(), version);
             }
-            Ok(())
+            // Where names are looked up, rows show later where they go.
+            match taken.census.without_workspace.is_empty() {
+                true => adopt_rows(world, taken),
+                false => Ok(()),
+            }
         })
         .await
+    }
+
+    /// Sees to it that the simulator, if there is one, holds what rows name, and workflows in `places`, where
+    /// somebody looks for some.
+    pub(super) fn adopt<'a>(
+        &self,
+        taken: &Taken,
+        places: impl Iterator<Item = &'a Workspace>,
+    ) -> Result<(), Error> {
+        let Some(simulator) = &self.simulator else {
+            return Ok(());
+        };
+        let mut world = lock(&simulator.world);
+        for workspace in places {
+            world.populate_if_empty(workspace, SIMULATED);
+        }
+        let doing = "cannot set up the simulated world";
+        adopt_rows(&mut world, taken).map_err(Error::machine(doing))
     }
 
     /// Starts the simulator, with the world kept at `kept` and what `settle` adds to it.
@@ -269,6 +301,23 @@ impl Open {
         })
         .map_err(Error::file("cannot write", &simulator.kept))
     }
+}
+
+/// Workflows in a simulated workspace that nobody has used yet.
+pub(super) const SIMULATED: usize = 25;
+
+/// Adds what rows name.
+fn adopt_rows(world: &mut World, taken: &Taken) -> Result<(), RowsError> {
+    let mut rows = taken.rows()?;
+    while let Some(row) = RowsByLane::next(&mut rows, LaneId(0))? {
+        // Who is called something must be there.
+        if row.called.is_some() {
+            continue;
+        }
+        let version = row.update.version_id.as_deref();
+        world.adopt(&row.workspace, row.workflow_id.as_str(), version);
+    }
+    Ok(())
 }
 
 /// A run that began for one account does not go on for another.

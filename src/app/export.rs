@@ -9,23 +9,23 @@ use crate::job::builder::Builder;
 use crate::job::destination::Destination;
 use crate::job::draft::Silent;
 use crate::job::file::{File, Method};
+use crate::job::filter::{self, Filter};
 use crate::job::intent::Job;
 use crate::job::problems::Problems;
 use crate::model::id::Id;
 use crate::model::outcome::Ended;
 use crate::model::route::Route;
 use crate::model::target::{LaneId, Workspace};
-use crate::plan::filter::{self, Filter};
 use crate::simulator::world::World;
 use crate::sinks::export::{Dialect, Export};
 
-use super::destination::Open;
+use super::destination::{Open, SIMULATED};
 use super::folder::{Readers, State, write_whole};
 use super::lanes::{self, Gates};
 use super::plan::tell_given_up;
 use super::reading::{Came, Reading};
 use super::surveying::Surveyed;
-use super::{Done, environment, profiles, report_target, runtime, terminal};
+use super::{Done, clock, environment, profiles, report_target, runtime, terminal};
 
 /// Writes live workflows as a CSV.
 pub(super) fn export(args: &ExportArgs) -> Done {
@@ -102,9 +102,7 @@ async fn export_place(
             };
             // A newcomer's world is empty: there is something to see.
             let settle = |world: &mut World| {
-                if world.workflows(&workspace).next().is_none() {
-                    world.populate(&workspace, SIMULATED);
-                }
+                world.populate_if_empty(&workspace, SIMULATED);
                 Ok(())
             };
             let open = Open::world(job.simulation.clone(), state.world(), false, settle).await?;
@@ -179,15 +177,20 @@ async fn export_place(
             hint: "let the user list workflows (ListWorkflows)".to_owned(),
         });
     }
+    let now = clock::wall();
     let exporting = |out: &mut dyn Write| {
         let other = std::io::Error::other::<csv::Error>;
         let mut export =
             Export::new(&place.route, args.by == By::Name, args.dialect(), out).map_err(other)?;
         surveyed
             .snapshot
-            .each(|_, workspace, listed| match filter.takes(listed) {
-                true => export.write(workspace, listed).map_err(other),
-                false => Ok(()),
+            .each(|_, workspace, listed| match filter.takes(listed, now) {
+                Ok(true) => export.write(workspace, listed).map_err(other),
+                Ok(false) => Ok(()),
+                Err(why) => Err(std::io::Error::other(format!(
+                    "workflow {}: {why}",
+                    listed.workflow.id
+                ))),
             })?;
         export.finish().map_err(other)
     };
@@ -214,9 +217,6 @@ async fn export_place(
     }
     Ok(Exit::Done)
 }
-
-/// Workflows in a simulated workspace that nobody has used yet.
-const SIMULATED: usize = 25;
 
 fn write_out(
     args: &ExportArgs,

@@ -12,6 +12,8 @@ use tempfile::NamedTempFile;
 use crate::cli::JobArgs;
 use crate::engine::ports::RowsError;
 use crate::error::Error;
+use crate::job::change::Change;
+use crate::job::defaults::LookedUpWorkspace;
 use crate::job::destination::Destination;
 use crate::job::encoding::Decoded;
 use crate::job::file::{self, UpdateRecord, Written};
@@ -37,6 +39,10 @@ pub(super) struct Taken {
     pub(super) name: String,
     pub(super) input: Option<Input>,
     updates: Rc<[Written]>,
+    /// Rows that are still to be chosen from the live state.
+    pub(super) changes: Rc<[Change]>,
+    /// The job file and its text, for pictures of problems.
+    source: Option<(String, String)>,
     /// Whether `[defaults]` or `--set` say anything, right or wrong.
     has_defaults: bool,
 }
@@ -58,7 +64,9 @@ pub(super) fn take_in(
         Ok(read) => read,
         Err(problem) => {
             problems.push(problem);
-            return Err(told(&problems, &args.job, None));
+            return Err(Error::Problems(
+                problems.render(None, terminal::wants_color()),
+            ));
         }
     };
     let written = match &text {
@@ -74,7 +82,10 @@ pub(super) fn take_in(
         &mut problems,
     );
     let updates: Rc<[Written]> = std::mem::take(&mut job.updates).into();
-    let has_defaults = !args.set.is_empty() || !job.defaults.update.is_empty();
+    let changes: Rc<[Change]> = std::mem::take(&mut job.changes).into();
+    let defaults = &job.defaults;
+    let has_defaults =
+        !args.set.is_empty() || !defaults.update.is_empty() || !defaults.templates.is_empty();
     let mut taken = Taken {
         has_defaults,
         name: job.name.clone().unwrap_or_else(|| stem(&args.job)),
@@ -82,23 +93,20 @@ pub(super) fn take_in(
         census: Census::default(),
         input: None,
         updates,
+        changes,
+        source: text.map(|text| (args.job.clone(), text)),
     };
     taken.first_pass(&args.job, temporary, &mut problems)?;
     if let Some(error) = unreadable.filter(|_| profiles.were_asked_for()) {
         return Err(error);
     }
     taken.settle_destination(&args.job, &mut problems);
-    taken.check_selection(&mut problems);
-    taken.warn_of_variables();
-    if problems.is_empty() {
-        return Ok(taken);
+    if taken.changes.is_empty() {
+        taken.check_selection(&mut problems);
     }
-    Err(told(&problems, &args.job, text.as_deref()))
-}
-
-fn told(problems: &Problems, path: &str, text: Option<&str>) -> Error {
-    let source = text.map(|text| Source { path, text });
-    Error::Problems(problems.render(source, terminal::wants_color()))
+    taken.warn_of_variables();
+    taken.refuse(&problems)?;
+    Ok(taken)
 }
 
 fn stem(job: &str) -> String {
@@ -175,11 +183,11 @@ impl Taken {
         let Some(source) = self.job.table.clone() else {
             let suspects = self.count(None::<Table<io::Empty>>, problems);
             self.confirm(&suspects, problems);
-            if self.updates.is_empty() && problems.is_empty() {
+            if self.updates.is_empty() && self.changes.is_empty() && problems.is_empty() {
                 problems.push(Problem::new(
                     Place::File(job.into()),
                     "the job has no rows",
-                    "add [[update]] tables, or [rows] file = \"rows.csv\"",
+                    "add [[update]] or [[change]] tables, or [rows] file = \"rows.csv\"",
                 ));
             }
             return Ok(());
@@ -240,7 +248,8 @@ impl Taken {
     /// Reads every row of `updates` and `table`; returns those that seem to be there twice.
     fn count<R: Read>(&mut self, table: Option<Table<R>>, problems: &mut Problems) -> Suspects {
         let mut reader = Reader::new(self.job.defaults.clone(), Rc::clone(&self.updates), table);
-        let (census, suspects) = reader.census(&self.job.selection, problems);
+        let selection = &self.job.selection;
+        let (census, suspects) = reader.census(selection, &self.changes, problems);
         self.census = census;
         suspects
     }
@@ -363,6 +372,27 @@ impl Taken {
         self.recount()
     }
 
+    /// Completes the rows with workspaces that were looked up, and reads them once more.
+    pub(super) fn settle_workspaces(
+        &mut self,
+        workspaces: Vec<LookedUpWorkspace>,
+    ) -> Result<(), Error> {
+        self.job.defaults.workspaces.extend(workspaces);
+        self.recount()
+    }
+
+    /// Refuses the job for its problems, if there are any.
+    pub(super) fn refuse(&self, problems: &Problems) -> Result<(), Error> {
+        if problems.is_empty() {
+            return Ok(());
+        }
+        let source = self.source.as_ref();
+        let source = source.map(|(path, text)| Source { path, text });
+        Err(Error::Problems(
+            problems.render(source, terminal::wants_color()),
+        ))
+    }
+
     /// Reads the rows once more, from the copy.
     fn recount(&mut self) -> Result<(), Error> {
         let doing = "cannot read the input again";
@@ -371,12 +401,7 @@ impl Taken {
         let table = table.map_err(Error::machine(doing))?;
         let suspects = self.count(table, &mut problems);
         self.confirm(&suspects, &mut problems);
-        match problems.is_empty() {
-            true => Ok(()),
-            false => Err(Error::Problems(
-                problems.render(None, terminal::wants_color()),
-            )),
-        }
+        self.refuse(&problems)
     }
 
     /// The job as understood, for the record.
@@ -398,6 +423,7 @@ impl Taken {
             method: job.method,
             defaults: job.defaults.clone(),
             updates: self.updates.iter().map(UpdateRecord::from).collect(),
+            chosen_by: job.chosen_by.clone(),
             selection: job.selection.clone(),
             simulation: simulated.then(|| job.simulation.clone()),
         }
@@ -423,6 +449,8 @@ impl Taken {
             name,
             input,
             updates,
+            changes: Rc::default(),
+            source: None,
             has_defaults: true,
         };
         taken.recount()?;

@@ -84,6 +84,11 @@ impl<'a> Judge<'a> {
         }
     }
 
+    /// What people call the workspace, if anybody says.
+    pub(super) fn workspace_name(&self, lane: LaneId, workspace: &Workspace) -> Option<&str> {
+        self.surveyed.directory.name(lane, workspace)
+    }
+
     /// How many workflows live in the workspaces that were read, where that is known.
     pub(super) fn living(&self) -> Option<u64> {
         self.surveyed.living()

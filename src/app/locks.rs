@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cli::IfLocked;
 use crate::error::Error;
+use crate::model::id::Id;
 use crate::model::target::{LaneId, Workspace};
 
 use super::folder::{State, make_folder, sha256};
@@ -208,6 +209,18 @@ fn places(folder: &Path, taken: &Taken) -> Vec<Place> {
             });
             place.lanes.push(LaneId(lane));
         }
+    }
+    if simulated && places.is_empty() {
+        // Nobody knows yet what rows there will be.
+        let file = folder.join("simulator.lock");
+        places.insert(
+            file.clone(),
+            Place {
+                file,
+                lanes: Vec::new(),
+                workspace: Workspace::any_of(&Id::any()),
+            },
+        );
     }
     places.into_values().collect()
 }

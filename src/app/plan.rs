@@ -27,6 +27,7 @@ use super::left_rows::LeftRows;
 use super::locks::{Holder, Locks, Policy};
 use super::planning::{Plan, held_back, plan as plan_rows};
 use super::reading::{Came, Reading};
+use super::settling::{Settled, settle};
 use super::surveying::Surveyed;
 use super::{Done, clock, lanes, runtime, saved_plan, terminal};
 
@@ -118,6 +119,10 @@ async fn plan_taken(asked: &Asked<'_>, state: &State, mut taken: Taken) -> Done 
             let credential = lanes::Asked::new(asked.credential, taken.job.method);
             (Open::services(&mut taken, credential).await?, None)
         }
+    };
+    let taken = match settle(taken, &open, state, asked.output).await? {
+        Settled::Job(settled) => *settled,
+        Settled::GivenUp(exit) => return Ok(exit),
     };
     let folder = tempfile::tempdir_in(state.path().join("tmp"));
     let folder = folder.map_err(Error::file("cannot write in", state.path()))?;
@@ -231,7 +236,8 @@ impl View<'_> {
                 }
                 _ => String::new(),
             };
-            lines.push(format!("{route}workspace {workspace}: {}", counts.text()));
+            let place = self.plan.place_text(*lane, workspace);
+            lines.push(format!("{route}{place}: {}", counts.text()));
             let Some(shown) = self.shown.get(&(*lane, workspace.clone())) else {
                 continue;
             };

@@ -33,6 +33,18 @@ pub(super) struct Plan {
     pub(super) counts: Counts,
     /// The same by workspace.
     pub(super) places: BTreeMap<(LaneId, Workspace), Counts>,
+    /// What people call those workspaces, as far as anybody says.
+    names: BTreeMap<(LaneId, Workspace), String>,
+}
+
+impl Plan {
+    /// The workspace, for people: by its name, if it is known.
+    pub(super) fn place_text(&self, lane: LaneId, workspace: &Workspace) -> String {
+        match self.names.get(&(lane, workspace.clone())) {
+            Some(name) => format!("workspace {name:?}, {workspace}"),
+            None => format!("workspace {workspace}"),
+        }
+    }
 }
 
 /// The first line of a plan's file.
@@ -101,6 +113,7 @@ pub(super) fn plan(
         index: Index::default(),
         counts: Counts::default(),
         places: BTreeMap::new(),
+        names: BTreeMap::new(),
     };
     left.each(taken, |row, offset, past| {
         let verdict = judge.judge(schedule, &row, &past)?;
@@ -129,6 +142,12 @@ pub(super) fn plan(
     })?;
     for counts in plan.places.values() {
         plan.counts.add(counts);
+    }
+    for (lane, workspace) in plan.places.keys() {
+        if let Some(name) = judge.workspace_name(*lane, workspace) {
+            let place = (*lane, workspace.clone());
+            plan.names.insert(place, name.to_owned());
+        }
     }
     plan.counts.living = judge.living();
     let counts = plan.counts.clone();

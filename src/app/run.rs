@@ -21,6 +21,7 @@ use super::left_rows::LeftRows;
 use super::locks::{Holder, Locks, Policy};
 use super::question::Asked;
 use super::session::Session;
+use super::settling::{Settled, settle};
 use super::{Done, operator, report_target, runtime};
 use super::{lanes, plan, profiles, saved_plan, terminal};
 
@@ -125,6 +126,10 @@ pub(super) async fn run_taken(
                 return Ok(Exit::Done);
             };
             let open = Open::simulator(&taken, state.world(), wanted.fresh).await?;
+            match settle(taken, &open, state, wanted.output).await? {
+                Settled::Job(settled) => taken = *settled,
+                Settled::GivenUp(exit) => return Ok(exit),
+            }
             (open, locks)
         }
         Destination::Services => {
@@ -139,6 +144,10 @@ pub(super) async fn run_taken(
                     open
                 }
             };
+            match settle(taken, &open, state, wanted.output).await? {
+                Settled::Job(settled) => taken = *settled,
+                Settled::GivenUp(exit) => return Ok(exit),
+            }
             let Some(locks) = lock(&taken)? else {
                 return Ok(Exit::Done);
             };

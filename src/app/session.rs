@@ -306,8 +306,9 @@ impl Legs<'_> {
 /// What is to be changed, workspace by workspace.
 fn preview(target: &str, plan: &Plan, rate: Rate) -> String {
     let mut lines = vec![target.to_owned()];
-    for ((_, workspace), counts) in plan.places.iter().take(MOST_PLACES) {
-        lines.push(format!("  workspace {workspace}: {}", counts.text()));
+    for ((lane, workspace), counts) in plan.places.iter().take(MOST_PLACES) {
+        let place = plan.place_text(*lane, workspace);
+        lines.push(format!("  {place}: {}", counts.text()));
     }
     if plan.places.len() > MOST_PLACES {
         lines.push(format!(

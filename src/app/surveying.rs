@@ -1,7 +1,7 @@
 //! Reads what lives in the workspaces of a job, and keeps it in a snapshot.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::path::Path;
 
@@ -15,6 +15,7 @@ use crate::model::reply::Data;
 use crate::model::row::Row;
 use crate::model::target::{LaneId, Workspace};
 use crate::plan::decision::{Live, wants_versions};
+use crate::plan::directory::Directory;
 use crate::plan::snapshot::{Snapshot, nearest};
 use crate::plan::survey::Survey;
 use crate::secmaster::client::Client;
@@ -36,6 +37,8 @@ const MISSED: u64 = 20;
 pub(super) struct Surveyed {
     pub(super) snapshot: Snapshot<File>,
     lists: Survey,
+    /// What the workspaces are called, as far as anybody says.
+    pub(super) directory: Directory,
     /// Why a workflow could not be read.
     failures: HashMap<(LaneId, Workspace, Id), Failure>,
     /// What workflows are called, in workspaces where somebody is not found.
@@ -49,6 +52,7 @@ impl Surveyed {
         Ok(Self {
             snapshot: Snapshot::new(file),
             lists: Survey::default(),
+            directory: Directory::default(),
             failures: HashMap::new(),
             names: HashMap::new(),
         })
@@ -61,11 +65,25 @@ impl Surveyed {
         taken: &Taken,
         left: &mut LeftRows,
     ) -> Result<(), Broken> {
+        self.read_workflows(run, taken, left, &BTreeSet::new())
+            .await?;
+        self.read_versions(run, taken, left).await
+    }
+
+    /// Reads the workflows that the rows of `left` name, and all of the workspaces `whole`.
+    pub(super) async fn read_workflows<R: Record>(
+        &mut self,
+        run: &mut AppRun<'_, R>,
+        taken: &Taken,
+        left: &mut LeftRows,
+        whole: &BTreeSet<(LaneId, Workspace)>,
+    ) -> Result<(), Broken> {
         if taken.job.settings.ceilings.wants_totals() {
             self.lists.count_all();
         }
         // Where a workflow is only named, all of its workspace is wanted.
-        let mut places: BTreeMap<(LaneId, Workspace), Option<u64>> = BTreeMap::new();
+        let mut places: BTreeMap<(LaneId, Workspace), Option<u64>> =
+            whole.iter().map(|place| (place.clone(), None)).collect();
         left.each(taken, |row, _, past| {
             let rows = places.entry((row.lane, row.workspace)).or_insert(Some(0));
             let is_named = row.called.is_some() && past.workflow_id.is_none();
@@ -73,8 +91,7 @@ impl Surveyed {
             Ok(())
         })?;
         self.read_places(run, places.into_iter()).await?;
-        self.read_singly(run, taken, left).await?;
-        self.read_versions(run, taken, left).await
+        self.read_singly(run, taken, left).await
     }
 
     /// Reads the workspaces as a whole, or as far as so many rows want it.
@@ -84,10 +101,23 @@ impl Surveyed {
         places: impl Iterator<Item = ((LaneId, Workspace), Option<u64>)>,
     ) -> Result<(), Broken> {
         for ((lane, workspace), rows) in places {
+            self.directory.add(lane, &workspace.project_id);
             self.lists.add(lane, &workspace, rows);
         }
         run.survey(&mut Lists(self)).await?;
         self.settle()
+    }
+
+    /// Reads which workspaces the projects have.
+    pub(super) async fn read_directory<R: Record>(
+        &mut self,
+        run: &mut AppRun<'_, R>,
+        projects: impl Iterator<Item = (LaneId, Id)>,
+    ) -> Result<(), Broken> {
+        for (lane, project_id) in projects {
+            self.directory.add(lane, &project_id);
+        }
+        run.survey(&mut Lists(self)).await
     }
 
     /// Reads by itself what no list holds.
@@ -304,6 +334,10 @@ impl Surveyed {
                 self.snapshot
                     .keep_versions(reading.lane, workspace, id.as_str(), versions)?;
             }
+            (Of::Workspaces(offset), Ok(Data::Workspaces { workspaces, total })) => {
+                self.directory.found(reading, *offset, workspaces, total);
+            }
+            (Of::Workspaces(_), Err(failure)) => self.directory.failed(reading, &failure),
             (Of::Page(_), Err(failure)) => self.lists.failed(reading, &failure),
             (Of::Workflow(id) | Of::Versions(id), Err(failure)) => {
                 // Where the lane or the workspace is closed, that says it all.
@@ -324,7 +358,10 @@ struct Lists<'a>(&'a mut Surveyed);
 
 impl Source for Lists<'_> {
     fn next(&mut self, lane: LaneId) -> Result<Option<Errand>, RowsError> {
-        Ok(self.0.lists.next(lane).map(Errand::Reading))
+        let next = self.0.directory.next(lane);
+        Ok(next
+            .or_else(|| self.0.lists.next(lane))
+            .map(Errand::Reading))
     }
 
     fn found(&mut self, reading: &Reading, data: Result<Data, Failure>) -> Result<(), RowsError> {

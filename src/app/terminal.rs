@@ -1,7 +1,7 @@
 //! Standard output and standard error. Neither a broken pipe nor a closed terminal ends anything.
 
 use std::io::{self, IsTerminal, Write};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
 
@@ -92,10 +92,19 @@ impl Drop for Unechoed {
     }
 }
 
+/// The progress bar that logs stand above. A command may show several, one after the other.
+static ABOVE: Mutex<Option<Above>> = Mutex::new(None);
+
+/// Whoever panicked with it left it whole.
+fn above() -> MutexGuard<'static, Option<Above>> {
+    ABOVE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Sends logs to standard error, above the progress bar if there is one.
 ///
 /// `FLOWBATCH_LOG` takes `tracing`'s own filter, where `-v` is not enough.
-pub(super) fn log(verbose: u8, quiet: bool, format: LogFormat, above: Option<Above>) {
+pub(super) fn log(verbose: u8, quiet: bool, format: LogFormat, bar: Option<Above>) {
+    *above() = bar;
     let level = match (quiet, verbose) {
         (true, _) => "off",
         (false, 0) => "warn",
@@ -107,26 +116,25 @@ pub(super) fn log(verbose: u8, quiet: bool, format: LogFormat, above: Option<Abo
         .with_env_filter(filter)
         .with_target(false)
         .with_ansi(wants_color())
-        .with_writer(Stderr(above));
-    let set = match format {
+        .with_writer(Stderr);
+    // Set up once; whoever comes later has the same flags.
+    let _ = match format {
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
         LogFormat::Text if io::stderr().is_terminal() => builder.without_time().try_init(),
         LogFormat::Text => builder.try_init(),
     };
-    // Only a second call could fail, and there is one.
-    debug_assert!(set.is_ok(), "logging is set up once");
 }
 
 /// Standard error, above the progress bar if there is one.
-#[derive(Clone)]
-struct Stderr(Option<Above>);
+#[derive(Clone, Copy)]
+struct Stderr;
 
 impl Write for Stderr {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let write = || {
             let _ = io::stderr().lock().write_all(bytes);
         };
-        match &self.0 {
+        match &*above() {
             Some(above) => above.write(write),
             None => write(),
         }
@@ -141,6 +149,6 @@ impl Write for Stderr {
 impl MakeWriter<'_> for Stderr {
     type Writer = Self;
     fn make_writer(&self) -> Self {
-        self.clone()
+        Self
     }
 }

@@ -434,7 +434,9 @@ impl Schedule {
                         Work::reading(self.readings, reading)
                     }
                 };
-                lane.health.workspace_met(work.workspace());
+                if !work.asks_a_project() {
+                    lane.health.workspace_met(work.workspace());
+                }
                 lane.queue.take_up(work);
             }
             None => lane.exhausted = true,
@@ -536,6 +538,7 @@ impl Schedule {
             Ok(Data::Workflow(_)) => 1,
             Ok(Data::Page { workflows, .. }) => workflows.len() as u64,
             Ok(Data::Versions(versions)) => versions.len() as u64,
+            Ok(Data::Workspaces { workspaces, .. }) => workspaces.len() as u64,
             Ok(Data::Nothing) | Err(_) => 0,
         };
         self.tell(Event::Read {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::model::change::Change;
 use crate::model::event::{Method, WasEnded};
 use crate::model::outcome::{ErrorClass, Failure, Outcome, Status};
-use crate::model::reading::Reading;
+use crate::model::reading::{Kind, Reading};
 use crate::model::row::Row;
 use crate::model::target::{LaneId, Workspace};
 use crate::model::update::{Sent, Update};
@@ -199,6 +199,14 @@ impl Work {
         match &self.matter {
             Matter::Row(row) => &row.workspace,
             Matter::Reading(reading) => &reading.workspace,
+        }
+    }
+
+    /// Whether it asks a project which workspaces it has: nothing in it says that it works in one of them.
+    pub fn asks_a_project(&self) -> bool {
+        match &self.matter {
+            Matter::Row(_) => false,
+            Matter::Reading(reading) => reading.of.kind() == Kind::Workspaces,
         }
     }
 

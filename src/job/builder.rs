@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 
-use crate::model::id::Id;
+use crate::model::id::{Id, trim};
 use crate::model::route::Route;
 use crate::model::row::Row;
 use crate::model::target::{LaneId, Workspace};
+use crate::model::update::Update;
 
 use super::bearing::{Bearing, Given};
+use super::column::Column;
 use super::defaults::{Defaults, Told};
 use super::draft::Draft;
 use super::problem::{Place, Problem};
@@ -22,6 +24,8 @@ pub struct Builder {
     told: Vec<Told>,
     lanes: HashMap<Route, LaneId>,
     routes: Vec<Route>,
+    /// Workspaces that were looked up: way, project and name.
+    workspaces: HashMap<(LaneId, Id, String), Id>,
     /// A row that has no region and no endpoint.
     pub astray: Option<Place>,
     /// Whether a row goes to the environment's region for want of another.
@@ -30,6 +34,8 @@ pub struct Builder {
     pub by_name: bool,
     /// Lanes with a project that is to be looked up.
     pub without_project: Vec<LaneId>,
+    /// Workspaces that are to be looked up, and where the first row stands that names them.
+    pub without_workspace: HashMap<(LaneId, Id, String), Place>,
     /// Regions whose rows take a project from a place that names no region.
     pub with_stray_project: Vec<String>,
 }
@@ -37,18 +43,29 @@ pub struct Builder {
 impl Builder {
     /// A builder of rows from number 1.
     pub fn new(defaults: Defaults) -> Self {
-        Self {
+        let mut builder = Self {
             told: defaults.told.clone(),
             defaults,
             number: 0,
             lanes: HashMap::new(),
             routes: Vec::new(),
+            workspaces: HashMap::new(),
             astray: None,
             by_environment: false,
             by_name: false,
             without_project: Vec::new(),
+            without_workspace: HashMap::new(),
             with_stray_project: Vec::new(),
+        };
+        for route in builder.defaults.routes.clone() {
+            builder.lane_of(route);
         }
+        for known in builder.defaults.workspaces.clone() {
+            let lane = builder.lane_of(known.route);
+            let key = (lane, known.project_id, known.name);
+            builder.workspaces.insert(key, known.workspace_id);
+        }
+        builder
     }
 
     /// How many rows there were so far.
@@ -66,11 +83,31 @@ impl Builder {
         self.build_as(self.number + 1, draft, problems)
     }
 
+    /// The row that was built last once more, completed by `further` as well.
+    pub fn complete(
+        &mut self,
+        draft: &impl Draft,
+        further: &Update,
+        problems: &mut Problems,
+    ) -> Option<Row> {
+        self.put_together(self.number, draft, Some(further), problems)
+    }
+
     /// The row that `draft` means, as the row with this number.
     pub fn build_as(
         &mut self,
         number: u64,
         draft: &impl Draft,
+        problems: &mut Problems,
+    ) -> Option<Row> {
+        self.put_together(number, draft, None, problems)
+    }
+
+    fn put_together(
+        &mut self,
+        number: u64,
+        draft: &impl Draft,
+        further: Option<&Update>,
         problems: &mut Problems,
     ) -> Option<Row> {
         self.number = number;
@@ -83,8 +120,11 @@ impl Builder {
         let workspace = bearing
             .as_ref()
             .and_then(|bearing| self.workspace(&mut desk, bearing, lane));
-        let blind = self.defaults.is_blind;
-        let (update, version, guards) = desk.wishes(&self.defaults.update, blind)?;
+        let defaults = &self.defaults.update;
+        let (update, version, guards) = match further {
+            None => desk.wishes(&self.defaults, defaults),
+            Some(further) => desk.wishes(&self.defaults, &defaults.clone().or(further)),
+        }?;
         Some(Row {
             number: self.number,
             line: draft.line(),
@@ -128,17 +168,35 @@ impl Builder {
         };
         self.by_environment |= bearing.by_environment;
         self.by_name |= !bearing.by_environment;
-        let route = Route {
+        Some(self.lane_of(Route {
             endpoint: way.endpoint,
             region: way.region,
             profile: bearing.profile.as_ref().map(|profile| profile.name.clone()),
-        };
+        }))
+    }
+
+    fn lane_of(&mut self, route: Route) -> LaneId {
         let next = LaneId(self.routes.len());
         let lane = *self.lanes.entry(route.clone()).or_insert(next);
         if lane == next {
             self.routes.push(route);
         }
-        Some(lane)
+        lane
+    }
+
+    /// Where a change looks, as far as anything says: the lane, the project and the workspace of the job.
+    /// `None` is a problem that has been told, or nothing says where.
+    pub fn scope(
+        &mut self,
+        draft: &impl Draft,
+        problems: &mut Problems,
+    ) -> Option<(LaneId, Id, Option<Id>)> {
+        let mut desk = Desk { draft, problems };
+        let bearing = self.defaults.bearing(&mut desk)?;
+        let lane = self.lane(&bearing, &desk)?;
+        let project_id = self.project(&mut desk, &bearing, Some(lane))?;
+        let workspace_id = self.defaults.given(&mut desk, &bearing, Given::WORKSPACE)?;
+        Some((lane, project_id, workspace_id.map(|(id, _)| id)))
     }
 
     fn workspace<D: Draft>(
@@ -147,9 +205,71 @@ impl Builder {
         bearing: &Bearing,
         lane: Option<LaneId>,
     ) -> Option<Workspace> {
-        let project_id = self.defaults.given(desk, bearing, Given::PROJECT);
-        let workspace_id = self.defaults.given(desk, bearing, Given::WORKSPACE);
-        let project_id = match project_id? {
+        let project_id = self.project(desk, bearing, lane);
+        if desk.text(Column::Workspace).is_some() {
+            return self.named_workspace(desk, lane?, project_id?);
+        }
+        let workspace_id = self.defaults.given(desk, bearing, Given::WORKSPACE)?;
+        let workspace_id = workspace_id.map(|(id, _)| id);
+        if workspace_id.is_none() {
+            self.missing(desk, Given::WORKSPACE);
+        }
+        Some(Workspace {
+            project_id: project_id?,
+            workspace_id: workspace_id?,
+        })
+    }
+
+    /// The workspace that the row calls by its name, or what stands for it until it is looked up.
+    fn named_workspace<D: Draft>(
+        &mut self,
+        desk: &mut Desk<'_, D>,
+        lane: LaneId,
+        project_id: Id,
+    ) -> Option<Workspace> {
+        let column = Column::Workspace;
+        let name = trim(desk.text(column)?).to_owned();
+        if desk.text(Column::WorkspaceId).is_some() {
+            let hint = "leave one of the cells empty";
+            desk.wrong(column, "the row gives a workspace_id and a workspace", hint);
+            return None;
+        }
+        if let Some(flag) = &self.defaults.flags.target.workspace_id {
+            let hint = format!("--workspace-id says {flag}; leave out the flag");
+            let what = "the row names a workspace, and so does --workspace-id";
+            desk.wrong(column, what, &hint);
+            return None;
+        }
+        if self.defaults.is_blind {
+            let what = "a workspace is looked up by its name, which --snapshot off leaves out";
+            desk.wrong(column, what, "give its workspace_id");
+            return None;
+        }
+        let key = (lane, project_id.clone(), name);
+        if let Some(workspace_id) = self.workspaces.get(&key) {
+            return Some(Workspace {
+                project_id,
+                workspace_id: workspace_id.clone(),
+            });
+        }
+        let workspace_id = Row::stand_in(&key.2)?;
+        self.without_workspace
+            .entry(key)
+            .or_insert_with(|| desk.draft.place(column));
+        Some(Workspace {
+            project_id,
+            workspace_id,
+        })
+    }
+
+    /// The project of the row; `None` is a problem that has been told.
+    fn project<D: Draft>(
+        &mut self,
+        desk: &mut Desk<'_, D>,
+        bearing: &Bearing,
+        lane: Option<LaneId>,
+    ) -> Option<Id> {
+        let project_id = match self.defaults.given(desk, bearing, Given::PROJECT)? {
             Some((id, placed)) => {
                 let region = bearing.way.as_ref().and_then(|way| way.region.as_ref());
                 if let Some(region) = region.filter(|_| !placed)
@@ -164,14 +284,7 @@ impl Builder {
         if project_id.is_none() && lane.is_some() {
             self.missing(desk, Given::PROJECT);
         }
-        let workspace_id = workspace_id?.map(|(id, _)| id);
-        if workspace_id.is_none() {
-            self.missing(desk, Given::WORKSPACE);
-        }
-        Some(Workspace {
-            project_id: project_id?,
-            workspace_id: workspace_id?,
-        })
+        project_id
     }
 
     /// The project of a lane whose rows leave it open: IAM knows it by the name of the region, which

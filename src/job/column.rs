@@ -22,6 +22,8 @@ pub enum Column {
     ProjectId,
     /// `workspace_id`
     WorkspaceId,
+    /// `workspace`: its name or its id, which is looked up.
+    Workspace,
     /// What to set.
     Wish(Field),
     /// `expect_...`: what to find.
@@ -32,13 +34,14 @@ pub enum Column {
 
 impl Column {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::WorkflowId,
         Self::WorkflowName,
         Self::Profile,
         Self::Region,
         Self::ProjectId,
         Self::WorkspaceId,
+        Self::Workspace,
         Self::Wish(Field::Name),
         Self::Wish(Field::Description),
         Self::Wish(Field::Enabled),
@@ -52,6 +55,11 @@ impl Column {
         Self::ExpectUpdateTime,
     ];
 
+    /// Those that say what to set.
+    pub fn wishes() -> Vec<Self> {
+        Field::ALL.map(Self::Wish).to_vec()
+    }
+
     /// The column's name.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -61,6 +69,7 @@ impl Column {
             Self::Region => "region",
             Self::ProjectId => "project_id",
             Self::WorkspaceId => "workspace_id",
+            Self::Workspace => "workspace",
             Self::Wish(field) => field.as_str(),
             Self::Expect(Field::Name) => "expect_name",
             Self::Expect(Field::Description) => "expect_description",

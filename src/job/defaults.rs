@@ -9,6 +9,7 @@ use crate::model::route::Route;
 use crate::model::update::Update;
 
 use super::profiles::{Profile, Profiles};
+use super::template::Template;
 use super::way::{Regions, Target, Way};
 
 /// What completes a row that leaves something out.
@@ -31,14 +32,37 @@ pub struct Defaults {
     pub regions: Rc<Regions>,
     /// Projects that were looked up, by where they are.
     pub looked_up: Vec<(Route, Id)>,
+    /// Workspaces that were looked up.
+    #[serde(default)]
+    pub workspaces: Vec<LookedUpWorkspace>,
+    /// Ways whose lanes are numbered before any row is read.
+    #[serde(default)]
+    pub routes: Vec<Route>,
     /// What is wrong outside the rows, which has been told.
     #[serde(skip)]
     pub told: Vec<Told>,
     /// For the fields that a row leaves out.
     pub update: Update,
+    /// The same, worked out by the live state of each row's workflow. A job on record has none: its rows have been
+    /// completed.
+    #[serde(skip)]
+    pub templates: Vec<Template>,
     /// Whether the live state is not read, so that nothing can be looked up.
     #[serde(default)]
     pub is_blind: bool,
+}
+
+/// A workspace that rows name, and its id.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LookedUpWorkspace {
+    /// The way to its project.
+    pub route: Route,
+    /// Its project.
+    pub project_id: Id,
+    /// What rows call it.
+    pub name: String,
+    /// Its id.
+    pub workspace_id: Id,
 }
 
 /// What a place outside the rows says about the target.

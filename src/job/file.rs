@@ -12,6 +12,7 @@ use crate::model::simulation::{Fault, FaultKind};
 use crate::model::update::Sent;
 use crate::policy::budget;
 
+use super::change::Change;
 use super::column::Column;
 use super::draft::Draft;
 use super::flags::Snapshot;
@@ -41,6 +42,8 @@ pub struct File {
     pub rows: Option<RowsFile>,
     /// `[[update]]`
     pub updates: Vec<Written>,
+    /// `[[change]]`
+    pub changes: Vec<Change>,
     /// `[simulator]`
     pub simulator: Simulator,
 }
@@ -162,7 +165,7 @@ pub struct Written {
     pub broken: bool,
 }
 
-const TOP: [&str; 11] = [
+const TOP: [&str; 12] = [
     "schema",
     "job",
     "target",
@@ -173,6 +176,7 @@ const TOP: [&str; 11] = [
     "defaults",
     "rows",
     "update",
+    "change",
     "simulator",
 ];
 
@@ -207,6 +211,7 @@ impl File {
             defaults: reader.read_defaults(root, text),
             rows: reader.read_rows(root),
             updates: reader.read_updates(root, text),
+            changes: reader.read_changes(root, text),
             simulator: reader.read_simulator(root),
         }
     }
@@ -323,10 +328,9 @@ impl Reader<'_> {
             .keys()
             .find(|(key, _)| *key == "defaults")
             .map_or(0..0, |(_, span)| span);
-        let known = Column::ALL
-            .into_iter()
-            .filter(|column| matches!(column, Column::Wish(_)));
-        Some(self.written(defaults, &known.collect::<Vec<_>>(), span, text))
+        let written = self.written(defaults, &Column::wishes(), span, text);
+        self.read_templates(&written);
+        Some(written)
     }
 
     fn read_updates(&mut self, root: Table<'_>, text: &str) -> Vec<Written> {
@@ -337,7 +341,7 @@ impl Reader<'_> {
             .collect()
     }
 
-    fn written(
+    pub(super) fn written(
         &mut self,
         table: Table<'_>,
         known: &[Column],
@@ -351,13 +355,9 @@ impl Reader<'_> {
             .iter()
             .filter_map(|column| Some((*column, self.cell(table, column.as_str())?)))
             .collect();
-        let before = text.get(..span.start).unwrap_or_default();
-        let line = 1 + before.bytes().filter(|byte| *byte == b'\n').count() as u64;
         Written {
-            cells,
-            span,
-            line,
             broken: self.problems.count() > problems,
+            ..Written::at(cells, span, text)
         }
     }
 
@@ -442,6 +442,28 @@ impl Reader<'_> {
 pub struct UpdateRecord {
     line: u64,
     cells: BTreeMap<String, String>,
+}
+
+impl Written {
+    /// `cells` that stand at `span` of `text`.
+    pub(super) fn at(
+        cells: Vec<(Column, Located<String>)>,
+        span: Range<usize>,
+        text: &str,
+    ) -> Self {
+        let before = text.get(..span.start).unwrap_or_default();
+        Self {
+            cells,
+            line: 1 + before.bytes().filter(|byte| *byte == b'\n').count() as u64,
+            span,
+            broken: false,
+        }
+    }
+
+    /// What it says.
+    pub(super) fn cells(&self) -> impl Iterator<Item = &(Column, Located<String>)> {
+        self.cells.iter()
+    }
 }
 
 impl From<&Written> for UpdateRecord {

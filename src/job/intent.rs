@@ -4,9 +4,12 @@ use std::rc::Rc;
 
 use crate::model::endpoint::Endpoint;
 use crate::model::field::Field;
+use crate::model::formula::unguarded;
 use crate::model::simulation::Simulation;
 use crate::model::update::Update;
+use crate::policy::budget::Most;
 
+use super::change::{Change, Workspaces};
 use super::column::Column;
 use super::defaults::Defaults;
 use super::desk::{Desk, Env};
@@ -22,6 +25,7 @@ use super::selection::{self, Only, Selection};
 use super::settings::Settings;
 use super::source::TableSource;
 use super::suggestion::suggestion;
+use super::template::{self, Template};
 use super::way::Way;
 use super::wish::read_update;
 
@@ -34,6 +38,10 @@ fn simulator_way() -> Option<Way> {
         by_variable: false,
     })
 }
+
+/// How many of the workflows that live in the touched workspaces a job that chooses its rows may disable, if it does
+/// not say.
+const MOST_DISABLES: Most = Most::Percent(10.0);
 
 /// A job as meant.
 #[derive(Debug)]
@@ -56,6 +64,10 @@ pub struct Job {
     pub table: Option<TableSource>,
     /// `[[update]]`
     pub updates: Vec<Written>,
+    /// `[[change]]`
+    pub changes: Vec<Change>,
+    /// What chose the rows from the live state, for the record.
+    pub chosen_by: Vec<String>,
     /// Which rows are taken up.
     pub selection: Selection,
     /// How the simulator behaves, if it is the target.
@@ -82,9 +94,13 @@ impl Job {
         };
         let simulated = desk.is_simulated(&file);
         let regions = desk.regions();
-        let mut update = desk.set_flags();
+        let (mut update, mut templates) = desk.set_flags();
         if let Some(defaults) = &file.defaults {
-            update = update.or(&read_update(defaults, desk.problems));
+            update = desk.complete(update, &mut templates, defaults);
+        }
+        desk.check_changes(&file.changes, !update.is_empty() || !templates.is_empty());
+        if desk.flags.snapshot == Some(Snapshot::Off) {
+            desk.refuse_blind_choice(&templates, &file.changes);
         }
         let (environment, wrong_region) = desk.environment_target(simulated, &regions);
         let mut defaults = Defaults {
@@ -96,6 +112,7 @@ impl Job {
             profiles,
             regions: Rc::new(regions),
             update,
+            templates,
             is_blind: desk.flags.snapshot == Some(Snapshot::Off),
             ..Defaults::default()
         };
@@ -103,10 +120,15 @@ impl Job {
         desk.compare_target(&defaults);
         let table = desk.table(file.rows.take(), table_alone);
         let updates = std::mem::take(&mut file.updates);
+        let changes = std::mem::take(&mut file.changes);
+        let mut settings = desk.settings(&file.limits);
+        if !changes.is_empty() {
+            settings.ceilings.max_disables.get_or_insert(MOST_DISABLES);
+        }
         Self {
             name: file.name.take().map(|name| name.value),
             description: file.description.take().map(|text| text.value),
-            settings: desk.settings(&file.limits),
+            settings,
             selection: desk.selection(),
             simulation: desk.simulation(&file.simulator, simulated),
             warnings: desk.warnings,
@@ -119,13 +141,16 @@ impl Job {
             defaults,
             table,
             updates,
+            changes,
+            chosen_by: Vec::new(),
         }
     }
 }
 
 impl Desk<'_> {
-    fn set_flags(&mut self) -> Update {
+    fn set_flags(&mut self) -> (Update, Vec<Template>) {
         let mut update = Update::default();
+        let mut templates: Vec<Template> = Vec::new();
         for set in &self.flags.set {
             let place = Place::Flag(format!("--set {set}"));
             let Some((field, value)) = set.split_once('=') else {
@@ -152,9 +177,18 @@ impl Desk<'_> {
                 self.wrong(place, "the value is empty", hint);
                 continue;
             }
-            if update.value(field).is_some() {
+            let is_template = |template: &Template| template.field == field;
+            if update.value(field).is_some() || templates.iter().any(is_template) {
                 let hint = "say each field once";
                 self.wrong(place, format!("--set {field} is said twice"), hint);
+                continue;
+            }
+            if template::is_one(value) {
+                if let Err(what) = template::Templates::default().add(String::new(), value) {
+                    self.wrong(place.clone(), what, template::HINT);
+                }
+                let text = value.to_owned();
+                templates.push(Template { field, text, place });
                 continue;
             }
             let draft = One {
@@ -164,7 +198,75 @@ impl Desk<'_> {
             };
             update = read_update(&draft, self.problems).or(&update);
         }
-        update
+        (update, templates)
+    }
+
+    /// What the flags say (`update`, `templates`), completed by `[defaults]`.
+    fn complete(
+        &mut self,
+        update: Update,
+        templates: &mut Vec<Template>,
+        defaults: &Written,
+    ) -> Update {
+        let mut plain = Update::default();
+        for (column, cell) in defaults.cells() {
+            let Column::Wish(field) = *column else {
+                continue;
+            };
+            let text = unguarded(&cell.value);
+            let is_said = update.value(field).is_some()
+                || templates.iter().any(|template| template.field == field);
+            if template::is_one(text) {
+                if !is_said {
+                    let (text, place) = (text.to_owned(), cell.place());
+                    templates.push(Template { field, text, place });
+                }
+                continue;
+            }
+            let draft = One {
+                column: Column::Wish(field),
+                value: &cell.value,
+                place: cell.place(),
+            };
+            let read = read_update(&draft, self.problems);
+            if !is_said {
+                plain = read.or(&plain);
+            }
+        }
+        update.or(&plain)
+    }
+
+    /// Tells changes that would change nothing, and those that name workspaces beside the command line; with
+    /// `has_defaults` something else says what to set.
+    fn check_changes(&mut self, changes: &[Change], has_defaults: bool) {
+        for change in changes {
+            let names_places = match &change.workspaces {
+                Workspaces::OfTheJob => false,
+                Workspaces::All | Workspaces::These(_) => true,
+            };
+            if names_places && self.flags.workspace_id.is_some() {
+                let what = "the change names its workspaces, and so does --workspace-id";
+                self.wrong(change.whole(), what, "leave out one of them");
+            }
+            if !change.sets_anything() && !has_defaults && !change.set.broken {
+                let hint = "write set.enabled = false, or set.name = \"PROD {{ name }}\"";
+                self.wrong(change.whole(), "the change sets nothing", hint);
+            }
+        }
+    }
+
+    /// What the live state gives cannot be had without it.
+    fn refuse_blind_choice(&mut self, templates: &[Template], changes: &[Change]) {
+        let hint = "leave --snapshot off out";
+        for template in templates {
+            let what =
+                "a template is worked out by the live state, which --snapshot off does not read";
+            self.wrong(template.place.clone(), what, hint);
+        }
+        for change in changes {
+            let what = "a change chooses from the live state, which --snapshot off does not read";
+            self.wrong(change.whole(), what, hint);
+        }
     }
 
     fn selection(&mut self) -> Selection {

@@ -5,6 +5,7 @@
 pub mod bearing;
 pub mod builder;
 pub mod cell;
+pub mod change;
 pub mod column;
 pub mod defaults;
 pub mod desk;
@@ -12,7 +13,9 @@ pub mod destination;
 pub mod dialect;
 pub mod draft;
 pub mod encoding;
+pub mod expansion;
 pub mod file;
+pub mod filter;
 pub mod flags;
 pub mod illegible;
 pub mod index;

@@ -46,6 +46,11 @@ impl Problems {
         }
     }
 
+    /// Those that are told one by one, in the order in which they were found.
+    pub fn into_all(self) -> impl Iterator<Item = Problem> {
+        self.groups.into_iter().flat_map(|group| group.told)
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.groups.is_empty()

@@ -41,6 +41,9 @@ pub struct JobRecord {
     pub defaults: Defaults,
     /// Rows of the job file itself.
     pub updates: Vec<UpdateRecord>,
+    /// What chose the rows from the live state, or completed them by it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chosen_by: Vec<String>,
     /// Which rows are taken up.
     pub selection: Selection,
     /// How the simulator behaves, if it is the target.
@@ -76,6 +79,8 @@ impl JobRecord {
             defaults: self.defaults,
             table: None,
             updates: Vec::new(),
+            changes: Vec::new(),
+            chosen_by: self.chosen_by,
             selection: self.selection,
             simulation: self.simulation.unwrap_or_default(),
             warnings: Vec::new(),

@@ -1,16 +1,19 @@
 //! The rows of a job: read once to find every problem, and again to be sent.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Read;
 use std::rc::Rc;
 
+use crate::model::formula::unguarded;
 use crate::model::id::Id;
 use crate::model::route::Route;
 use crate::model::row::Row;
 use crate::model::target::{LaneId, Workspace};
+use crate::model::update::Update;
 
 use super::builder::Builder;
+use super::change::{Change, Scope, Workspaces};
 use super::column::Column;
 use super::defaults::Defaults;
 use super::draft::Draft;
@@ -27,6 +30,8 @@ pub struct Reader<R> {
     updates: Rc<[Written]>,
     next_update: usize,
     table: Option<Table<R>>,
+    /// Whether the row that was read last is one of the table.
+    is_in_table: bool,
 }
 
 /// What a job's rows are, all in all.
@@ -45,6 +50,10 @@ pub struct Census {
     pub region_left_out: bool,
     /// Lanes with a project that is to be looked up.
     pub without_project: Vec<LaneId>,
+    /// Workspaces that are to be looked up, and where they are named first: lane, project, name.
+    pub without_workspace: BTreeMap<(LaneId, Id, String), Place>,
+    /// Where changes look for rows.
+    pub scopes: Vec<Scope>,
     /// Regions whose rows take a project from a place that names no region.
     pub with_stray_project: Vec<String>,
     /// What the rows that are taken up wish.
@@ -66,9 +75,32 @@ pub struct LaneCensus {
     pub first_workspace: Option<Workspace>,
     /// All of them.
     pub places: Vec<Workspace>,
+    /// Whether a change looks for rows there.
+    pub is_searched: bool,
+}
+
+impl LaneCensus {
+    /// Whether anything leaves by it.
+    pub fn is_used(&self) -> bool {
+        self.rows > 0 || self.is_searched
+    }
 }
 
 impl Census {
+    /// Has a lane for each of `routes`.
+    fn meet(&mut self, routes: &[Route]) {
+        for route in routes.iter().skip(self.lanes.len()) {
+            self.lanes.push(LaneCensus {
+                route: route.clone(),
+                rows: 0,
+                workspaces: 0,
+                first_workspace: None,
+                places: Vec::new(),
+                is_searched: false,
+            });
+        }
+    }
+
     /// Workspaces that the rows go to.
     pub fn workspaces(&self) -> u64 {
         self.lanes.iter().map(|lane| lane.workspaces).sum()
@@ -132,6 +164,7 @@ impl<R: Read> Reader<R> {
             updates,
             next_update: 0,
             table,
+            is_in_table: false,
         }
     }
 
@@ -142,11 +175,13 @@ impl<R: Read> Reader<R> {
             if update.broken {
                 continue;
             }
+            self.is_in_table = false;
             if let Some(row) = self.builder.build(update, problems) {
                 return Some(row);
             }
         }
         let table = self.table.as_mut()?;
+        self.is_in_table = true;
         while table.advance(problems) {
             if let Some(row) = self.builder.build(table, problems) {
                 return Some(row);
@@ -155,10 +190,42 @@ impl<R: Read> Reader<R> {
         None
     }
 
+    /// The row that was read last, completed by `further` as well.
+    pub fn complete(&mut self, further: &Update, problems: &mut Problems) -> Option<Row> {
+        match &self.table {
+            Some(table) if self.is_in_table => self.builder.complete(table, further, problems),
+            Some(_) | None => {
+                let update = self.updates.get(self.next_update.checked_sub(1)?)?;
+                self.builder.complete(update, further, problems)
+            }
+        }
+    }
+
+    /// The cells of the row that was read last, by the names of their columns.
+    pub fn cells(&self) -> BTreeMap<String, String> {
+        let owned = |(name, cell): (&str, &str)| (name.to_owned(), unguarded(cell).to_owned());
+        match &self.table {
+            Some(table) if self.is_in_table => table.cells().map(owned).collect(),
+            Some(_) | None => {
+                let read = self.next_update.checked_sub(1);
+                let update = read.and_then(|index| self.updates.get(index));
+                let cells = update.into_iter().flat_map(|update| update.cells());
+                cells
+                    .map(|(column, cell)| owned((column.as_str(), &cell.value)))
+                    .collect()
+            }
+        }
+    }
+
+    /// Builds rows that stand in no file, numbered after those that were read.
+    pub fn builder(&mut self) -> &mut Builder {
+        &mut self.builder
+    }
+
     /// Where in the table the row that was read last begins, in bytes; 0 for rows of the job file.
     pub fn offset(&self) -> u64 {
         match &self.table {
-            Some(table) if self.next_update == self.updates.len() => table.offset(),
+            Some(table) if self.is_in_table => table.offset(),
             Some(_) | None => 0,
         }
     }
@@ -185,11 +252,9 @@ impl<R: Read> Reader<R> {
     }
 
     /// Where the row that was read last stands, for problems with it as a whole.
-    fn place(&self) -> Place {
+    pub fn place(&self) -> Place {
         match &self.table {
-            Some(table) if self.next_update == self.updates.len() && table.line() > 0 => {
-                table.place(Column::WorkflowId)
-            }
+            Some(table) if self.is_in_table => table.place(Column::WorkflowId),
             Some(_) | None => match self.updates.get(self.next_update.saturating_sub(1)) {
                 Some(update) => update.place(Column::WorkflowId),
                 None => Place::Job(0..0),
@@ -197,27 +262,24 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    /// Reads every row, tells every problem, and counts.
+    /// Reads every row, and where `changes` look for more; tells every problem, and counts.
     ///
     /// Memory grows by 8 bytes a row, and with the rows that seem to be there twice: those are
     /// suspects until [`Reader::confirm_duplicates`] has read them again.
-    pub fn census(&mut self, selection: &Selection, problems: &mut Problems) -> (Census, Suspects) {
+    pub fn census(
+        &mut self,
+        selection: &Selection,
+        changes: &[Change],
+        problems: &mut Problems,
+    ) -> (Census, Suspects) {
         let mut selector = selection.selector();
         let mut census = Census::default();
         let mut hashes: Vec<u64> = Vec::new();
         let mut workspaces: Vec<HashSet<Workspace>> = Vec::new();
         while let Some(row) = self.next(problems) {
             let lane = row.lane.0;
-            for route in self.builder.routes().iter().skip(census.lanes.len()) {
-                census.lanes.push(LaneCensus {
-                    route: route.clone(),
-                    rows: 0,
-                    workspaces: 0,
-                    first_workspace: None,
-                    places: Vec::new(),
-                });
-                workspaces.push(HashSet::new());
-            }
+            census.meet(self.builder.routes());
+            workspaces.resize_with(census.lanes.len(), HashSet::new);
             hashes.push(self.hash(&row));
             if !selector.takes(&row) {
                 census.skipped += 1;
@@ -238,6 +300,29 @@ impl<R: Read> Reader<R> {
             lane.places.extend(workspaces);
         }
         census.rows = self.builder.count();
+        for (index, change) in changes.iter().enumerate() {
+            let Some((lane, project_id, workspace_id)) = self.builder.scope(change, problems)
+            else {
+                continue;
+            };
+            if workspace_id.is_none() && matches!(change.workspaces, Workspaces::OfTheJob) {
+                problems.push(Problem::new(
+                    change.whole(),
+                    "the change has no workspace to look in",
+                    "name them (workspaces = [\"SOC Berlin\"]), write workspaces = \"all\", or set [target] workspace_id",
+                ));
+            }
+            census.meet(self.builder.routes());
+            census.lanes[lane.0].is_searched = true;
+            census.scopes.push(Scope {
+                change: index,
+                lane,
+                project_id,
+                workspace_id,
+            });
+        }
+        census.meet(self.builder.routes());
+        census.without_workspace = self.builder.without_workspace.drain().collect();
         census.idle = selector.idle();
         census.with_stray_project = std::mem::take(&mut self.builder.with_stray_project);
         census.astray = self.builder.astray.take();
@@ -245,7 +330,7 @@ impl<R: Read> Reader<R> {
         census.without_project = std::mem::take(&mut self.builder.without_project);
         census
             .without_project
-            .retain(|lane| census.lanes.get(lane.0).is_some_and(|lane| lane.rows > 0));
+            .retain(|lane| census.lanes.get(lane.0).is_some_and(LaneCensus::is_used));
         hashes.sort_unstable();
         let twice = hashes.windows(2).filter(|pair| pair[0] == pair[1]);
         (census, Suspects(twice.map(|pair| pair[0]).collect()))

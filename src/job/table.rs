@@ -187,7 +187,8 @@ impl<R: Read> Table<R> {
                 | Column::Profile
                 | Column::Region
                 | Column::ProjectId
-                | Column::WorkspaceId,
+                | Column::WorkspaceId
+                | Column::Workspace,
             )
             | Slot::Ignored
             | Slot::Nameless => false,
@@ -336,6 +337,21 @@ impl<R: Read> Table<R> {
             }
             None => problems.push(nul(self.whole())),
         }
+    }
+}
+
+impl<R> Table<R> {
+    /// The cells of the row that was read last, by the names of their columns.
+    pub fn cells(&self) -> impl Iterator<Item = (&str, &str)> {
+        let names = self
+            .headers
+            .iter()
+            .zip(&self.slots)
+            .map(|(header, slot)| match slot {
+                Slot::Column(column) => column.as_str(),
+                Slot::Ignored | Slot::Nameless => header,
+            });
+        names.zip(self.record.iter())
     }
 }
 

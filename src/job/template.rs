@@ -1,62 +1,319 @@
-//! `${NAME}` in the strings of a job file.
+//! Values that are worked out from the live state: `PROD {{ name }}` (Jinja).
 
-use super::secret::belongs;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
 
-/// A `${` that leads to nothing.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TemplateFault {
-    /// The variable is not set.
-    #[error("the environment variable {0} is not set")]
-    Unset(String),
-    /// The variable holds a secret, which the record of the job would keep.
-    #[error("the environment variable {0} holds a secret")]
-    Secret(String),
-    /// No `}` follows.
-    #[error("`${{` without `}}`")]
-    Open,
+use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value};
+use regex::Regex;
+
+use crate::model::field::Field;
+use crate::model::workflow::Listed;
+
+use super::filter::Subject;
+use super::problem::Place;
+use super::suggestion::suggestion;
+
+/// A value that is worked out.
+#[derive(Clone, Debug)]
+pub struct Template {
+    /// What it gives.
+    pub field: Field,
+    /// As written.
+    pub text: String,
+    /// Where it stands.
+    pub place: Place,
 }
 
-/// `text` with each `${NAME}` replaced by the variable's value; `$${` is a literal `${`.
-///
-/// # Errors
-/// A variable is not set or holds a secret, or a `${` has no end.
-pub fn expand(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<String, TemplateFault> {
-    let mut expanded = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find("${") {
-        let (before, after) = rest.split_at(at);
-        if let Some(before) = before.strip_suffix('$') {
-            expanded.push_str(before);
-            expanded.push_str("${");
-            rest = &after[2..];
-            continue;
-        }
-        let (name, after) = after[2..].split_once('}').ok_or(TemplateFault::Open)?;
-        if belongs(name).is_some() {
-            return Err(TemplateFault::Secret(name.to_owned()));
-        }
-        expanded.push_str(before);
-        expanded.push_str(&env(name).ok_or_else(|| TemplateFault::Unset(name.to_owned()))?);
-        rest = after;
+/// Steps that one value may take, each for about 64 bytes or one operation: enough for any name, and over in a moment
+/// where a loop would never be.
+const FUEL: u64 = 20_000;
+
+/// Patterns that are kept compiled.
+const PATTERNS: usize = 64;
+
+/// What templates may speak of, as far as it is there.
+const KNOWN: [&str; 17] = [
+    "name",
+    "description",
+    "enabled",
+    "labels",
+    "version_id",
+    "workflow_id",
+    "type",
+    "creator",
+    "modifier",
+    "version",
+    "create_time",
+    "update_time",
+    "project_id",
+    "workspace_id",
+    "workspace",
+    "region",
+    "row",
+];
+
+/// Whether `text` is a template, and not the value itself.
+pub fn is_one(text: &str) -> bool {
+    ["{{", "{%", "{#"].iter().any(|start| text.contains(start))
+}
+
+/// What a template may speak of.
+#[derive(Debug)]
+pub struct Subjects<'a> {
+    /// The workflow as it is.
+    pub listed: &'a Listed,
+    /// Where it lives: `project_id`, `workspace_id`, `workspace`, `region`, as far as they are known.
+    pub place: &'a [(&'static str, &'a str)],
+    /// The cells of the row by the names of their columns, if there is a row: `row.x_owner`.
+    pub row: Option<BTreeMap<String, String>>,
+}
+
+/// Templates that can be rendered.
+#[derive(Debug)]
+pub struct Templates {
+    environment: Environment<'static>,
+}
+
+impl Default for Templates {
+    fn default() -> Self {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_fuel(Some(FUEL));
+        let patterns = Mutex::new(HashMap::new());
+        environment.add_filter(
+            "regex_replace",
+            move |text: &str, pattern: &str, by: &str| replaced(&patterns, text, pattern, by),
+        );
+        Self { environment }
     }
-    expanded.push_str(rest);
-    Ok(expanded)
 }
+
+impl Templates {
+    /// Takes in `text`, to be rendered as `key`.
+    ///
+    /// # Errors
+    /// It is no template: why.
+    pub fn add(&mut self, key: String, text: &str) -> Result<(), String> {
+        let environment = &mut self.environment;
+        let added = environment.add_template_owned(key.clone(), text.to_owned());
+        added.map_err(|error| said(&error))?;
+        match self.strangers(&key).as_slice() {
+            [] => Ok(()),
+            [stranger, ..] => {
+                let meant = suggestion(stranger, KNOWN);
+                let meant = meant.map(|meant| format!(" (did you mean {meant}?)"));
+                Err(format!(
+                    "the template speaks of {stranger}, which is not known{}",
+                    meant.unwrap_or_default()
+                ))
+            }
+        }
+    }
+
+    /// What the template `key` speaks of and nobody knows.
+    fn strangers(&self, key: &str) -> Vec<String> {
+        let Ok(template) = self.environment.get_template(key) else {
+            return Vec::new();
+        };
+        let is_known = |name: &String| {
+            KNOWN.contains(&name.as_str())
+                || self.environment.globals().any(|(known, _)| known == name)
+        };
+        let mut names: Vec<_> = template.undeclared_variables(false).into_iter().collect();
+        names.retain(|name| !is_known(name));
+        names.sort();
+        names
+    }
+
+    /// What the template `key` gives.
+    ///
+    /// # Errors
+    /// It speaks of something that is not there, or comes to no end: why.
+    pub fn render(&self, key: &str, subjects: &Subjects<'_>) -> Result<String, String> {
+        let template = self.environment.get_template(key);
+        let rendered = template.and_then(|template| template.render(context(subjects)));
+        rendered.map_err(|error| said(&error))
+    }
+
+    /// The live fields that the template `key` speaks of.
+    pub fn reads(&self, key: &str) -> Vec<Field> {
+        let Ok(template) = self.environment.get_template(key) else {
+            return Vec::new();
+        };
+        let names = template.undeclared_variables(false);
+        let fields = Field::ALL.into_iter();
+        fields
+            .filter(|field| names.contains(field.as_str()))
+            .collect()
+    }
+}
+
+fn context(subjects: &Subjects<'_>) -> Value {
+    let listed = subjects.listed;
+    let mut known: BTreeMap<String, Value> = BTreeMap::new();
+    for (name, subject) in Subject::ALL {
+        let value = match subject {
+            Subject::Enabled => Value::from(listed.workflow.enabled),
+            Subject::Name
+            | Subject::Description
+            | Subject::Labels
+            | Subject::VersionId
+            | Subject::WorkflowId
+            | Subject::Type
+            | Subject::Creator
+            | Subject::Modifier => Value::from(subject.of(listed)),
+        };
+        known.insert(name.to_owned(), value);
+    }
+    for (name, value) in [
+        ("version", &listed.details.version),
+        ("create_time", &listed.details.create_time),
+        ("update_time", &listed.workflow.update_time),
+    ] {
+        known.insert(name.to_owned(), Value::from(value));
+    }
+    for (name, value) in subjects.place {
+        known.insert((*name).to_owned(), Value::from(*value));
+    }
+    if let Some(row) = &subjects.row {
+        known.insert("row".to_owned(), Value::from(row.clone()));
+    }
+    Value::from(known)
+}
+
+/// `text` with each match of `pattern` replaced by `by`, in which `$1` is the first group.
+fn replaced(
+    patterns: &Mutex<HashMap<String, Regex>>,
+    text: &str,
+    pattern: &str,
+    by: &str,
+) -> Result<String, Error> {
+    // Whoever panicked with them left them whole.
+    let mut patterns = patterns.lock().unwrap_or_else(PoisonError::into_inner);
+    if !patterns.contains_key(pattern) {
+        let regex = Regex::new(pattern).map_err(|error| {
+            let what = format!("no regular expression: {error}");
+            Error::new(ErrorKind::InvalidOperation, what)
+        })?;
+        if patterns.len() >= PATTERNS {
+            patterns.clear();
+        }
+        patterns.insert(pattern.to_owned(), regex);
+    }
+    let replaced = patterns
+        .get(pattern)
+        .map(|regex| regex.replace_all(text, by));
+    Ok(replaced.map_or_else(|| text.to_owned(), std::borrow::Cow::into_owned))
+}
+
+/// The error, for people; the value itself is not in it.
+fn said(error: &Error) -> String {
+    match (error.kind(), error.detail()) {
+        (ErrorKind::OutOfFuel, _) => {
+            "the template comes to no end (a value may take 20000 steps)".to_owned()
+        }
+        (ErrorKind::UndefinedError, _) => {
+            let what = error
+                .detail()
+                .map_or_else(String::new, |detail| format!(": {detail}"));
+            format!("the template speaks of something that is not there{what}")
+        }
+        (kind, None) => format!("the template cannot be worked out: {kind}"),
+        (_, Some(detail)) => format!("the template cannot be worked out: {detail}"),
+    }
+}
+
+/// What to do about a template, for hints.
+pub const HINT: &str = "templates know name, description, enabled, labels, version_id, workflow_id, type, creator, \
+    modifier, version, create_time, update_time, project_id, workspace_id, workspace, region, and row.COLUMN of a CSV; \
+    filters: regex_replace(\"^Old (.*)\", \"New $1\"), replace, upper, default and the others of Jinja";
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::workflow::Workflow;
+
+    fn rendered(text: &str) -> Result<String, String> {
+        let mut templates = Templates::default();
+        templates.add("t".to_owned(), text)?;
+        let listed = Listed {
+            workflow: Workflow {
+                name: "Old {{ name }} triage".into(),
+                labels: "IP".into(),
+                ..Workflow::default()
+            },
+            ..Listed::default()
+        };
+        let row = BTreeMap::from([("x_owner".to_owned(), "SOC".to_owned())]);
+        templates.render(
+            "t",
+            &Subjects {
+                listed: &listed,
+                place: &[("workspace", "Berlin")],
+                row: Some(row),
+            },
+        )
+    }
 
     #[test]
-    fn variables_are_replaced_once_and_only_where_meant() {
-        let env = |name: &str| (name == "WHO").then(|| "${WHO}".to_owned());
-        assert_eq!(expand("plain $5 {x}", &env).unwrap(), "plain $5 {x}");
-        assert_eq!(expand("a ${WHO} b", &env).unwrap(), "a ${WHO} b");
-        assert_eq!(expand("$${WHO}", &env).unwrap(), "${WHO}");
-        assert_eq!(
-            expand("${NO}", &env),
-            Err(TemplateFault::Unset("NO".into()))
-        );
-        assert_eq!(expand("${NO", &env), Err(TemplateFault::Open));
+    fn a_template_speaks_of_the_live_state_and_of_the_row() {
+        for (text, value) in [
+            ("PROD {{ name }}", "PROD Old {{ name }} triage"),
+            (
+                "{{ name | regex_replace('^Old (.*)$', 'New $1') }}",
+                "New {{ name }} triage",
+            ),
+            (
+                "{{ name | replace('Old ', '') | upper }}",
+                "{{ NAME }} TRIAGE",
+            ),
+            (
+                "{% if enabled %}on{% else %}off{% endif %} {{ labels }}",
+                "off IP",
+            ),
+            ("{{ workspace }}: {{ row.x_owner }}", "Berlin: SOC"),
+            ("{{ description }}", ""),
+        ] {
+            assert_eq!(rendered(text).as_deref(), Ok(value), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_worked_out_says_why() {
+        for (text, part) in [
+            (
+                "{{ nmae }}",
+                "nmae, which is not known (did you mean name?)",
+            ),
+            ("{{ region }}", "not there"),
+            ("{{ row.owner }}", "not there"),
+            ("{{ name", "unexpected end"),
+            ("{{ name | shout }}", "shout"),
+            (
+                "{{ name | regex_replace('(', '') }}",
+                "no regular expression",
+            ),
+            (
+                "{% for a in range(10000) %}{% for b in range(10000) %}x{% endfor %}{% endfor %}",
+                "no end",
+            ),
+            ("{{ name * 100000000 }}", "no end"),
+            ("{% include 'other' %}", ""),
+        ] {
+            let error = rendered(text).unwrap_err();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_fields_that_a_template_speaks_of_are_known() {
+        let mut templates = Templates::default();
+        templates
+            .add(
+                "t".to_owned(),
+                "{{ row.name }} {{ labels ~ enabled }} {{ type }}",
+            )
+            .unwrap();
+        assert_eq!(templates.reads("t"), [Field::Enabled, Field::Labels]);
     }
 }

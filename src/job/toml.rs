@@ -13,11 +13,11 @@ use toml::de::{DeTable, DeValue};
 
 use crate::model::span;
 
+use super::expansion::{ExpansionFault, expand};
 use super::problem::{Place, Problem};
 use super::problems::Problems;
 use super::secret::belongs;
 use super::suggestion::suggestion;
-use super::template::{TemplateFault, expand};
 
 /// A value and the bytes of the file that it stands on.
 #[derive(Clone, Debug, PartialEq)]
@@ -86,6 +86,11 @@ impl<'a> Table<'a> {
 
     fn get(&self, key: &str) -> Option<&'a Spanned<DeValue<'a>>> {
         self.table.get(key)
+    }
+
+    /// Where the value called `key` stands.
+    pub fn span_of(&self, key: &str) -> Range<usize> {
+        self.get(key).map_or(0..0, Spanned::span)
     }
 
     /// The keys and where they stand.
@@ -203,15 +208,15 @@ impl Reader<'_> {
             Ok(value) => Some(Located { value, span }),
             Err(fault) => {
                 let hint = match &fault {
-                    TemplateFault::Unset(name) => {
+                    ExpansionFault::Unset(name) => {
                         format!(
                             "set it (export {name}=...), or write $${{{name}}} for the text itself"
                         )
                     }
-                    TemplateFault::Secret(_) => {
+                    ExpansionFault::Secret(_) => {
                         "a job is put on record word for word: leave it out".to_owned()
                     }
-                    TemplateFault::Open => "write $${ for the text itself".to_owned(),
+                    ExpansionFault::Open => "write $${ for the text itself".to_owned(),
                 };
                 self.wrong(span, fault.to_string(), hint);
                 None
@@ -351,6 +356,12 @@ impl Reader<'_> {
             }
         }
         strings
+    }
+
+    /// Whether `key` is a list without anything in it.
+    pub fn is_empty_list(&self, table: Table<'_>, key: &str) -> bool {
+        let value = table.get(key).map(Spanned::get_ref);
+        matches!(value, Some(DeValue::Array(array)) if array.is_empty())
     }
 
     /// The value called `key` as a share in `0..=1`.

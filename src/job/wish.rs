@@ -9,6 +9,7 @@ use crate::model::update::{Label, Update};
 
 use super::cell::{BOOLEAN_HINT, EMPTY, boolean};
 use super::column::Column;
+use super::defaults::Defaults;
 use super::draft::Draft;
 use super::problem::Problem;
 use super::problems::Problems;
@@ -204,12 +205,14 @@ impl<D: Draft> Desk<'_, D> {
         }
     }
 
-    /// What the row sets and what it expects. Without the live state (`blind`) nothing can be looked up.
+    /// What the row sets and what it expects, completed by `defaults`. Without the live state nothing can be looked
+    /// up.
     pub(super) fn wishes(
         &mut self,
+        all: &Defaults,
         defaults: &Update,
-        blind: bool,
     ) -> Option<(Update, Option<VersionWish>, Guards)> {
+        let blind = all.is_blind;
         let mut own = Update::default();
         let mut guards = Guards::default();
         let mut kept_version = None;
@@ -278,7 +281,8 @@ impl<D: Draft> Desk<'_, D> {
                 return None;
             }
         }
-        if sound && update.is_empty() && guards.is_empty() && !keeps {
+        let asks = !update.is_empty() || !guards.is_empty() || !all.templates.is_empty();
+        if sound && !asks && !keeps {
             self.problems.push(Problem::new(
                 self.draft.whole(),
                 "the row changes nothing",

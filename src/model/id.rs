@@ -60,6 +60,11 @@ impl IdFault {
 }
 
 impl Id {
+    /// No id of anything: it stands for all of a kind.
+    pub fn any() -> Self {
+        Self("~".into())
+    }
+
     /// The id in `text`, without the blanks, BOM and zero-width characters around it.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ pub mod reply;
 pub mod report_column;
 pub mod route;
 pub mod row;
+pub mod service_time;
 pub mod simulation;
 pub mod span;
 pub mod tally;

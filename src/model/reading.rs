@@ -1,4 +1,4 @@
-//! One request of a survey: a reading of what lives in a workspace.
+//! One request of a survey: a reading of what lives in a workspace, or of which workspaces there are.
 
 use std::fmt;
 
@@ -11,13 +11,15 @@ use super::target::{LaneId, Workspace};
 pub const PAGE: u64 = 100;
 /// The furthest offset at which a page may begin (the same).
 pub const FURTHEST: u64 = 10_000;
+/// The furthest offset at which a page of workspaces may begin (the vendor's OpenAPI of ListWorkspaces).
+pub const FURTHEST_WORKSPACE: u64 = 999;
 
 /// One request of a survey.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
     /// The endpoint and credential it leaves by.
     pub lane: LaneId,
-    /// Where.
+    /// Where; [`Workspace::any_of`] where a project as a whole is asked.
     pub workspace: Workspace,
     /// What it asks for.
     pub of: Of,
@@ -32,6 +34,8 @@ pub enum Of {
     Workflow(Id),
     /// The versions of a workflow.
     Versions(Id),
+    /// A page of the project's workspaces, which begins at this offset.
+    Workspaces(u64),
 }
 
 /// A page of a list that is sorted by the time of making, the oldest first, unless it is read from its end.
@@ -55,6 +59,8 @@ pub enum Kind {
     Get,
     /// The versions of a workflow.
     Versions,
+    /// A page of a project's workspaces.
+    Workspaces,
 }
 
 impl Of {
@@ -64,6 +70,7 @@ impl Of {
             Self::Page(_) => Kind::List,
             Self::Workflow(_) => Kind::Get,
             Self::Versions(_) => Kind::Versions,
+            Self::Workspaces(_) => Kind::Workspaces,
         }
     }
 }
@@ -74,6 +81,7 @@ impl fmt::Display for Kind {
             Self::List => "list",
             Self::Get => "get",
             Self::Versions => "versions",
+            Self::Workspaces => "workspaces",
         })
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::span;
+use super::target::NamedWorkspace;
 use super::version::Version;
 use super::workflow::{Listed, Workflow};
 
@@ -188,6 +189,13 @@ pub enum Data {
     },
     /// All versions of a workflow.
     Versions(Vec<Version>),
+    /// A page of a project's workspaces.
+    Workspaces {
+        /// Those on it.
+        workspaces: Vec<NamedWorkspace>,
+        /// How many there are on all pages.
+        total: Option<u64>,
+    },
 }
 
 impl Data {
@@ -195,7 +203,7 @@ impl Data {
     pub fn workflow(&self) -> Option<&Workflow> {
         match self {
             Self::Workflow(listed) => Some(&listed.workflow),
-            Self::Nothing | Self::Page { .. } | Self::Versions(_) => None,
+            Self::Nothing | Self::Page { .. } | Self::Versions(_) | Self::Workspaces { .. } => None,
         }
     }
 

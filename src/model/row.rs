@@ -59,7 +59,7 @@ impl VersionWish {
 }
 
 impl Row {
-    /// What stands for the id of a workflow that is called `name`, until it is looked up.
+    /// What stands for the id of whatever is called `name`, until it is looked up.
     pub fn stand_in(name: &str) -> Option<Id> {
         let hash = hex(&digest(&SHA256, name.as_bytes()).as_ref()[..16]);
         Id::parse(&format!("called-{hash}")).ok()

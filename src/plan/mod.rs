@@ -1,7 +1,7 @@
 //! What a job comes to against the live state. Pure: live states come in, decisions go out.
 
 pub mod decision;
-pub mod filter;
+pub mod directory;
 pub mod preview;
 pub mod snapshot;
 pub mod survey;

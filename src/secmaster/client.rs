@@ -221,6 +221,7 @@ fn wanted(request: &Request) -> Wanted {
             Of::Page(_) => Wanted::Page,
             Of::Workflow(_) => Wanted::Listed,
             Of::Versions(_) => Wanted::Versions,
+            Of::Workspaces(_) => Wanted::Workspaces,
         },
     }
 }
@@ -250,6 +251,10 @@ fn url(endpoint: &Endpoint, request: &Request) -> Option<Url> {
             }
             Of::Workflow(_) => {}
             Of::Versions(_) => segments.push("versions"),
+            Of::Workspaces(offset) => {
+                segments.truncate(3);
+                query = Some(format!("limit={PAGE}&offset={offset}"));
+            }
         }
     }
     let mut path = endpoint.as_str().to_owned();
@@ -415,6 +420,10 @@ mod tests {
             "workflows/w/versions"
         );
         assert_eq!(at(Of::Workflow(Id::parse("w").unwrap())), "workflows/w");
+        assert_eq!(
+            at(Of::Workspaces(100)),
+            "https://host/v1/p/workspaces?limit=100&offset=100"
+        );
     }
 
     #[test]

@@ -33,6 +33,10 @@ struct Body<'a> {
     #[serde(borrow)]
     data: Option<&'a RawValue>,
     total: Count,
+    /// Workspaces are listed without an envelope.
+    #[serde(borrow)]
+    workspaces: Option<&'a RawValue>,
+    count: Count,
 }
 
 /// A count that may be missing, null or something else.
@@ -69,11 +73,19 @@ pub enum Wanted {
     Page,
     /// Versions of a workflow.
     Versions,
+    /// A page of workspaces.
+    Workspaces,
 }
 
 impl Wanted {
-    /// What `data` holds; nothing if it is something else.
-    fn data(self, data: Option<&RawValue>, total: Option<u64>) -> Data {
+    /// What `body` holds; nothing if it is something else.
+    fn data(self, body: &Body<'_>) -> Data {
+        let (data, total) = match self {
+            Self::Workspaces => (body.workspaces, body.count.0),
+            Self::Nothing | Self::Workflow | Self::Listed | Self::Page | Self::Versions => {
+                (body.data, body.total.0)
+            }
+        };
         let Some(data) = data else {
             return Data::Nothing;
         };
@@ -92,6 +104,9 @@ impl Wanted {
                     })
                 }),
             Self::Versions => serde_json::from_str(data).ok().map(Data::Versions),
+            Self::Workspaces => serde_json::from_str(data)
+                .ok()
+                .map(|workspaces| Data::Workspaces { workspaces, total }),
         };
         read.unwrap_or_default()
     }
@@ -115,12 +130,13 @@ pub fn read(bytes: &[u8], wanted: Wanted) -> (Content, Option<String>) {
         .error
         .and_then(|error| serde_json::from_str(error.get()).ok());
     let nested: Nested<'_> = nested.unwrap_or_default();
+    let data = wanted.data(&body);
     let text = |texts: [Text<'_>; 3]| texts.into_iter().find_map(Text::into_owned);
     let envelope = Envelope {
         success: body.success,
         code: text([body.error_code, body.code, nested.code]).map(|text| tidy(&text)),
         message: text([body.error_msg, body.message, nested.message]).map(|text| tidy(&text)),
-        data: wanted.data(body.data, body.total.0),
+        data,
     };
     (Content::Envelope(envelope), body.request_id.into_owned())
 }

@@ -24,6 +24,8 @@ pub(super) struct Resident {
 /// What one workspace holds.
 #[derive(Debug, Default)]
 pub(super) struct Estate {
+    /// What people call the workspace, if it was made for its name.
+    pub(super) name: Option<String>,
     /// In the order of their making, so that the usual list needs hardly any sorting.
     residents: Vec<Resident>,
     by_workflow: HashMap<String, usize>,

@@ -25,6 +25,8 @@ struct Kept {
 struct KeptWorkspace {
     #[serde(flatten)]
     workspace: Workspace,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
     residents: Vec<Resident>,
 }
 
@@ -47,6 +49,7 @@ impl World {
         for (workspace, estate) in &self.estates {
             kept.workspaces.push(KeptWorkspace {
                 workspace: workspace.clone(),
+                name: estate.name.clone(),
                 residents: estate.residents().to_vec(),
             });
         }
@@ -68,6 +71,7 @@ impl World {
         }
         for kept in kept.workspaces {
             let estate = self.estates.entry(kept.workspace).or_default();
+            estate.name = kept.name.or(estate.name.take());
             for resident in kept.residents {
                 estate.settle(resident);
             }

@@ -13,7 +13,8 @@ use crate::model::update::Update;
 
 use super::answer::{Answered, Delivery, Handled};
 use super::call::{Call, ListQuery, Operation};
-use super::records::{VersionRecord, WorkflowRecord};
+use super::records::{VersionRecord, WorkflowRecord, WorkspaceRecord};
+use super::workspaces::{WorkspacesCall, WorkspacesQuery};
 use super::world::World;
 
 /// The world as a service in memory.
@@ -44,11 +45,14 @@ impl Service for Memory {
 
 impl Memory {
     async fn answer(&self, request: &Request) -> Reply {
-        let call = call(request);
+        let now = self.began.elapsed();
         let handled = {
             // A test that panicked elsewhere leaves a world that is still whole.
             let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
-            world.handle(&call, self.began.elapsed())
+            match call(request) {
+                Asked::Soc(call) => world.handle(&call, now),
+                Asked::Workspaces(call) => world.list_workspaces(&call, now),
+            }
         };
         if !handled.after.is_zero() {
             #[expect(
@@ -64,8 +68,14 @@ impl Memory {
     }
 }
 
-fn call(request: &Request) -> Call {
-    Call {
+/// What a request asks the world.
+enum Asked {
+    Soc(Call),
+    Workspaces(WorkspacesCall),
+}
+
+fn call(request: &Request) -> Asked {
+    Asked::Soc(Call {
         workspace: request.workspace().clone(),
         operation: match request {
             Request::Get(row) => Operation::ShowWorkflow {
@@ -90,9 +100,19 @@ fn call(request: &Request) -> Call {
                     workflow_id: id.to_string(),
                     status: Ok(None),
                 },
+                Of::Workspaces(offset) => {
+                    return Asked::Workspaces(WorkspacesCall {
+                        project_id: reading.workspace.project_id.clone(),
+                        query: Ok(WorkspacesQuery {
+                            offset: usize::try_from(*offset).unwrap_or(usize::MAX),
+                            limit: PAGE as usize,
+                            ..WorkspacesQuery::default()
+                        }),
+                    });
+                }
             },
         },
-    }
+    })
 }
 
 /// What a client makes of `handled`; nothing if there is never an answer.
@@ -155,10 +175,11 @@ fn success(answered: &Answered) -> Envelope {
             Answered::Versions(page) => {
                 Data::Versions(page.data.iter().map(VersionRecord::seen).collect())
             }
-            Answered::Workspace(_)
-            | Answered::Workspaces(_)
-            | Answered::Version(_)
-            | Answered::Refused(_) => Data::Nothing,
+            Answered::Workspaces(page) => Data::Workspaces {
+                workspaces: page.data.iter().map(WorkspaceRecord::named).collect(),
+                total: Some(page.total as u64),
+            },
+            Answered::Workspace(_) | Answered::Version(_) | Answered::Refused(_) => Data::Nothing,
         },
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::target::NamedWorkspace;
 use crate::model::version::Version;
 use crate::model::workflow::{Details, Listed, Workflow};
 
@@ -103,6 +104,16 @@ pub struct VersionRecord {
     pub dataclass_id: String,
     pub dataclass_name: String,
     pub workspace_id: String,
+}
+
+impl WorkspaceRecord {
+    /// The part of it that a client looks at.
+    pub fn named(&self) -> NamedWorkspace {
+        NamedWorkspace {
+            id: self.id.clone(),
+            name: self.name.clone(),
+        }
+    }
 }
 
 impl VersionRecord {

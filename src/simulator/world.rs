@@ -18,7 +18,7 @@ use super::estate::Estate;
 use super::faults;
 use super::ledger::{Entry, What};
 use super::method::Method;
-use super::records::{VersionRecord, VersionStatus, WorkflowRecord};
+use super::records::{VersionRecord, VersionStatus, WorkflowRecord, WorkspaceRecord};
 use super::throttle::Throttle;
 use super::workspaces::WorkspacesCall;
 
@@ -60,6 +60,36 @@ impl World {
             if estate.resident(&maker.workflow_id(index)).is_none() {
                 estate.settle(maker.workflow(index, self.calendar.time_of_making()));
             }
+        }
+    }
+
+    /// Sees to it that a workspace of the project has the id `text` or is called so; `stand_in` becomes one if none
+    /// does.
+    pub fn call(&mut self, stand_in: &Workspace, text: &str) {
+        let of_project = |known: &&Workspace| known.project_id == stand_in.project_id;
+        let mut known = self.estates.keys().filter(of_project);
+        let is_known = known
+            .any(|known| known.workspace_id.as_str() == text || self.workspace(known).name == text);
+        if !is_known {
+            let estate = self.estates.entry(stand_in.clone()).or_default();
+            estate.name = Some(text.to_owned());
+        }
+    }
+
+    fn workspace(&self, workspace: &Workspace) -> WorkspaceRecord {
+        let seed = self.simulation.seed;
+        let record = Maker { seed, workspace }.workspace();
+        let estate = self.estates.get(workspace);
+        match estate.and_then(|estate| estate.name.clone()) {
+            Some(name) => WorkspaceRecord { name, ..record },
+            None => record,
+        }
+    }
+
+    /// The same, where nothing lives yet: a newcomer's world has something to see.
+    pub fn populate_if_empty(&mut self, workspace: &Workspace, count: usize) {
+        if self.workflows(workspace).next().is_none() {
+            self.populate(workspace, count);
         }
     }
 
@@ -150,8 +180,7 @@ impl World {
             let query = call.query.as_ref().map_err(Clone::clone)?;
             let all = world.estates.keys();
             let all = all.filter(|workspace| workspace.project_id == call.project_id);
-            let seed = world.simulation.seed;
-            let records = all.map(|workspace| Maker { seed, workspace }.workspace());
+            let records = all.map(|workspace| world.workspace(workspace));
             Ok(Answered::Workspaces(query.page(records)))
         })
     }
@@ -214,7 +243,6 @@ impl World {
     }
 
     fn carry_out(&mut self, call: &Call, now: Duration) -> Result<Answered, Refusal> {
-        let seed = self.simulation.seed;
         let estate = self.estates.get_mut(&call.workspace);
         let missing = match call.operation.method() {
             Method::ShowWorkspace => Refusal::no_workspace_to_show(),
@@ -228,8 +256,7 @@ impl World {
         let estate = estate.ok_or(missing)?;
         match &call.operation {
             Operation::ShowWorkspace => {
-                let workspace = &call.workspace;
-                let record = Maker { seed, workspace }.workspace();
+                let record = self.workspace(&call.workspace);
                 Ok(Answered::Workspace(Box::new(record)))
             }
             Operation::ListWorkflows(query) => {

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use crate::engine::ports::Watcher;
 use crate::model::event::{Counts, Event, Pause, RunStarted, Stamped, WasEnded};
 use crate::model::outcome::{Ended, ErrorClass, Failure, Outcome, Status};
+use crate::model::reading;
 use crate::model::tally::Tally;
 use crate::model::target::LaneId;
 
@@ -189,9 +190,14 @@ impl Watcher for Digest {
             Event::Stop { ended, message } => self.stopped = Some((*ended, message.clone())),
             Event::SessionEnded { ended } => self.ended = Some(*ended),
             Event::Planned(counts) => self.plan = Some(counts.clone()),
-            Event::Read { failure, .. } => {
-                let failure = failure.as_ref();
-                let failure = failure.filter(|failure| failure.class != ErrorClass::Canceled);
+            Event::Read { failure, kind, .. } => {
+                let failure = failure.as_ref().filter(|failure| match kind {
+                    // Most runs can do without their names; whoever cannot tells it.
+                    reading::Kind::Workspaces => failure.class == ErrorClass::Auth,
+                    reading::Kind::List | reading::Kind::Get | reading::Kind::Versions => {
+                        failure.class != ErrorClass::Canceled
+                    }
+                });
                 self.unread = self.unread.take().or_else(|| failure.cloned());
             }
             Event::LegStarted { .. }

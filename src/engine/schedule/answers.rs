@@ -74,7 +74,9 @@ impl Schedule {
 
     fn done(&mut self, now: Duration, mut work: Work, data: Data) {
         let index = work.lane().0;
-        self.lanes[index].health.workspace_works(work.workspace());
+        if !work.asks_a_project() {
+            self.lanes[index].health.workspace_works(work.workspace());
+        }
         let row = match &work.matter {
             Matter::Reading(reading) => {
                 let reading = Arc::clone(reading);
@@ -82,7 +84,8 @@ impl Schedule {
                 let data = match (&reading.of, data) {
                     (Of::Page(_), data @ Data::Page { .. })
                     | (Of::Workflow(_), data @ Data::Workflow(_))
-                    | (Of::Versions(_), data @ Data::Versions(_)) => Ok(data),
+                    | (Of::Versions(_), data @ Data::Versions(_))
+                    | (Of::Workspaces(_), data @ Data::Workspaces { .. }) => Ok(data),
                     (of, _) => Err(Failure::new(
                         ErrorClass::Protocol,
                         format!("the answer holds no {}", of.kind()),
@@ -456,7 +459,7 @@ impl Schedule {
         // Whoever may not list may still read what is named.
         let lists =
             matches!(&work.matter, Matter::Reading(reading) if reading.of.kind() == Kind::List);
-        if lists && !whole {
+        if work.asks_a_project() || (lists && !whole) {
             return self.fail(now, work, failure, true);
         }
         let health = &mut self.lanes[index].health;
