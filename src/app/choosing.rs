@@ -15,7 +15,7 @@ use crate::job::problem::{Place, Problem};
 use crate::job::problems::Problems;
 use crate::job::record::InputRecord;
 use crate::job::table::Options;
-use crate::job::template::{self, Subjects, Template, Templates};
+use crate::job::template::{Fault, Subjects, Template, Templates};
 use crate::job::wish::read_update;
 use crate::model::field::Field;
 use crate::model::formula::unguarded;
@@ -410,7 +410,7 @@ impl<'a> Choice<'a> {
     fn checked(
         &mut self,
         field: Field,
-        value: Result<String, String>,
+        value: Result<String, Fault>,
         place: &Place,
         listed: &Listed,
     ) -> Option<String> {
@@ -420,7 +420,7 @@ impl<'a> Choice<'a> {
                 "a workflow cannot be without a name: narrow where, or mend the template",
             ),
             Ok(value) => return Some(value),
-            Err(what) => (what, template::HINT),
+            Err(fault) => (fault.what, fault.hint),
         };
         self.tell(Problem::new(place.clone(), what, hint), who(listed));
         None

@@ -180,9 +180,9 @@ impl Reader<'_> {
         for (column, cell) in cells.cells() {
             let text = unguarded(&cell.value);
             if template::is_one(text)
-                && let Err(what) = templates.add(column.as_str().to_owned(), text)
+                && let Err(fault) = templates.add(column.as_str().to_owned(), text)
             {
-                self.wrong(cell.span.clone(), what, template::HINT);
+                self.wrong(cell.span.clone(), fault.what, fault.hint);
             }
         }
     }

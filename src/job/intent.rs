@@ -184,8 +184,8 @@ impl Desk<'_> {
                 continue;
             }
             if template::is_one(value) {
-                if let Err(what) = template::Templates::default().add(String::new(), value) {
-                    self.wrong(place.clone(), what, template::HINT);
+                if let Err(fault) = template::Templates::default().add(String::new(), value) {
+                    self.wrong(place.clone(), fault.what, fault.hint);
                 }
                 let text = value.to_owned();
                 templates.push(Template { field, text, place });

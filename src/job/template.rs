@@ -93,7 +93,7 @@ impl Templates {
     ///
     /// # Errors
     /// It is no template: why.
-    pub fn add(&mut self, key: String, text: &str) -> Result<(), String> {
+    pub fn add(&mut self, key: String, text: &str) -> Result<(), Fault> {
         let environment = &mut self.environment;
         let added = environment.add_template_owned(key.clone(), text.to_owned());
         added.map_err(|error| said(&error))?;
@@ -102,10 +102,11 @@ impl Templates {
             [stranger, ..] => {
                 let meant = suggestion(stranger, KNOWN);
                 let meant = meant.map(|meant| format!(" (did you mean {meant}?)"));
-                Err(format!(
-                    "the template speaks of {stranger}, which is not known{}",
-                    meant.unwrap_or_default()
-                ))
+                let meant = meant.unwrap_or_default();
+                Err(Fault {
+                    what: format!("the template speaks of {stranger}, which is not known{meant}"),
+                    hint: KNOWN_HINT,
+                })
             }
         }
     }
@@ -129,7 +130,7 @@ impl Templates {
     ///
     /// # Errors
     /// It speaks of something that is not there, or comes to no end: why.
-    pub fn render(&self, key: &str, subjects: &Subjects<'_>) -> Result<String, String> {
+    pub fn render(&self, key: &str, subjects: &Subjects<'_>) -> Result<String, Fault> {
         let template = self.environment.get_template(key);
         let rendered = template.and_then(|template| template.render(context(subjects)));
         rendered.map_err(|error| said(&error))
@@ -206,34 +207,57 @@ fn replaced(
     Ok(replaced.map_or_else(|| text.to_owned(), std::borrow::Cow::into_owned))
 }
 
-/// The error, for people; the value itself is not in it.
-fn said(error: &Error) -> String {
-    match (error.kind(), error.detail()) {
-        (ErrorKind::OutOfFuel, _) => {
-            "the template comes to no end (a value may take 20000 steps)".to_owned()
-        }
-        (ErrorKind::UndefinedError, _) => {
-            let what = error
-                .detail()
-                .map_or_else(String::new, |detail| format!(": {detail}"));
-            format!("the template speaks of something that is not there{what}")
-        }
-        (kind, None) => format!("the template cannot be worked out: {kind}"),
-        (_, Some(detail)) => format!("the template cannot be worked out: {detail}"),
-    }
+/// Why a template gives nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// What is wrong; the value itself is not in it.
+    pub what: String,
+    /// What to do.
+    pub hint: &'static str,
 }
 
-/// What to do about a template, for hints.
-pub const HINT: &str = "templates know name, description, enabled, labels, version_id, workflow_id, type, creator, \
-    modifier, version, create_time, update_time, project_id, workspace_id, workspace, region, and row.COLUMN of a CSV; \
-    filters: regex_replace(\"^Old (.*)\", \"New $1\"), replace, upper, default and the others of Jinja";
+/// The error, for people.
+fn said(error: &Error) -> Fault {
+    let (what, hint) = match (error.kind(), error.detail()) {
+        (ErrorKind::OutOfFuel, _) => (
+            format!("the template comes to no end: a value may take {FUEL} steps"),
+            "shorten its loops: a name needs a few steps only",
+        ),
+        (ErrorKind::UndefinedError, None) => (
+            "the template speaks of something that is not there".to_owned(),
+            KNOWN_HINT,
+        ),
+        (ErrorKind::UndefinedError, Some(detail)) => (
+            format!("the template speaks of something that is not there: {detail}"),
+            KNOWN_HINT,
+        ),
+        (kind, None) => (
+            format!("the template cannot be worked out: {kind}"),
+            FORM_HINT,
+        ),
+        (_, Some(detail)) => (
+            format!("the template cannot be worked out: {detail}"),
+            FORM_HINT,
+        ),
+    };
+    Fault { what, hint }
+}
+
+/// How a template is written, for hints.
+const FORM_HINT: &str = "write it as Jinja has it: \"PROD {{ name }}\", \"{{ name | replace('Old', 'New') }}\", \
+    \"{{ name | regex_replace('^Old (.*)', 'New $1') }}\", \"{% if enabled %}on{% else %}off{% endif %}\"";
+
+/// What a template may speak of, for hints.
+const KNOWN_HINT: &str = "templates know name, description, enabled, labels, version_id, workflow_id, type, creator, \
+    modifier, version, create_time, update_time, project_id, workspace_id, workspace (if its name is known), region \
+    (if there is one), and, where a CSV has rows, row.COLUMN";
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::workflow::Workflow;
 
-    fn rendered(text: &str) -> Result<String, String> {
+    fn rendered(text: &str) -> Result<String, Fault> {
         let mut templates = Templates::default();
         templates.add("t".to_owned(), text)?;
         let listed = Listed {
@@ -274,7 +298,7 @@ mod tests {
             ("{{ workspace }}: {{ row.x_owner }}", "Berlin: SOC"),
             ("{{ description }}", ""),
         ] {
-            assert_eq!(rendered(text).as_deref(), Ok(value), "{text}");
+            assert_eq!(rendered(text).unwrap(), value, "{text}");
         }
     }
 
@@ -301,7 +325,7 @@ mod tests {
             ("{% include 'other' %}", ""),
         ] {
             let error = rendered(text).unwrap_err();
-            assert!(error.contains(part), "{text}: {error}");
+            assert!(error.what.contains(part), "{text}: {error:?}");
         }
     }
 

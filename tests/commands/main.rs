@@ -8,6 +8,7 @@
 mod accounts;
 mod admission;
 mod auth;
+mod changes;
 mod cloud;
 mod disk;
 mod export;
