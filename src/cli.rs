@@ -424,7 +424,10 @@ pub struct ExportArgs {
     /// Read the built-in simulator instead of a service
     #[arg(long, help_heading = "Target")]
     pub simulate: bool,
-    /// Take some workflows only: name~REGEX, enabled=true, labels!=IP; all given must hold
+    /// Take all workspaces of the project
+    #[arg(long, conflicts_with = "workspace_id", help_heading = "Rows")]
+    pub all_workspaces: bool,
+    /// Take some workflows only: name~REGEX, enabled=true, labels!=IP, unchanged>90d; all given must hold
     #[arg(long = "where", value_name = "FIELD=VALUE", action = ArgAction::Append, help_heading = "Rows")]
     pub filter: Vec<String>,
     /// The file, which is written whole or not at all [default: standard output]
@@ -468,7 +471,7 @@ impl ExportArgs {
 pub enum By {
     /// workflow_id, with target and guards
     Id,
-    /// workflow_name, with version_id = active; no target, no guards
+    /// workflow_name (and workspace, if there are all), with version_id = active; no target, no guards
     Name,
 }
 

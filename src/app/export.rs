@@ -17,7 +17,7 @@ use crate::model::outcome::Ended;
 use crate::model::route::Route;
 use crate::model::target::{LaneId, Workspace};
 use crate::simulator::world::World;
-use crate::sinks::export::{Dialect, Export};
+use crate::sinks::export::{Dialect, Export, Shape};
 
 use super::destination::{Open, SIMULATED};
 use super::folder::{Readers, State, write_whole};
@@ -61,48 +61,54 @@ pub(super) fn export(args: &ExportArgs) -> Done {
                 .to_owned(),
         });
     };
-    let Some(workspace_id) = workspace_id else {
+    let workspace_id = workspace_id.filter(|_| !args.all_workspaces);
+    if workspace_id.is_none() && !args.all_workspaces {
         return Err(Error::Usage {
             what: "there is no workspace to export".to_owned(),
-            hint: "say --workspace-id ID, or set FLOWBATCH_WORKSPACE_ID".to_owned(),
+            hint: "say --workspace-id ID or --all-workspaces, or set FLOWBATCH_WORKSPACE_ID"
+                .to_owned(),
         });
-    };
-    let place = Place {
+    }
+    let wanted = Wanted {
         route,
         project_id,
         workspace_id,
     };
-    runtime()?.block_on(export_place(args, &state, &job, place, &filter))
+    runtime()?.block_on(export_wanted(args, &state, &job, wanted, &filter))
 }
 
 /// What is exported.
-struct Place {
+struct Wanted {
     route: Route,
     project_id: Option<Id>,
-    workspace_id: Id,
+    /// None: all of them.
+    workspace_id: Option<Id>,
 }
 
-async fn export_place(
+async fn export_wanted(
     args: &ExportArgs,
     state: &State,
     job: &Job,
-    place: Place,
+    wanted: Wanted,
     filter: &Filter,
 ) -> Done {
     let (mut open, project_id) = match job.destination {
         Destination::Simulator => {
-            let project_id = place.project_id.clone();
+            let project_id = wanted.project_id.clone();
             let project_id = project_id.ok_or_else(|| Error::Usage {
                 what: "there is no project".to_owned(),
                 hint: "say --project-id ID".to_owned(),
             })?;
-            let workspace = Workspace {
-                project_id: project_id.clone(),
-                workspace_id: place.workspace_id.clone(),
-            };
             // A newcomer's world is empty: there is something to see.
             let settle = |world: &mut World| {
-                world.populate_if_empty(&workspace, SIMULATED);
+                if let Some(workspace_id) = wanted.workspace_id.clone() {
+                    let project_id = project_id.clone();
+                    let workspace = Workspace {
+                        project_id,
+                        workspace_id,
+                    };
+                    world.populate_if_empty(&workspace, SIMULATED);
+                }
                 Ok(())
             };
             let open = Open::world(job.simulation.clone(), state.world(), false, settle).await?;
@@ -111,24 +117,24 @@ async fn export_place(
         Destination::Services => {
             let asked = lanes::Asked::new(&args.credential, Method::Auto);
             let opened = lanes::open(
-                &place.route,
+                &wanted.route,
                 asked,
                 &job.defaults.profiles,
                 &job.defaults.regions,
                 &mut Gates::new(),
             )?;
             opened.ensure().await?;
-            let project_id = match place.project_id.clone() {
+            let project_id = match wanted.project_id.clone() {
                 Some(project_id) => project_id,
                 None => opened.look_up_project().await?,
             };
             (Open::one(opened), project_id)
         }
     };
-    let workspace = Workspace {
-        project_id,
-        workspace_id: place.workspace_id.clone(),
-    };
+    let place = wanted.workspace_id.as_ref().map(|workspace_id| Workspace {
+        project_id: project_id.clone(),
+        workspace_id: workspace_id.clone(),
+    });
     let credential = open.lanes[0].credential.clone().unwrap_or_default();
     let mut announcement: Vec<_> = job
         .warnings
@@ -138,7 +144,10 @@ async fn export_place(
         .collect();
     announcement.extend([
         format!("target:     {}", open.text()),
-        format!("workspace:  {workspace}"),
+        match &place {
+            Some(workspace) => format!("workspace:  {workspace}"),
+            None => format!("workspaces: all of project {project_id}"),
+        },
         format!("credential: {credential}"),
     ]);
     let folder = tempfile::tempdir_in(state.path().join("tmp"));
@@ -150,20 +159,34 @@ async fn export_place(
         announcement: announcement.join("\n"),
         rows: (0, 0),
     };
-    let here = (LaneId(0), workspace.clone());
     let came = reading
         .carry_out(async |run| {
             let mut surveyed =
                 Surveyed::kept_at(&folder.path().join("snapshot.jsonl"), Readers::Owner)?;
-            surveyed
-                .read_places(run, std::iter::once((here.clone(), None)))
-                .await?;
-            Ok(surveyed)
+            let places: Vec<_> = match &place {
+                Some(workspace) => vec![workspace.clone()],
+                None => {
+                    let project = (LANE, project_id.clone());
+                    surveyed
+                        .read_directory(run, std::iter::once(project))
+                        .await?;
+                    let all = surveyed.directory.all(LANE, &project_id);
+                    let ids = all.unwrap_or_default().into_iter();
+                    ids.map(|workspace_id| Workspace {
+                        project_id: project_id.clone(),
+                        workspace_id,
+                    })
+                    .collect()
+                }
+            };
+            let whole = places.iter().map(|place| ((LANE, place.clone()), None));
+            surveyed.read_places(run, whole).await?;
+            Ok((surveyed, places))
         })
         .await?;
     open.close()?;
     let Came { to, ended, digest } = came;
-    let mut surveyed = to;
+    let (mut surveyed, places) = to;
     if ended != Ended::Completed || !digest.closed.is_empty() {
         tell_given_up(&digest, ended);
         return Ok(match ended == Ended::Completed {
@@ -171,27 +194,55 @@ async fn export_place(
             false => Exit::of_run(ended, &digest.tally, false),
         });
     }
-    if let Some(why) = surveyed.why_incomplete(LaneId(0), &workspace) {
+    if wanted.workspace_id.is_none()
+        && let Err(why) = surveyed.directory.all(LANE, &project_id)
+    {
         return Err(Error::Refused {
-            what: format!("workspace {workspace} could not be listed: {why}"),
-            hint: "let the user list workflows (ListWorkflows)".to_owned(),
+            what: format!("the workspaces of project {project_id} could not be listed: {why}"),
+            hint: "let the user list workspaces (ListWorkspaces), or say --workspace-id ID"
+                .to_owned(),
         });
     }
+    for workspace in &places {
+        if let Some(why) = surveyed.why_incomplete(LANE, workspace) {
+            return Err(Error::Refused {
+                what: format!("workspace {workspace} could not be listed: {why}"),
+                hint: "let the user list workflows (ListWorkflows)".to_owned(),
+            });
+        }
+    }
     let now = clock::wall();
+    let mut found = Vec::new();
+    let mut untimed = None;
+    let kept = surveyed.snapshot.each(|_, workspace, listed| {
+        match filter.takes(listed, now) {
+            Ok(true) => found.push((workspace.clone(), listed.clone())),
+            Ok(false) => {}
+            Err(why) => untimed = Some(format!("workflow {}: {why}", listed.workflow.id)),
+        }
+        Ok(())
+    });
+    kept.map_err(Error::machine("what was read cannot be read again"))?;
+    if let Some(what) = untimed {
+        return Err(Error::Usage {
+            what,
+            hint: "choose by something else than age or unchanged".to_owned(),
+        });
+    }
+    // Workspaces are read side by side.
+    found.sort_by(|(a, _), (b, _)| a.cmp(b));
     let exporting = |out: &mut dyn Write| {
         let other = std::io::Error::other::<csv::Error>;
-        let mut export =
-            Export::new(&place.route, args.by == By::Name, args.dialect(), out).map_err(other)?;
-        surveyed
-            .snapshot
-            .each(|_, workspace, listed| match filter.takes(listed, now) {
-                Ok(true) => export.write(workspace, listed).map_err(other),
-                Ok(false) => Ok(()),
-                Err(why) => Err(std::io::Error::other(format!(
-                    "workflow {}: {why}",
-                    listed.workflow.id
-                ))),
-            })?;
+        let shape = Shape {
+            by_name: args.by == By::Name,
+            all_workspaces: args.all_workspaces,
+            dialect: args.dialect(),
+        };
+        let mut export = Export::new(&wanted.route, shape, out).map_err(other)?;
+        for (workspace, listed) in &found {
+            let name = surveyed.directory.name(LANE, workspace);
+            export.write(workspace, name, listed).map_err(other)?;
+        }
         export.finish().map_err(other)
     };
     let written = write_out(args, exporting)?;
@@ -206,17 +257,25 @@ async fn export_place(
         } else {
             ""
         };
+        let of_all = match (&wanted.workspace_id, places.len()) {
+            (Some(_), _) => String::new(),
+            (None, 1) => " of 1 workspace".to_owned(),
+            (None, many) => format!(" of {many} workspaces"),
+        };
         let to = args
             .out
             .as_ref()
             .map(|path| format!(" to {}", path.display()));
         terminal::complain(&format!(
-            "exported {written} {plural}{}{simulated}",
+            "exported {written} {plural}{of_all}{}{simulated}",
             to.unwrap_or_default()
         ));
     }
     Ok(Exit::Done)
 }
+
+/// The one way there.
+const LANE: LaneId = LaneId(0);
 
 fn write_out(
     args: &ExportArgs,

@@ -18,6 +18,17 @@ pub struct Dialect {
     pub for_excel: bool,
 }
 
+/// What a file says of each workflow, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// Workflows go by their names, wherever they are; else by their ids, with guards.
+    pub by_name: bool,
+    /// Whether the workspaces differ.
+    pub all_workspaces: bool,
+    /// How it is written.
+    pub dialect: Dialect,
+}
+
 /// Writes live workflows.
 pub struct Export<'a, W: Write> {
     csv: csv::Writer<W>,
@@ -38,6 +49,10 @@ enum Column {
     Region,
     ProjectId,
     WorkspaceId,
+    /// By its name; by its id if it has none.
+    Workspace,
+    /// Its name, for people.
+    WorkspaceName,
     Wish(Field),
     /// Whatever version is in use where the line is read.
     ActiveVersion,
@@ -48,11 +63,12 @@ enum Column {
 
 impl Column {
     /// The columns of workflows that are found by `route`, by their ids.
-    fn by_id(route: &Route) -> Vec<Self> {
+    fn by_id(route: &Route, all_workspaces: bool) -> Vec<Self> {
         let mut columns = vec![Self::WorkflowId];
         columns.extend(route.profile.is_some().then_some(Self::Profile));
         columns.extend(route.region.is_some().then_some(Self::Region));
         columns.extend([Self::ProjectId, Self::WorkspaceId]);
+        columns.extend(all_workspaces.then_some(Self::WorkspaceName));
         columns.extend(Field::ALL.map(Self::Wish));
         columns.extend(Field::ALL.map(Self::Expect));
         columns.extend((0..EXPORT_COLUMNS.len()).map(Self::ReadOnly));
@@ -60,14 +76,16 @@ impl Column {
     }
 
     /// The columns of workflows that are found by their names, wherever that is.
-    fn by_name() -> Vec<Self> {
-        vec![
-            Self::WorkflowName,
+    fn by_name(all_workspaces: bool) -> Vec<Self> {
+        let mut columns = vec![Self::WorkflowName];
+        columns.extend(all_workspaces.then_some(Self::Workspace));
+        columns.extend([
             Self::Wish(Field::Description),
             Self::Wish(Field::Enabled),
             Self::ActiveVersion,
             Self::Wish(Field::Labels),
-        ]
+        ]);
+        columns
     }
 
     fn name(self) -> String {
@@ -78,6 +96,8 @@ impl Column {
             Self::Region => "region".to_owned(),
             Self::ProjectId => "project_id".to_owned(),
             Self::WorkspaceId => "workspace_id".to_owned(),
+            Self::Workspace => "workspace".to_owned(),
+            Self::WorkspaceName => "workspace_name".to_owned(),
             Self::Wish(field) => field.as_str().to_owned(),
             Self::ActiveVersion => Field::VersionId.as_str().to_owned(),
             Self::Expect(field) => format!("expect_{field}"),
@@ -85,7 +105,12 @@ impl Column {
         }
     }
 
-    fn cell<'a>(self, route: &'a Route, workspace: &'a Workspace, listed: &'a Listed) -> &'a str {
+    fn cell<'a>(
+        self,
+        route: &'a Route,
+        (workspace, name): (&'a Workspace, Option<&'a str>),
+        listed: &'a Listed,
+    ) -> &'a str {
         let (live, details) = (&listed.workflow, &listed.details);
         match self {
             Self::WorkflowId => &live.id,
@@ -94,6 +119,8 @@ impl Column {
             Self::Region => route.region.as_deref().unwrap_or_default(),
             Self::ProjectId => workspace.project_id.as_str(),
             Self::WorkspaceId => workspace.workspace_id.as_str(),
+            Self::Workspace => name.unwrap_or(workspace.workspace_id.as_str()),
+            Self::WorkspaceName => name.unwrap_or_default(),
             Self::Wish(field) => live.value(field),
             // A version of one workspace does not exist in another.
             Self::ActiveVersion if live.version_id.is_empty() => "",
@@ -125,17 +152,16 @@ impl Column {
 }
 
 impl<'a, W: Write> Export<'a, W> {
-    /// Writes the header of workflows that are reached by `route`; by their ids, each with guards, or by
-    /// their names.
+    /// Writes the header of workflows that are reached by `route`.
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn new(
-        route: &'a Route,
-        by_name: bool,
-        dialect: Dialect,
-        mut out: W,
-    ) -> Result<Self, csv::Error> {
+    pub fn new(route: &'a Route, shape: Shape, mut out: W) -> Result<Self, csv::Error> {
+        let Shape {
+            by_name,
+            all_workspaces,
+            dialect,
+        } = shape;
         if dialect.for_excel {
             out.write_all("\u{feff}".as_bytes())?;
         }
@@ -148,8 +174,8 @@ impl<'a, W: Write> Export<'a, W> {
             .terminator(terminator)
             .from_writer(out);
         let columns = match by_name {
-            true => Column::by_name(),
-            false => Column::by_id(route),
+            true => Column::by_name(all_workspaces),
+            false => Column::by_id(route, all_workspaces),
         };
         csv.write_record(columns.iter().map(|column| column.name()))?;
         Ok(Self {
@@ -160,14 +186,20 @@ impl<'a, W: Write> Export<'a, W> {
         })
     }
 
-    /// Writes one workflow. Its guards are what is there, so that an edited cell overwrites nothing else.
+    /// Writes one workflow of `workspace`, which people call `name`. Its guards are what is there, so that an edited
+    /// cell overwrites nothing else.
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn write(&mut self, workspace: &Workspace, listed: &Listed) -> Result<(), csv::Error> {
+    pub fn write(
+        &mut self,
+        workspace: &Workspace,
+        name: Option<&str>,
+        listed: &Listed,
+    ) -> Result<(), csv::Error> {
         self.written += 1;
         let cells = self.columns.iter().map(|column| {
-            let cell = column.cell(self.route, workspace, listed);
+            let cell = column.cell(self.route, (workspace, name), listed);
             guarded(cell).into_owned()
         });
         self.csv.write_record(cells)

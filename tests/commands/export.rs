@@ -241,3 +241,79 @@ fn an_unedited_row_for_a_workflow_that_is_gone_is_no_success() {
         said.stdout
     );
 }
+
+#[test]
+fn all_workspaces_of_a_project_go_into_one_file_that_is_a_job() {
+    let (cloud, desk, _) = start(120);
+    cloud.workflows(&workspace(PROJECT, "s2"), 5);
+    let target = target(&cloud).replace("--workspace-id s1 ", "");
+    let export = |out: &str| format!("export {target} --all-workspaces --out {out}");
+    let requests = seen(&cloud);
+    let said = desk.flowbatch(&export("all.csv"));
+    ok(&said);
+    assert!(
+        said.stderr
+            .contains("exported 125 workflows of 2 workspaces to all.csv"),
+        "{}",
+        said.stderr
+    );
+    let requests = asked(&cloud, requests);
+    assert_eq!(
+        (requests["list_workspaces"], requests["list_workflows"]),
+        (1, 3)
+    );
+    let text = desk.read("all.csv");
+    let rows = csv_rows(&desk.path("all.csv"));
+    assert_eq!(
+        (&*rows[0]["workspace_name"], &*rows[124]["workspace_name"]),
+        ("SOC s1", "SOC s2")
+    );
+    let wanted = edited(&text, b',', |index, column, _| {
+        (column == "description" && index % 60 == 4).then(|| "Reviewed".to_owned())
+    });
+    let desk = desk.file("edited.csv", wanted);
+    ok(&desk.flowbatch(&format!("run edited.csv {target}")));
+    let reviewed = |place| cloud.described(&workspace(PROJECT, place), "Reviewed");
+    assert_eq!((reviewed("s1"), reviewed("s2")), (2, 1));
+    ok(&desk.flowbatch("undo last"));
+    ok(&desk.flowbatch(&export("again.csv")));
+    assert_eq!(
+        writable(&desk.read("again.csv"), b','),
+        writable(&text, b',')
+    );
+}
+
+#[test]
+fn workspaces_by_their_names_are_a_migration_to_another_project() {
+    let (cloud, desk, _) = start(3);
+    for (project, place) in [(PROJECT, "s2"), ("p2", "s1"), ("p2", "s2")] {
+        cloud.workflows(&workspace(project, place), 3);
+    }
+    let theirs = cloud.workflows(&workspace("p2", "s2"), 3);
+    let called = {
+        let world = cloud.world();
+        let live = world.workflow(&workspace("p2", "s2"), &theirs[1]).unwrap();
+        live.name.clone()
+    };
+    let ours = cloud.workflows(&workspace(PROJECT, "s2"), 3);
+    edit(
+        &cloud,
+        &workspace(PROJECT, "s2"),
+        &ours[1],
+        described("Ours"),
+    );
+    let target = target(&cloud).replace("--workspace-id s1 ", "");
+    ok(&desk.flowbatch(&format!(
+        "export {target} --all-workspaces --by name --out all.csv"
+    )));
+    let rows = csv_rows(&desk.path("all.csv"));
+    assert_eq!(
+        (&*rows[4]["workflow_name"], &*rows[4]["workspace"]),
+        (&*called, "SOC s2")
+    );
+    let there = target.replace("--project-id p1", "--project-id p2");
+    let said = desk.flowbatch(&format!("run all.csv {there}"));
+    ok(&said);
+    assert_eq!(cloud.described(&workspace("p2", "s2"), "Ours"), 1);
+    assert_eq!(cloud.described(&workspace("p2", "s1"), "Ours"), 0);
+}
