@@ -41,13 +41,14 @@ const TABLE: [(&str, &[&str]); 13] = [
 ];
 
 /// Crates that only some places may name.
-const CRATES: [(&str, &[&str]); 10] = [
+const CRATES: [(&str, &[&str]); 11] = [
     ("reqwest", &["secmaster"]),
     ("indicatif", &["sinks/bar.rs"]),
     ("clap", &["cli"]),
     ("hyper", &["simulator"]),
     ("configparser", &["app/credentials_file.rs"]),
     ("governor", &["policy/pace.rs"]),
+    ("minijinja", &["job/template.rs"]),
     ("backoff", &["policy/retry.rs"]),
     ("toml", &["job"]),
     (

@@ -112,7 +112,10 @@ impl Announcement {
             lanes,
             rows: census.rows - census.skipped,
             left_out: census.skipped,
-            wishes: census.wishes.text(),
+            wishes: match census.rows {
+                0 => "no workflow is selected".to_owned(),
+                _ => census.wishes.text(),
+            },
             defaults: taken.job.defaults.update.clone(),
             rate: settings.rate.to_string(),
             concurrency: settings.concurrency,

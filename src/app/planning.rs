@@ -34,7 +34,7 @@ pub(super) struct Plan {
     /// The same by workspace.
     pub(super) places: BTreeMap<(LaneId, Workspace), Counts>,
     /// What people call those workspaces, as far as anybody says.
-    names: BTreeMap<(LaneId, Workspace), String>,
+    pub(super) names: BTreeMap<(LaneId, Workspace), String>,
 }
 
 impl Plan {

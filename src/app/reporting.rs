@@ -111,6 +111,7 @@ impl Reporting<'_> {
             history,
             left_because: because.unwrap_or_else(|| "the run ended first".to_owned()),
             lanes: self.lanes,
+            names: &digest.names,
             planned,
         };
         let rows = self.taken.rows().map_err(Error::machine(DOING))?;

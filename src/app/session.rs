@@ -225,6 +225,13 @@ impl Legs<'_> {
             place,
             |_, _| Ok(()),
         )?;
+        for ((lane, workspace), name) in &plan.names {
+            run.note(Event::WorkspaceNamed {
+                lane: *lane,
+                workspace: workspace.clone(),
+                name: name.clone(),
+            })?;
+        }
         // Where nothing could be read, there is no plan.
         if plan.counts.rows() > 0 {
             run.note(Event::Planned(plan.counts.clone()))?;

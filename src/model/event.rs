@@ -104,6 +104,15 @@ pub enum Event {
         /// Which.
         row: u64,
     },
+    /// What people call a workspace that rows go to.
+    WorkspaceNamed {
+        /// The lane that it was asked by.
+        lane: LaneId,
+        /// Which.
+        workspace: Workspace,
+        /// Its name.
+        name: String,
+    },
     /// The rows were compared with the live states; nothing was sent before.
     Planned(Counts),
     /// Nothing starts on a lane for a while.

@@ -91,6 +91,7 @@ impl Tally {
             }
             Event::LegStarted { .. }
             | Event::Read { .. }
+            | Event::WorkspaceNamed { .. }
             | Event::Planned(_)
             | Event::LanePaused { .. }
             | Event::LaneResumed { .. }

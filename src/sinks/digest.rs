@@ -1,6 +1,6 @@
 //! What a run's events say all in all: slowest rows, commonest errors, how long and how fast.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -10,7 +10,7 @@ use crate::model::event::{Counts, Event, Pause, RunStarted, Stamped, WasEnded};
 use crate::model::outcome::{Ended, ErrorClass, Failure, Outcome, Status};
 use crate::model::reading;
 use crate::model::tally::Tally;
-use crate::model::target::LaneId;
+use crate::model::target::{LaneId, Workspace};
 
 /// Slowest rows that are kept.
 const SLOWEST: usize = 5;
@@ -38,6 +38,8 @@ pub struct Digest {
     pub throttles: (u64, Duration),
     /// What the last plan came to.
     pub plan: Option<Counts>,
+    /// What people call the workspaces that rows go to, as far as anybody says.
+    pub names: BTreeMap<(LaneId, Workspace), String>,
     /// Sessions after the first.
     pub sessions: u32,
     /// How often a credential that had ended was renewed.
@@ -189,6 +191,14 @@ impl Watcher for Digest {
             }
             Event::Stop { ended, message } => self.stopped = Some((*ended, message.clone())),
             Event::SessionEnded { ended } => self.ended = Some(*ended),
+            Event::WorkspaceNamed {
+                lane,
+                workspace,
+                name,
+            } => {
+                let place = (*lane, workspace.clone());
+                self.names.insert(place, name.clone());
+            }
             Event::Planned(counts) => self.plan = Some(counts.clone()),
             Event::Read { failure, kind, .. } => {
                 let failure = failure.as_ref().filter(|failure| match kind {

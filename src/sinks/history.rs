@@ -61,6 +61,7 @@ impl<J: BufRead + Seek> History<J> {
             | Event::Attempt { .. }
             | Event::Answer { .. }
             | Event::Read { .. }
+            | Event::WorkspaceNamed { .. }
             | Event::Planned(_)
             | Event::Proven { .. }
             | Event::LanePaused { .. }

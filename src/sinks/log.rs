@@ -122,6 +122,9 @@ impl Watcher for Log {
             Event::Proven { row } => {
                 debug!(row, "the first row did what it should and nothing else");
             }
+            Event::WorkspaceNamed {
+                workspace, name, ..
+            } => debug!(%workspace, name, "its name"),
             Event::Planned(counts) => info!("plan: {}", counts.text()),
             Event::LanePaused {
                 lane,

@@ -91,7 +91,8 @@ impl Progress {
                     *reading += found;
                 }
             }
-            Event::Planned(_)
+            Event::WorkspaceNamed { .. }
+            | Event::Planned(_)
             | Event::Proven { .. }
             | Event::Attempt { .. }
             | Event::Answer { .. }

@@ -14,6 +14,7 @@ use crate::model::outcome::{ErrorClass, Failure, Outcome, Status};
 use crate::model::report_column::REPORT_COLUMNS;
 use crate::model::route::{LaneFacts, Route};
 use crate::model::row::Row;
+use crate::model::target::{LaneId, Workspace};
 
 use super::ends::Trace;
 use super::history::History;
@@ -64,6 +65,8 @@ pub struct Source<'a, J> {
     pub left_because: String,
     /// The lanes, in their order.
     pub lanes: &'a [LaneFacts],
+    /// What people call the workspaces, as far as anybody says.
+    pub names: &'a BTreeMap<(LaneId, Workspace), String>,
     /// What rows without an end were to change.
     pub planned: HashMap<u64, (Id, Change)>,
 }
@@ -117,7 +120,8 @@ where
             Trace::None => (None, without_end(taken, &source.left_because)),
         };
         let route = source.lanes.get(row.lane.0).map(|lane| &lane.route);
-        let line = cells(&row, at, &outcome, route);
+        let name = source.names.get(&(row.lane, row.workspace.clone()));
+        let line = cells(&row, at, &outcome, route, name);
         for cell in &line {
             csv.write_field(&*guarded(cell))
                 .map_err(ReportError::Write)?;
@@ -186,6 +190,7 @@ fn cells(
     at: Option<Timestamp>,
     outcome: &Outcome,
     route: Option<&Route>,
+    workspace_name: Option<&String>,
 ) -> [String; REPORT_COLUMNS.len()] {
     let changed = outcome.status == Status::Succeeded;
     let fields: Vec<Field> = match &outcome.change {
@@ -249,7 +254,7 @@ fn cells(
         String::new(),
         optional(route.and_then(|route| route.region.as_deref())),
         optional(route.and_then(|route| route.profile.as_deref())),
-        String::new(),
+        workspace_name.cloned().unwrap_or_default(),
     ]
 }
 

@@ -324,7 +324,13 @@ fn rows_name_their_workspaces_and_exact_names_alone_are_found() {
     assert_eq!(cloud.described(&place(), "Reviewed"), 1);
     assert_eq!(cloud.described(&workspace(PROJECT, "s2"), "Reviewed"), 1);
     let report = csv_rows(&desk.only_run().join("report.csv"));
-    assert_eq!(report[1]["workspace_id"], "s2");
+    assert_eq!(
+        (&*report[1]["workspace_id"], &*report[1]["workspace_name"]),
+        ("s2", "SOC s2")
+    );
+    // So it is when it is made anew from the journal.
+    ok(&desk.flowbatch("report last --csv again.csv"));
+    assert_eq!(csv_rows(&desk.path("again.csv")), report);
     let desk = desk.file("rows.csv", rows("SOC s 2"));
     let said = desk.flowbatch(&format!("run rows.csv {target}"));
     assert_eq!(said.code, 2);

@@ -61,6 +61,20 @@ fn rename_reads_a_guarded_workflow_first() {
 }
 
 #[test]
+fn prefix_renames_what_lives_there_and_finds_nothing_to_do_again() {
+    assert_eq!(counts("prefix", 0)["succeeded"], 25);
+    let desk = desk();
+    desk.flowbatch("run jobs/prefix.toml");
+    let again = desk.flowbatch("plan jobs/prefix.toml");
+    assert_eq!(
+        (again.code, again.stdout.as_str()),
+        (0, "prefix (simulated): 0 to change\n"),
+        "{}",
+        again.stderr
+    );
+}
+
+#[test]
 fn disable_is_read_as_a_german_spreadsheet_writes_it() {
     assert_eq!(counts_with("disable", "--snapshot off", 0)["succeeded"], 9);
     // Some of them are disabled already.

@@ -93,12 +93,12 @@ fn an_empty_job() {
         "",
         "--simulate",
         expect![[r#"
-        error: the job has no rows
-        --> job.toml
-         = help: add [[update]] tables, or [rows] file = "rows.csv"
+            error: the job has no rows
+            --> job.toml
+             = help: add [[update]] or [[change]] tables, or [rows] file = "rows.csv"
 
-        1 problem; nothing was sent
-    "#]],
+            1 problem; nothing was sent
+        "#]],
     );
 }
 
@@ -585,7 +585,7 @@ fn rows_that_are_not_there() {
             8 | "Owner" = "owner"
               |           ^^^^^^^
               |
-              = help: columns: workflow_id, workflow_name, profile, region, project_id, workspace_id, name, description, enabled, version_id, labels, expect_name, expect_description, expect_enabled, expect_version_id, expect_labels, expect_update_time
+              = help: columns: workflow_id, workflow_name, profile, region, project_id, workspace_id, workspace, name, description, enabled, version_id, labels, expect_name, expect_description, expect_enabled, expect_version_id, expect_labels, expect_update_time
 
             3 problems; nothing was sent
         "#]],
@@ -715,4 +715,116 @@ fn a_secret_written_as_in_yaml_is_not_shown() {
     let said = Desk::with("job.toml", job).flowbatch("check job.toml");
     assert_eq!(said.code, 2);
     assert!(!said.stderr.contains("canary"), "{}", said.stderr);
+}
+
+#[test]
+fn changes_that_cannot_be_carried_out() {
+    refused(
+        "\
+[target]
+simulator = true
+project_id = \"p1\"
+workspace_id = \"w1\"
+
+[[change]]
+where = [\"name~^Triage\", \"enabledd=true\"]
+workspacse = \"all\"
+set.name = \"PROD {{ name }\"
+
+[[change]]
+set.name = \"{{ nmae }}\"
+
+[[change]]
+where = \"age=3d\"
+workspaces = []
+
+[[change]]
+where = \"unchanged>3\"
+set = { enabled = false, owner = \"me\" }
+",
+        "",
+        expect![[r#"
+            error: no such field: "enabledd"
+             --> job.toml:7:26
+              |
+            7 | where = ["name~^Triage", "enabledd=true"]
+              |                          ^^^^^^^^^^^^^^^
+              |
+              = help: write FIELD=VALUE, FIELD!=VALUE, FIELD~REGEX or FIELD!~REGEX, where FIELD is one of name, description, enabled, labels, version_id, workflow_id, type, creator, modifier; or age>90d (since it was made), unchanged<1h (since its last change)
+
+            error: unknown key `workspacse` in [change]
+             --> job.toml:8:1
+              |
+            8 | workspacse = "all"
+              | ^^^^^^^^^^
+              |
+              = help: did you mean `workspaces`?
+
+            error: the template cannot be worked out: unexpected `}`, expected end of variable block
+             --> job.toml:9:12
+              |
+            9 | set.name = "PROD {{ name }"
+              |            ^^^^^^^^^^^^^^^^
+              |
+              = help: write it as Jinja has it: "PROD {{ name }}", "{{ name | replace('Old', 'New') }}", "{{ name | regex_replace('^Old (.*)', 'New $1') }}", "{% if enabled %}on{% else %}off{% endif %}"
+
+            error: the change does not say which workflows are meant
+              --> job.toml:11:1
+               |
+            11 | [[change]]
+               | ^^^^^^^^^^
+               |
+               = help: write where = "name~^Triage", or where = "all" if every workflow is meant
+
+            error: the template speaks of nmae, which is not known (did you mean name?)
+              --> job.toml:12:12
+               |
+            12 | set.name = "{{ nmae }}"
+               |            ^^^^^^^^^^^^
+               |
+               = help: templates know name, description, enabled, labels, version_id, workflow_id, type, creator, modifier, version, create_time, update_time, project_id, workspace_id, workspace (if its name is known), region (if there is one), and, where a CSV has rows, row.COLUMN
+
+            error: the change sets nothing
+              --> job.toml:14:1
+               |
+            14 | [[change]]
+               | ^^^^^^^^^^
+               |
+               = help: write set.enabled = false, or set.name = "PROD {{ name }}"
+
+            error: a time is compared by > or <
+              --> job.toml:15:9
+               |
+            15 | where = "age=3d"
+               |         ^^^^^^^^
+               |
+               = help: write FIELD=VALUE, FIELD!=VALUE, FIELD~REGEX or FIELD!~REGEX, where FIELD is one of name, description, enabled, labels, version_id, workflow_id, type, creator, modifier; or age>90d (since it was made), unchanged<1h (since its last change)
+
+            error: the list of workspaces is empty
+              --> job.toml:16:14
+               |
+            16 | workspaces = []
+               |              ^^
+               |
+               = help: name one, write workspaces = "all", or leave it out for that of the job
+
+            error: the duration has no unit: "3"
+              --> job.toml:19:9
+               |
+            19 | where = "unchanged>3"
+               |         ^^^^^^^^^^^^^
+               |
+               = help: write FIELD=VALUE, FIELD!=VALUE, FIELD~REGEX or FIELD!~REGEX, where FIELD is one of name, description, enabled, labels, version_id, workflow_id, type, creator, modifier; or age>90d (since it was made), unchanged<1h (since its last change)
+
+            error: unknown key `owner` in [set]
+              --> job.toml:20:26
+               |
+            20 | set = { enabled = false, owner = "me" }
+               |                          ^^^^^
+               |
+               = help: known here: name, description, enabled, version_id, labels
+
+            10 problems; nothing was sent
+        "#]],
+    );
 }

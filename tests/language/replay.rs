@@ -101,6 +101,7 @@ impl Replay {
             | Event::LegStarted { .. }
             | Event::SessionStarted(_)
             | Event::Read { .. }
+            | Event::WorkspaceNamed { .. }
             | Event::Planned(_)
             | Event::Proven { .. }
             | Event::CredentialRenewed { .. }
