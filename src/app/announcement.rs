@@ -24,6 +24,9 @@ pub(super) struct Announcement {
     rate: String,
     concurrency: usize,
     at_least: String,
+    /// What chose the rows, if something did.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    chosen: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     resumed: Option<Resumed>,
 }
@@ -103,7 +106,12 @@ impl Announcement {
         let longest = resumed
             .as_ref()
             .map_or(longest, |resumed| resumed.left.min(longest));
-        let gaps = longest.saturating_sub(settings.burst.get().into());
+        // What is guarded is read first.
+        let requests = match lanes.len() {
+            1 if resumed.is_none() => longest + census.wishes.guarded,
+            _ => longest,
+        };
+        let gaps = requests.saturating_sub(settings.burst.get().into());
         let gaps = u32::try_from(gaps).unwrap_or(u32::MAX);
         let warnings = taken.job.warnings.iter().chain(&open.warnings);
         Self {
@@ -120,6 +128,7 @@ impl Announcement {
             rate: settings.rate.to_string(),
             concurrency: settings.concurrency,
             at_least: span::show(settings.rate.interval().saturating_mul(gaps)),
+            chosen: taken.notes.clone(),
             resumed,
         }
     }
@@ -142,6 +151,7 @@ impl Announcement {
             }
         }
         lines.extend(self.resumed.iter().map(Resumed::line));
+        lines.extend(self.chosen.iter().map(|note| format!("chosen:     {note}")));
         let left_out = match self.left_out {
             0 => String::new(),
             left_out => format!(" ({left_out} left out)"),

@@ -1,102 +1,92 @@
 //! Chooses rows from the live state and works out what templates set: the job that comes of it says everything itself.
 
-use std::collections::{BTreeSet, HashMap};
-use std::io::{BufWriter, Write};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io::{BufWriter, Read, Write};
 
 use jiff::Timestamp;
 
 use crate::engine::ports::{Past, RowsError};
 use crate::error::Error;
 use crate::job::builder::Builder;
+use crate::job::cell::EMPTY;
 use crate::job::change::{Change, Chosen, as_cell};
 use crate::job::column::Column;
-use crate::job::draft::Draft;
+use crate::job::draft::{Draft, One};
 use crate::job::problem::{Place, Problem};
 use crate::job::problems::Problems;
-use crate::job::record::InputRecord;
+use crate::job::record::{Form, InputRecord, Original};
+use crate::job::rows::{Reader, same_id};
+use crate::job::settled;
 use crate::job::table::Options;
 use crate::job::template::{Fault, Subjects, Template, Templates};
 use crate::job::wish::read_update;
 use crate::model::field::Field;
-use crate::model::formula::unguarded;
 use crate::model::id::trim;
 use crate::model::row::Row;
 use crate::model::target::{LaneId, Workspace};
 use crate::model::update::Update;
 use crate::model::workflow::Listed;
-use crate::sinks::rerun::{Columns, Rerun};
 
-use super::clock;
 use super::destination::Open;
 use super::folder::{State, sha256_of};
 use super::input::Copy;
 use super::intake::Taken;
 use super::surveying::Surveyed;
 
-/// Where a change looks.
-pub(super) struct Search {
-    /// The change, by its place among them.
-    pub(super) change: usize,
-    pub(super) lane: LaneId,
-    pub(super) workspace: Workspace,
-}
-
 /// The job whose rows are those of `taken`, completed, and those that its changes choose from what was `surveyed`.
 ///
 /// # Errors
 /// Rows have problems, all of which are told; or the rows cannot be kept.
-pub(super) fn choose(
+pub(super) fn choose_from(
     taken: Taken,
     surveyed: Surveyed,
-    searches: &[Search],
     open: &Open,
     state: &State,
 ) -> Result<Taken, Error> {
     let doing = "the chosen rows cannot be kept";
-    for search in searches {
-        if let Some(why) = surveyed.why_incomplete(search.lane, &search.workspace) {
-            return Err(Error::Refused {
-                what: format!("workspace {} could not be listed: {why}", search.workspace),
-                hint: "let the user list workflows (ListWorkflows), or give the rows by their ids"
-                    .to_owned(),
-            });
-        }
-    }
     let mut copy = state.temporary()?;
-    let mut choice = Choice::new(&taken, surveyed, clock::wall());
-    let out = BufWriter::new(copy.as_file_mut());
-    let written = choice.write(searches, out);
-    let told = choice.told;
+    let mut choice = Choice::new(&taken, surveyed, open.service_time());
+    let mut out = BufWriter::new(copy.as_file_mut());
+    let written = choice.write(&mut out);
+    let Choice {
+        told,
+        notes,
+        warnings: idle,
+        ..
+    } = choice;
     written.map_err(Error::machine(doing))?;
+    out.flush().map_err(Error::machine(doing))?;
+    drop(out);
     let mut problems = Problems::default();
     told.into_iter()
         .for_each(|alike| problems.push(alike.problem()));
     taken.refuse(&problems)?;
     let sha256 = sha256_of(copy.path()).map_err(Error::machine(doing))?;
     let mut record = taken.record(&open.lanes);
-    record.chosen_by = taken.changes.iter().map(Change::text).collect();
-    let templates = &taken.job.defaults.templates;
-    record.chosen_by.extend(
-        templates
-            .iter()
-            .map(|template| format!("default {} = {:?}", template.field, template.text)),
-    );
+    let changes = taken.changes.iter().map(Change::text);
+    let defaults = taken.job.defaults.templates.iter();
+    let defaults =
+        defaults.map(|template| format!("default {} = {:?}", template.field, template.text));
+    record.chosen_by = changes.chain(defaults).collect();
     record.input = Some(InputRecord {
-        path: match &taken.input {
-            Some(input) => format!("{}, completed from the live state", input.path),
-            None => format!("the rows that {} chose from the live state", taken.name),
-        },
+        path: format!("the rows of {} by the live state", taken.name),
         sha256,
         options: Options::default(),
+        form: Form::Settled,
+        original: taken.input.as_ref().map(|input| Original {
+            path: input.path.clone(),
+            sha256: input.sha256.clone(),
+        }),
     });
     record.updates = Vec::new();
     record.defaults.update = Update::default();
-    // What was opened for the rows before is to be what the rows leave by now.
+    // They leave by the lanes that are open.
     let lanes = taken.census.lanes.iter();
     record.defaults.routes = lanes.map(|lane| lane.route.clone()).collect();
-    let warnings = taken.job.warnings.clone();
+    let warnings = taken.job.warnings.iter().cloned().chain(idle).collect();
     let mut chosen = Taken::again(record, Copy::Temporary(copy))?;
     chosen.job.warnings = warnings;
+    chosen.notes = notes;
     let mut problems = Problems::default();
     chosen.check_selection(&mut problems);
     chosen.refuse(&problems)?;
@@ -118,17 +108,24 @@ struct Alike {
 
 impl Alike {
     fn problem(self) -> Problem {
-        let others = match self.count {
-            1 => String::new(),
-            2 => " and 1 more".to_owned(),
-            count => format!(" and {} more", count - 1),
+        let what = match (self.first.as_str(), self.count) {
+            ("", _) => self.problem.what,
+            (first, 1) => format!("{}: {first}", self.problem.what),
+            (first, count) => format!("{}: {first} and {} more", self.problem.what, count - 1),
         };
-        let what = format!("{}: {}{others}", self.problem.what, self.first);
         Problem {
             what,
             ..self.problem
         }
     }
+}
+
+/// A template that a row is to be completed by.
+struct Wanting {
+    field: Field,
+    /// By which it is known.
+    key: String,
+    place: Place,
 }
 
 /// A choice that is being made.
@@ -139,8 +136,11 @@ struct Choice<'a> {
     /// Those of changes by their place and field, and those of all rows by their field.
     templates: Templates,
     told: Vec<Alike>,
-    /// Which row each workflow has.
-    rows: HashMap<(LaneId, Workspace, String), u64>,
+    /// Who gave each workflow its row.
+    rows: HashMap<(LaneId, [String; 3]), String>,
+    /// What each change came to, for people.
+    notes: Vec<String>,
+    warnings: Vec<String>,
 }
 
 /// The key of a template.
@@ -150,6 +150,9 @@ fn key(change: Option<usize>, field: Field) -> String {
         None => format!("defaults, {field}"),
     }
 }
+
+/// What a row that could not be completed expects, so that nothing of it is sent should its workflow be there later.
+const NEVER: &str = "what nobody could read when its values were to be worked out";
 
 impl<'a> Choice<'a> {
     fn new(taken: &'a Taken, surveyed: Surveyed, now: Timestamp) -> Self {
@@ -170,75 +173,62 @@ impl<'a> Choice<'a> {
             templates,
             told: Vec::new(),
             rows: HashMap::new(),
+            notes: Vec::new(),
+            warnings: Vec::new(),
         }
     }
 
-    /// Writes all rows as a CSV.
-    fn write(&mut self, searches: &[Search], out: impl Write) -> Result<(), RowsError> {
-        let other = |error: csv::Error| RowsError(error.into());
-        let mut csv = Rerun::new(&Columns::all(), out).map_err(other)?;
-        let mut rows = self.taken.rows()?;
-        while let Some((row, _)) = rows.next_row()? {
-            let completed = match self.wanting(&row) {
-                wanting if wanting.is_empty() => Some(row),
-                wanting => self.complete(&mut rows.reader, row, &wanting)?,
+    /// Writes all rows.
+    fn write(&mut self, mut out: impl Write) -> Result<(), RowsError> {
+        let taken = self.taken;
+        let mut rows = taken.rows()?;
+        while let Some((row, is_taken)) = rows.next_row()? {
+            let wanting = self.wanting(&row);
+            let completed = match wanting.is_empty() || !is_taken {
+                true => Some(row),
+                false => self.complete(&mut rows.reader, row, &wanting)?,
             };
-            if let Some(row) = completed {
-                self.meet(&row, &rows.reader.place());
-                let route = rows.reader.routes().get(row.lane.0);
-                csv.write(&row, route).map_err(other)?;
+            let Some(row) = completed else { continue };
+            if is_taken {
+                self.meet_named(&row, &rows.reader.place())?;
             }
+            settled::write(&row, &mut out)?;
         }
-        for (index, change) in self.taken.changes.iter().enumerate() {
-            let (mut found, looked_at) = self.search(index, change, searches)?;
-            // Workspaces are read side by side.
-            found.sort_by(|a, b| a.place.cmp(&b.place));
-            if found.is_empty() && !change.allow_empty {
-                let hint = match looked_at {
-                    0 => {
-                        "no workflow lives where it looks: is this the right workspace?".to_owned()
-                    }
-                    _ => format!(
-                        "it looked at {looked_at}; mend where, or write allow_empty = true if that may be"
-                    ),
-                };
-                let problem = Problem::new(change.whole(), "the change selects no workflow", hint);
-                self.tell(problem, change.text());
-            }
-            for found in found {
+        for (index, change) in taken.changes.iter().enumerate() {
+            for found in self.search(index, change)? {
                 let builder = rows.reader.builder();
                 if let Some(row) = self.row(builder, index, change, &found) {
-                    self.meet(&row, &change.whole());
-                    let route = rows.reader.routes().get(row.lane.0);
-                    csv.write(&row, route).map_err(other)?;
+                    let by = format!("the [[change]] on line {}", change.line());
+                    self.meet(&row, &change.whole(), by, who(&found.listed));
+                    settled::write(&row, &mut out)?;
                 }
             }
         }
-        csv.finish().map_err(other)
+        Ok(())
     }
 
-    /// The workflows that a change selects, and how many it looked at.
-    fn search(
-        &mut self,
-        index: usize,
-        change: &Change,
-        searches: &[Search],
-    ) -> Result<(Vec<Found>, u64), RowsError> {
-        let own = searches.iter().filter(|search| search.change == index);
+    /// The workflows that a change selects, workspace by workspace.
+    fn search(&mut self, index: usize, change: &Change) -> Result<Vec<Found>, RowsError> {
+        let own = self.taken.searches.iter();
         let places: BTreeSet<_> = own
+            .filter(|search| search.change == index)
             .map(|search| (search.lane, search.workspace.clone()))
             .collect();
-        let (mut found, mut looked_at) = (Vec::new(), 0);
+        let mut found = Vec::new();
+        let mut looked_at = LookedAt {
+            workflows: 0,
+            excluded: vec![0; change.exclude.len()],
+        };
         let mut timeless = Vec::new();
         let now = self.now;
         self.surveyed.snapshot.each(|lane, workspace, listed| {
-            if !places.contains(&(lane, workspace.clone())) {
+            let place = (lane, workspace.clone());
+            if !places.contains(&place) {
                 return Ok(());
             }
-            looked_at += 1;
-            match selects(change, listed, now) {
+            match looked_at.selects(change, listed, now) {
                 Ok(true) => found.push(Found {
-                    place: (lane, workspace.clone()),
+                    place,
                     listed: listed.clone(),
                 }),
                 Ok(false) => {}
@@ -250,7 +240,21 @@ impl<'a> Choice<'a> {
             let hint = "choose by something else than age or unchanged";
             self.tell(Problem::new(change.whole(), why, hint), who);
         }
-        Ok((found, looked_at))
+        self.notes.push(looked_at.note(change, found.len()));
+        self.warnings.extend(looked_at.warnings(change));
+        if found.is_empty() && !change.allow_empty {
+            let hint = match looked_at.workflows {
+                0 => "no workflow lives where it looks: is this the right workspace?".to_owned(),
+                many => format!(
+                    "it looked at {many}; if that may be, because they are as wished already, write allow_empty = true; else mend where"
+                ),
+            };
+            let problem = Problem::new(change.whole(), "the change selects no workflow", hint);
+            self.tell(problem, change.text());
+        }
+        // Workspaces are read side by side.
+        found.sort_by(|a, b| a.place.cmp(&b.place));
+        Ok(found)
     }
 
     /// The row that a change makes of a workflow; none if there are problems with it, which are told.
@@ -261,175 +265,181 @@ impl<'a> Choice<'a> {
         change: &Change,
         found: &Found,
     ) -> Option<Row> {
-        let Found {
-            place: (lane, workspace),
-            listed,
-        } = found;
-        let lane = *lane;
-        let mut worked_out = Vec::new();
-        let mut sound = true;
-        for (field, _, place) in change.templates() {
-            let subjects = self.subjects(lane, workspace, listed);
-            let value = self
-                .templates
-                .render(&key(Some(index), field), &subjects.as_subjects(None));
-            match self.checked(field, value, &place, listed) {
-                Some(value) => worked_out.push((field, as_cell(&value))),
-                None => sound = false,
-            }
-        }
-        if !sound {
-            return None;
-        }
+        let templates = change.templates().map(|(field, _, place)| Wanting {
+            field,
+            key: key(Some(index), field),
+            place,
+        });
+        let mut wanting: Vec<_> = templates.collect();
+        let worked_out = self.work_out(&wanting, found, None)?;
+        let (_, workspace) = &found.place;
         let chosen = Chosen {
             change,
             workspace,
-            workflow_id: &listed.workflow.id,
+            workflow_id: &found.listed.workflow.id,
             worked_out: &worked_out,
         };
         let mut problems = Problems::default();
         let mut row = builder.build(&chosen, &mut problems);
-        let mut guarded: Vec<_> = worked_out
-            .iter()
-            .map(|(field, _)| (*field, key(Some(index), *field)))
-            .collect();
         if let Some(built) = &row {
-            let wanting = self.wanting(built);
-            if !wanting.is_empty() {
-                let further = self.further(&wanting, lane, workspace, listed, None)?;
-                row = builder.complete(&chosen, &further, &mut problems);
-                guarded.extend(
-                    wanting
-                        .iter()
-                        .map(|wanting| (wanting.field, key(None, wanting.field))),
-                );
+            let further = self.wanting(built);
+            if !further.is_empty() {
+                let update = self.further(&further, found, None)?;
+                row = builder.complete(&chosen, &update, &mut problems);
+                wanting.extend(further);
             }
         }
-        for problem in problems.into_all() {
-            self.tell(problem, who(listed));
+        self.tell_all(problems, &found.listed);
+        let mut row = self.guarded(row?, &found.listed, &wanting, change.chooses_by());
+        // Whatever else the lane is called by, that is where it was found.
+        row.lane = found.place.0;
+        let time = &found.listed.workflow.update_time;
+        if change.minds_any_change() && !time.is_empty() {
+            row.guards.update_time.get_or_insert_with(|| time.clone());
         }
-        row.map(|row| self.guarded(row, listed, &guarded))
+        Some(row)
     }
 
-    /// The row that `reader` read last, completed by the templates that it is `wanting`.
-    fn complete<R: std::io::Read>(
+    /// The row that `reader` read last, completed by the templates that it is `wanting`; none if there are problems
+    /// with it, which are told. One whose workflow could not be read stays as it is: the plan says why.
+    fn complete<R: Read>(
         &mut self,
-        reader: &mut crate::job::rows::Reader<R>,
+        reader: &mut Reader<R>,
         row: Row,
-        wanting: &[Template],
+        wanting: &[Wanting],
     ) -> Result<Option<Row>, RowsError> {
-        let place = reader.place();
-        let row = match self.surveyed.identify(row, &Past::default())? {
-            Ok(row) => row,
-            Err(failure) => {
-                let hint = "what it is to become is worked out from what it is";
-                self.tell(Problem::new(place, failure.message, hint), String::new());
-                return Ok(None);
-            }
+        let left_open = |mut row: Row| {
+            row.guards.update_time = Some(NEVER.to_owned());
+            Ok(Some(row))
         };
-        let id = row.workflow_id.as_str();
-        let Some(listed) = self
+        let Ok(known) = self.surveyed.identify(row.clone(), &Past::default())? else {
+            return left_open(row);
+        };
+        let id = known.workflow_id.as_str();
+        let listed = self
             .surveyed
             .snapshot
-            .listed(row.lane, &row.workspace, id)?
-        else {
-            let hint = "what it is to become is worked out from what it is: take the row out";
-            let why = self.surveyed.why_missing(&row).message;
-            self.tell(Problem::new(place, why, hint), format!("workflow {id}"));
-            return Ok(None);
+            .listed(known.lane, &known.workspace, id)?;
+        let Some(listed) = listed else {
+            return left_open(row);
         };
-        let cells = reader.cells();
-        let Some(further) = self.further(wanting, row.lane, &row.workspace, &listed, Some(cells))
-        else {
+        let found = Found {
+            place: (known.lane, known.workspace.clone()),
+            listed,
+        };
+        let Some(further) = self.further(wanting, &found, Some(reader.cells())) else {
             return Ok(None);
         };
         let mut problems = Problems::default();
         let completed = reader.complete(&further, &mut problems);
-        for problem in problems.into_all() {
-            self.tell(problem, who(&listed));
-        }
-        let keys: Vec<_> = wanting
-            .iter()
-            .map(|wanting| (wanting.field, key(None, wanting.field)))
-            .collect();
+        self.tell_all(problems, &found.listed);
         Ok(completed.map(|completed| {
             let completed = Row {
-                workflow_id: row.workflow_id,
+                lane: known.lane,
+                workflow_id: known.workflow_id,
                 called: None,
                 ..completed
             };
-            self.guarded(completed, &listed, &keys)
+            self.guarded(completed, &found.listed, wanting, std::iter::empty())
         }))
     }
 
     /// The templates of all rows that `row` leaves room for.
-    fn wanting(&self, row: &Row) -> Vec<Template> {
+    fn wanting(&self, row: &Row) -> Vec<Wanting> {
         let templates = self.taken.job.defaults.templates.iter();
-        let open = templates.filter(|template| {
-            let is_version = template.field == Field::VersionId && row.version.is_some();
-            row.update.value(template.field).is_none() && !is_version
+        let open = templates.filter(|Template { field, .. }| {
+            let is_version = *field == Field::VersionId && row.version.is_some();
+            row.update.value(*field).is_none() && !is_version
         });
-        open.cloned().collect()
+        open.map(|template| Wanting {
+            field: template.field,
+            key: key(None, template.field),
+            place: template.place.clone(),
+        })
+        .collect()
     }
 
-    /// What the templates `wanting` give; none if there are problems, which are told.
+    /// What the templates `wanting` give, as defaults; none if there are problems, which are told.
     fn further(
         &mut self,
-        wanting: &[Template],
-        lane: LaneId,
-        workspace: &Workspace,
-        listed: &Listed,
-        cells: Option<std::collections::BTreeMap<String, String>>,
+        wanting: &[Wanting],
+        found: &Found,
+        cells: Option<BTreeMap<String, String>>,
     ) -> Option<Update> {
+        let worked_out = self.work_out(wanting, found, cells)?;
+        let mut problems = Problems::default();
         let mut update = Update::default();
-        let mut sound = true;
-        for template in wanting {
-            let subjects = self.subjects(lane, workspace, listed);
-            let subjects = subjects.as_subjects(cells.clone());
-            let value = self.templates.render(&key(None, template.field), &subjects);
-            let Some(value) = self.checked(template.field, value, &template.place, listed) else {
-                sound = false;
-                continue;
+        for ((field, value), Wanting { place, .. }) in worked_out.iter().zip(wanting) {
+            let draft = One {
+                column: Column::Wish(*field),
+                value,
+                place: place.clone(),
             };
-            let draft = WorkedOut {
-                field: template.field,
-                value: as_cell(&value),
-                place: template.place.clone(),
-            };
-            let mut problems = Problems::default();
             update = read_update(&draft, &mut problems).or(&update);
-            for problem in problems.into_all() {
-                sound = false;
-                self.tell(problem, who(listed));
+        }
+        let is_sound = problems.is_empty();
+        self.tell_all(problems, &found.listed);
+        is_sound.then_some(update)
+    }
+
+    /// What the templates `wanting` give, as cells; none if there are problems, which are told.
+    fn work_out(
+        &mut self,
+        wanting: &[Wanting],
+        found: &Found,
+        cells: Option<BTreeMap<String, String>>,
+    ) -> Option<Vec<(Field, String)>> {
+        let (lane, workspace) = &found.place;
+        let mut place = vec![
+            ("project_id", workspace.project_id.as_str()),
+            ("workspace_id", workspace.workspace_id.as_str()),
+        ];
+        let name = self.surveyed.directory.name(*lane, workspace);
+        place.extend(name.map(|name| ("workspace", name)));
+        let route = self.taken.census.lanes.get(lane.0).map(|lane| &lane.route);
+        let region = route.and_then(|route| route.region.as_deref());
+        place.extend(region.map(|region| ("region", region)));
+        let subjects = Subjects {
+            listed: &found.listed,
+            place: &place,
+            row: cells,
+        };
+        let given: Vec<_> = wanting
+            .iter()
+            .map(|wanting| {
+                checked(
+                    wanting.field,
+                    self.templates.render(&wanting.key, &subjects),
+                )
+            })
+            .collect();
+        let mut worked_out = Vec::new();
+        for (wanting, given) in wanting.iter().zip(given) {
+            match given {
+                Ok(value) => worked_out.push((wanting.field, as_cell(&value))),
+                Err(Fault { what, hint }) => {
+                    let problem = Problem::new(wanting.place.clone(), what, hint);
+                    self.tell(problem, who(&found.listed));
+                }
             }
         }
-        sound.then_some(update)
+        (worked_out.len() == wanting.len()).then_some(worked_out)
     }
 
-    /// What a template gave, if it is anything that a workflow can be called.
-    fn checked(
-        &mut self,
-        field: Field,
-        value: Result<String, Fault>,
-        place: &Place,
+    /// The row that is a conflict, should others change what it was chosen by, or what the templates `wanting` were
+    /// worked out from.
+    fn guarded(
+        &self,
+        mut row: Row,
         listed: &Listed,
-    ) -> Option<String> {
-        let (what, hint) = match value {
-            Ok(value) if field == Field::Name && trim(unguarded(&value)).is_empty() => (
-                "the template gives an empty name".to_owned(),
-                "a workflow cannot be without a name: narrow where, or mend the template",
-            ),
-            Ok(value) => return Some(value),
-            Err(fault) => (fault.what, fault.hint),
-        };
-        self.tell(Problem::new(place.clone(), what, hint), who(listed));
-        None
-    }
-
-    /// The row that does not overwrite what the templates of `keys` were worked out from, should others change it.
-    fn guarded(&self, mut row: Row, listed: &Listed, keys: &[(Field, String)]) -> Row {
-        let read = keys.iter().flat_map(|(_, key)| self.templates.reads(key));
-        let fields: BTreeSet<_> = keys.iter().map(|(field, _)| *field).chain(read).collect();
+        wanting: &[Wanting],
+        chosen_by: impl Iterator<Item = Field>,
+    ) -> Row {
+        let read = wanting
+            .iter()
+            .flat_map(|wanting| self.templates.reads(&wanting.key));
+        let fields = wanting.iter().map(|wanting| wanting.field);
+        let fields: BTreeSet<_> = fields.chain(read).chain(chosen_by).collect();
         for field in fields {
             if row.guards.value(field).is_none() {
                 let live = listed.workflow.value(field).to_owned();
@@ -439,35 +449,35 @@ impl<'a> Choice<'a> {
         row
     }
 
-    fn subjects<'s>(
-        &'s self,
-        lane: LaneId,
-        workspace: &'s Workspace,
-        listed: &'s Listed,
-    ) -> Known<'s> {
-        let mut place = vec![
-            ("project_id", workspace.project_id.as_str()),
-            ("workspace_id", workspace.workspace_id.as_str()),
-        ];
-        let name = self.surveyed.directory.name(lane, workspace);
-        place.extend(name.map(|name| ("workspace", name)));
-        let route = self.taken.census.lanes.get(lane.0).map(|lane| &lane.route);
-        let region = route.and_then(|route| route.region.as_deref());
-        place.extend(region.map(|region| ("region", region)));
-        Known { listed, place }
+    /// Notes the workflow of a row that stands in the job, if changes may choose it as well.
+    fn meet_named(&mut self, row: &Row, place: &Place) -> Result<(), RowsError> {
+        if self.taken.changes.is_empty() {
+            return Ok(());
+        }
+        // One that is not found by its name is about nobody.
+        if let Ok(row) = self.surveyed.identify(row.clone(), &Past::default())? {
+            self.meet(&row, place, format!("row {}", row.number), String::new());
+        }
+        Ok(())
     }
 
     /// Tells a workflow that has a row already.
-    fn meet(&mut self, row: &Row, place: &Place) {
-        if self.taken.changes.is_empty() {
-            return;
-        }
-        let workflow = row.workflow_id.to_string();
-        let key = (row.lane, row.workspace.clone(), workflow.clone());
-        if let Some(first) = self.rows.insert(key, row.number) {
+    fn meet(&mut self, row: &Row, place: &Place, by: String, who: String) {
+        let Workspace {
+            project_id,
+            workspace_id,
+        } = &row.workspace;
+        let ids = [project_id, workspace_id, &row.workflow_id].map(same_id);
+        if let Some(first) = self.rows.insert((row.lane, ids), by) {
+            let what = format!("a workflow is chosen that {first} has already");
             let hint = "add an exclude, or narrow where, so that one row is left for each workflow";
-            let problem = Problem::new(place.clone(), "a workflow has a row already", hint);
-            self.tell(problem, format!("workflow {workflow} is row {first}"));
+            self.tell(Problem::new(place.clone(), what, hint), who);
+        }
+    }
+
+    fn tell_all(&mut self, problems: Problems, listed: &Listed) {
+        for problem in problems.into_all() {
+            self.tell(problem, who(listed));
         }
     }
 
@@ -487,55 +497,76 @@ impl<'a> Choice<'a> {
     }
 }
 
-/// What is known of a workflow when a template is worked out.
-struct Known<'a> {
-    listed: &'a Listed,
-    place: Vec<(&'static str, &'a str)>,
+/// What a template gave, if a field can be set to it.
+fn checked(field: Field, value: Result<String, Fault>) -> Result<String, Fault> {
+    let value = value?;
+    if field == Field::Name && trim(&value).is_empty() {
+        return Err(Fault {
+            what: "the template gives an empty name".to_owned(),
+            hint: "a workflow cannot be without a name: narrow where, or mend the template",
+        });
+    }
+    if value.eq_ignore_ascii_case(EMPTY) {
+        return Err(Fault {
+            what: format!("the template gives the text {EMPTY}, which a cell clears a field by"),
+            hint: "let it give nothing at all, if the field is to be cleared",
+        });
+    }
+    Ok(value)
 }
 
-impl Known<'_> {
-    fn as_subjects(&self, row: Option<std::collections::BTreeMap<String, String>>) -> Subjects<'_> {
-        Subjects {
-            listed: self.listed,
-            place: &self.place,
-            row,
-        }
-    }
+/// What a change looked at.
+struct LookedAt {
+    workflows: u64,
+    /// How many of those that `where` takes each `exclude` left out.
+    excluded: Vec<u64>,
 }
 
-/// What a template gave, as a row of one cell.
-struct WorkedOut {
-    field: Field,
-    value: String,
-    place: Place,
-}
-
-impl Draft for WorkedOut {
-    fn cell(&self, column: Column) -> Option<&str> {
-        (column == Column::Wish(self.field)).then_some(&self.value)
-    }
-    fn place(&self, _: Column) -> Place {
-        self.place.clone()
-    }
-    fn whole(&self) -> Place {
-        self.place.clone()
-    }
-    fn line(&self) -> u64 {
-        0
-    }
-}
-
-/// Whether `change` is about `listed`.
-fn selects(change: &Change, listed: &Listed, now: Timestamp) -> Result<bool, String> {
-    if !change.filter.takes(listed, now)? {
-        return Ok(false);
-    }
-    for exclude in &change.exclude {
-        if exclude.takes(listed, now)? {
+impl LookedAt {
+    /// Whether `change` is about `listed`.
+    fn selects(
+        &mut self,
+        change: &Change,
+        listed: &Listed,
+        now: Timestamp,
+    ) -> Result<bool, String> {
+        self.workflows += 1;
+        if !change.filter.takes(listed, now)? {
             return Ok(false);
         }
+        let mut selects = true;
+        for (exclude, count) in change.exclude.iter().zip(&mut self.excluded) {
+            if exclude.takes(listed, now)? {
+                *count += 1;
+                selects = false;
+            }
+        }
+        Ok(selects)
     }
-    Ok(true)
+
+    /// `8 of 25 workflows by the [[change]] on line 7, 2 excluded`
+    fn note(&self, change: &Change, found: usize) -> String {
+        let excluded = match self.excluded.iter().sum::<u64>() {
+            0 => String::new(),
+            excluded => format!(", {excluded} excluded"),
+        };
+        let (line, workflows) = (change.line(), self.workflows);
+        format!("{found} of {workflows} workflows by the [[change]] on line {line}{excluded}")
+    }
+
+    /// Who excludes nobody may have meant somebody.
+    fn warnings(&self, change: &Change) -> Vec<String> {
+        let excludes = change.exclude.iter().zip(&self.excluded);
+        let idle = excludes.filter(|(_, count)| **count == 0);
+        idle.map(|(exclude, _)| {
+            let line = change.line();
+            format!(
+                "exclude {} of the [[change]] on line {line} leaves nobody out",
+                exclude.text()
+            )
+        })
+        .collect()
+    }
 }
 
 /// The workflow, for people.

@@ -255,7 +255,13 @@ impl Closed<'_> {
         });
         let files = [
             file("job.json", None),
-            file("input.csv", None),
+            file(
+                taken
+                    .input
+                    .as_ref()
+                    .map_or("input.csv", |input| input.form.file_name()),
+                None,
+            ),
             file("journal.jsonl", None),
             file("report.csv", rows),
             file("rerun.csv", None),

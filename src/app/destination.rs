@@ -5,7 +5,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use crate::engine::ports::RowsError;
@@ -171,6 +173,14 @@ impl Open {
             }
         })
         .await
+    }
+
+    /// What the service's clock says: the simulator has one of its own.
+    pub(super) fn service_time(&self) -> Timestamp {
+        match &self.simulator {
+            Some(simulator) => lock(&simulator.world).clock(Duration::ZERO),
+            None => clock::wall(),
+        }
     }
 
     /// Sees to it that the simulator, if there is one, holds what rows name, and workflows in `places`, where

@@ -9,7 +9,7 @@ use crate::job::builder::Builder;
 use crate::job::destination::Destination;
 use crate::job::draft::Silent;
 use crate::job::file::{File, Method};
-use crate::job::filter::{self, Filter};
+use crate::job::filter::Filter;
 use crate::job::intent::Job;
 use crate::job::problems::Problems;
 use crate::model::id::Id;
@@ -25,7 +25,7 @@ use super::lanes::{self, Gates};
 use super::plan::tell_given_up;
 use super::reading::{Came, Reading};
 use super::surveying::Surveyed;
-use super::{Done, clock, environment, profiles, report_target, runtime, terminal};
+use super::{Done, environment, profiles, report_target, runtime, terminal};
 
 /// Writes live workflows as a CSV.
 pub(super) fn export(args: &ExportArgs) -> Done {
@@ -33,7 +33,7 @@ pub(super) fn export(args: &ExportArgs) -> Done {
     for condition in &args.filter {
         filter
             .add(condition)
-            .map_err(|what| Error::flag("--where", condition, &what, filter::HINT))?;
+            .map_err(|fault| Error::flag("--where", condition, &fault.what, fault.hint))?;
     }
     let state = State::open(args.state_dir.as_deref())?;
     if let Some(path) = args.out.as_ref().filter(|path| path.as_os_str() != "-") {
@@ -150,8 +150,7 @@ async fn export_wanted(
         },
         format!("credential: {credential}"),
     ]);
-    let folder = tempfile::tempdir_in(state.path().join("tmp"));
-    let folder = folder.map_err(Error::file("cannot write in", state.path()))?;
+    let folder = state.temporary_folder()?;
     let reading = Reading {
         open: &open,
         settings: &job.settings,
@@ -184,7 +183,6 @@ async fn export_wanted(
             Ok((surveyed, places))
         })
         .await?;
-    open.close()?;
     let Came { to, ended, digest } = came;
     let (mut surveyed, places) = to;
     if ended != Ended::Completed || !digest.closed.is_empty() {
@@ -211,7 +209,7 @@ async fn export_wanted(
             });
         }
     }
-    let now = clock::wall();
+    let now = open.service_time();
     let mut found = Vec::new();
     let mut untimed = None;
     let kept = surveyed.snapshot.each(|_, workspace, listed| {
@@ -246,6 +244,7 @@ async fn export_wanted(
         export.finish().map_err(other)
     };
     let written = write_out(args, exporting)?;
+    open.close()?;
     if !args.output.quiet {
         let plural = if written == 1 {
             "workflow"

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use aws_lc_rs::digest::{Context, SHA256};
 use jiff::Timestamp;
 use serde::Deserialize;
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
 
 use crate::error::Error;
 use crate::job::record::{JobRecord, SCHEMA};
@@ -73,8 +73,16 @@ impl State {
                 record.simulated == simulated && job.is_none_or(|job| record.name == job)
             })
         });
+        let others = || {
+            let mut runs = self.runs().unwrap_or_default().into_iter();
+            runs.any(|folder| folder.job().is_ok_and(|record| record.simulated))
+        };
         newest.ok_or_else(|| Error::Usage {
             what: match simulated {
+                false if others() => format!(
+                    "there is no run {text} in {} but simulated ones: add --simulate",
+                    self.0.display()
+                ),
                 true => format!("there is no simulated run {text} in {}", self.0.display()),
                 false => format!("there is no run {text} in {}", self.0.display()),
             },
@@ -84,7 +92,11 @@ impl State {
     }
 
     /// A run that began before `newest`, of the same kind, and went on after it had ended.
-    pub(super) fn went_on_after(&self, newest: &RunFolder) -> Result<Option<RunFolder>, Error> {
+    pub(super) fn went_on_after(
+        &self,
+        newest: &RunFolder,
+        job: Option<&str>,
+    ) -> Result<Option<RunFolder>, Error> {
         let last_at = |folder: &RunFolder| {
             let journal = fs::metadata(folder.file("journal.jsonl"));
             journal.and_then(|journal| journal.modified()).ok()
@@ -94,8 +106,29 @@ impl State {
         let mut runs = self.runs()?.into_iter().rev().filter(RunFolder::is_begun);
         Ok(runs.find(|folder| {
             let is_later = folder.id < newest.id && last_at(folder) > ended;
-            is_later && folder.job().is_ok_and(|job| job.simulated == simulated)
+            is_later
+                && folder.job().is_ok_and(|record| {
+                    record.simulated == simulated && job.is_none_or(|job| record.name == job)
+                })
         }))
+    }
+
+    /// The newest run before `newest`, of the same kind, that changed something.
+    pub(super) fn changed_before(&self, newest: &RunFolder) -> Result<Option<RunFolder>, Error> {
+        let simulated = newest.job()?.simulated;
+        let mut runs = self.runs()?.into_iter().rev().filter(RunFolder::is_begun);
+        Ok(runs.find(|folder| {
+            folder.id < newest.id
+                && folder.file("undo.csv").exists()
+                && folder
+                    .job()
+                    .is_ok_and(|record| record.simulated == simulated)
+        }))
+    }
+
+    /// A folder that goes when it is dropped.
+    pub(super) fn temporary_folder(&self) -> Result<TempDir, Error> {
+        tempfile::tempdir_in(self.0.join("tmp")).map_err(Error::file("cannot write in", &self.0))
     }
 
     /// All runs, the oldest first.

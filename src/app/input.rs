@@ -11,6 +11,9 @@ use crate::engine::ports::RowsError;
 use crate::error::Error;
 use crate::job::problem::{Place, Problem};
 use crate::job::problems::Problems;
+use crate::job::record::{Form, Original};
+use crate::job::rows::Rest;
+use crate::job::settled::Settled;
 use crate::job::source::TableSource;
 use crate::job::table::{Options, Table};
 use crate::job::toml::Located;
@@ -28,6 +31,9 @@ pub(super) struct Input {
     pub(super) copy: Copy,
     pub(super) label: Arc<str>,
     pub(super) options: Options,
+    pub(super) form: Form,
+    /// What it was made from, if the live state had a part in it.
+    pub(super) original: Option<Original>,
 }
 
 /// The copy of an input.
@@ -58,10 +64,15 @@ impl Input {
         File::open(path).map_err(|error| RowsError(error.into()))
     }
 
-    pub(super) fn reopen(&self) -> Result<Table<File>, RowsError> {
+    /// Its rows, from the first on.
+    pub(super) fn reopen(&self) -> Result<Rest<File>, RowsError> {
         let file = self.file()?;
+        if self.form == Form::Settled {
+            return Ok(Rest::Settled(Settled::new(file)));
+        }
         let mut problems = Problems::default();
         Table::open(file, &self.label, &self.options, &mut problems)
+            .map(Rest::Table)
             .ok_or_else(|| changed(&problems))
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufWriter, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -20,14 +20,16 @@ use crate::job::file::{self, UpdateRecord, Written};
 use crate::job::intent::Job;
 use crate::job::problem::{Place, Problem, Source};
 use crate::job::problems::Problems;
-use crate::job::record::{InputRecord, JobRecord, SCHEMA};
-use crate::job::rows::{Census, Reader, Suspects};
+use crate::job::record::{Form, InputRecord, JobRecord, SCHEMA};
+use crate::job::rows::{Census, Reader, Rest, Suspects};
 use crate::job::table::Table;
+use crate::job::template::Templates;
 use crate::model::id::Id;
 use crate::model::route::LaneFacts;
 
-use super::folder::{Hashed, Readers};
+use super::folder::{Hashed, RunFolder};
 use super::input::{Copy, Input, Tee, open_table};
+use super::settling::Search;
 use super::taken_rows::{LaneRows, RowsByLane, TakenRows};
 use super::{environment, profiles, terminal};
 
@@ -41,6 +43,10 @@ pub(super) struct Taken {
     updates: Rc<[Written]>,
     /// Rows that are still to be chosen from the live state.
     pub(super) changes: Rc<[Change]>,
+    /// Where they look.
+    pub(super) searches: Vec<Search>,
+    /// What was chosen by what, for people.
+    pub(super) notes: Vec<String>,
     /// The job file and its text, for pictures of problems.
     source: Option<(String, String)>,
     /// Whether `[defaults]` or `--set` say anything, right or wrong.
@@ -94,6 +100,8 @@ pub(super) fn take_in(
         input: None,
         updates,
         changes,
+        searches: Vec::new(),
+        notes: Vec::new(),
         source: text.map(|text| (args.job.clone(), text)),
     };
     taken.first_pass(&args.job, temporary, &mut problems)?;
@@ -101,7 +109,8 @@ pub(super) fn take_in(
         return Err(error);
     }
     taken.settle_destination(&args.job, &mut problems);
-    if taken.changes.is_empty() {
+    // Rows that are still to be chosen, or to be told where they go, may be those that are meant.
+    if taken.changes.is_empty() && taken.census.without_workspace.is_empty() {
         taken.check_selection(&mut problems);
     }
     taken.warn_of_variables();
@@ -181,7 +190,7 @@ impl Taken {
         problems: &mut Problems,
     ) -> Result<(), Error> {
         let Some(source) = self.job.table.clone() else {
-            let suspects = self.count(None::<Table<io::Empty>>, problems);
+            let suspects = self.count(Rest::<io::Empty>::None, problems);
             self.confirm(&suspects, problems);
             if self.updates.is_empty() && self.changes.is_empty() && problems.is_empty() {
                 problems.push(Problem::new(
@@ -193,7 +202,7 @@ impl Taken {
             return Ok(());
         };
         let Some((mut bytes, path)) = open_table(job, &source, problems) else {
-            self.count(None::<Table<io::Empty>>, problems);
+            self.count(Rest::<io::Empty>::None, problems);
             return Ok(());
         };
         let label: Arc<str> = path.as_str().into();
@@ -224,7 +233,10 @@ impl Taken {
                         "add a column such as enabled, or say --set FIELD=VALUE",
                     ));
                 }
-                Ok(Some(table)) => suspects = self.count(Some(table), problems),
+                Ok(Some(table)) => {
+                    self.check_columns(&table, problems);
+                    suspects = self.count(Rest::Table(table), problems);
+                }
             }
         }
         if self.census.rows == 0 && problems.count() == before {
@@ -240,14 +252,35 @@ impl Taken {
             copy: Copy::Temporary(copy),
             label,
             options: source.options,
+            form: Form::Csv,
+            original: None,
         });
         self.confirm(&suspects, problems);
         Ok(())
     }
 
-    /// Reads every row of `updates` and `table`; returns those that seem to be there twice.
-    fn count<R: Read>(&mut self, table: Option<Table<R>>, problems: &mut Problems) -> Suspects {
-        let mut reader = Reader::new(self.job.defaults.clone(), Rc::clone(&self.updates), table);
+    /// Tells templates that speak of columns which `table` does not have.
+    fn check_columns<R: Read>(&self, table: &Table<R>, problems: &mut Problems) {
+        for template in &self.job.defaults.templates {
+            let mut templates = Templates::default();
+            // What is wrong with it otherwise was told when it was read.
+            let _ = templates.add(template.field.to_string(), &template.text);
+            for (column, _) in templates.columns() {
+                let names: Vec<_> = table.columns().collect();
+                if !names.contains(&column.as_str()) {
+                    problems.push(Problem::new(
+                        template.place.clone(),
+                        format!("the template speaks of the column {column}, which the file does not have"),
+                        format!("its columns: {}", names.join(", ")),
+                    ));
+                }
+            }
+        }
+    }
+
+    /// Reads every row of `updates` and `rest`; returns those that seem to be there twice.
+    fn count<R: Read>(&mut self, rest: Rest<R>, problems: &mut Problems) -> Suspects {
+        let mut reader = Reader::new(self.job.defaults.clone(), Rc::clone(&self.updates), rest);
         let selection = &self.job.selection;
         let (census, suspects) = reader.census(selection, &self.changes, problems);
         self.census = census;
@@ -397,9 +430,8 @@ impl Taken {
     fn recount(&mut self) -> Result<(), Error> {
         let doing = "cannot read the input again";
         let mut problems = Problems::default();
-        let table = self.input.as_ref().map(Input::reopen).transpose();
-        let table = table.map_err(Error::machine(doing))?;
-        let suspects = self.count(table, &mut problems);
+        let rest = self.reopen().map_err(Error::machine(doing))?;
+        let suspects = self.count(rest, &mut problems);
         self.confirm(&suspects, &mut problems);
         self.refuse(&problems)
     }
@@ -418,6 +450,8 @@ impl Taken {
                 path: input.path.clone(),
                 sha256: input.sha256.clone(),
                 options: input.options.clone(),
+                form: input.form,
+                original: input.original.clone(),
             }),
             settings: job.settings,
             method: job.method,
@@ -440,6 +474,8 @@ impl Taken {
             path: input.path,
             sha256: input.sha256,
             options: input.options,
+            form: input.form,
+            original: input.original,
             copy,
         });
         let (job, updates) = record.job();
@@ -450,6 +486,8 @@ impl Taken {
             input,
             updates,
             changes: Rc::default(),
+            searches: Vec::new(),
+            notes: Vec::new(),
             source: None,
             has_defaults: true,
         };
@@ -466,22 +504,30 @@ impl Taken {
         Ok(Box::new(rows))
     }
 
+    /// The rows besides those of the job file, from the copy.
+    fn reopen(&self) -> Result<Rest<File>, RowsError> {
+        match &self.input {
+            None => Ok(Rest::None),
+            Some(input) => input.reopen(),
+        }
+    }
+
     /// The rows once more, from the copy.
     pub(super) fn rows(&self) -> Result<TakenRows, RowsError> {
-        let table = match &self.input {
-            None => None,
-            Some(input) => Some(input.reopen()?),
-        };
+        let rest = self.reopen()?;
         Ok(TakenRows {
-            reader: Reader::new(self.job.defaults.clone(), Rc::clone(&self.updates), table),
+            reader: Reader::new(self.job.defaults.clone(), Rc::clone(&self.updates), rest),
             selector: self.job.selection.selector(),
         })
     }
 
-    /// Keeps the copy of the input, if there is one, as `path`.
-    pub(super) fn keep_input(&mut self, path: PathBuf, readers: Readers) -> Result<(), Error> {
+    /// Keeps the copy of the input, if there is one, in the run's `folder`.
+    pub(super) fn keep_input(&mut self, folder: &RunFolder) -> Result<(), Error> {
         match &mut self.input {
-            Some(input) => input.keep(path, readers),
+            Some(input) => {
+                let path = folder.file(input.form.file_name());
+                input.keep(path, folder.readers())
+            }
             None => Ok(()),
         }
     }

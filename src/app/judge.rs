@@ -42,6 +42,8 @@ pub(super) struct Judge<'a> {
     renamed: HashSet<u64>,
     /// Names that rows give.
     given: HashSet<u64>,
+    /// Workflows that have a row, where some rows only name theirs.
+    met: Option<HashSet<u64>>,
 }
 
 impl<'a> Judge<'a> {
@@ -56,6 +58,7 @@ impl<'a> Judge<'a> {
             sent: taken.job.settings.send,
             renamed: HashSet::new(),
             given: HashSet::new(),
+            met: (taken.census.named > 0).then(HashSet::new),
         };
         left.each(taken, |row, _, past| {
             if row.update.name.is_none() {
@@ -80,6 +83,7 @@ impl<'a> Judge<'a> {
     pub(super) fn again(self) -> Self {
         Self {
             given: HashSet::new(),
+            met: self.met.as_ref().map(|_| HashSet::new()),
             ..self
         }
     }
@@ -109,6 +113,13 @@ impl<'a> Judge<'a> {
             Err(failure) => return Ok(beyond(failure).of(row, None)),
         };
         let row = &row;
+        if let Some(met) = &mut self.met
+            && !met.insert(hash(row.lane, &row.workspace, row.workflow_id.as_str()))
+        {
+            let what = "another row is for the same workflow: make one row of them";
+            let failure = Failure::new(ErrorClass::Validation, what);
+            return Ok(beyond(failure).of(row, None));
+        }
         let live = self.surveyed.live(row)?;
         let name = live.as_ref().map(|live| live.workflow.name.clone());
         let name = name.filter(|name| !name.is_empty());

@@ -188,7 +188,10 @@ fn places(folder: &Path, taken: &Taken) -> Vec<Place> {
     let simulated = taken.job.defaults.simulator.is_some();
     let mut places: BTreeMap<PathBuf, Place> = BTreeMap::new();
     for (lane, census) in taken.census.lanes.iter().enumerate() {
-        for workspace in &census.places {
+        let searches = taken.searches.iter();
+        let searched = searches.filter(|search| search.lane.0 == lane);
+        let searched = searched.map(|search| &search.workspace);
+        for workspace in census.places.iter().chain(searched) {
             let Workspace {
                 project_id,
                 workspace_id,
@@ -207,7 +210,9 @@ fn places(folder: &Path, taken: &Taken) -> Vec<Place> {
                 lanes: Vec::new(),
                 workspace: workspace.clone(),
             });
-            place.lanes.push(LaneId(lane));
+            if !place.lanes.contains(&LaneId(lane)) {
+                place.lanes.push(LaneId(lane));
+            }
         }
     }
     if simulated && places.is_empty() {

@@ -27,7 +27,7 @@ use super::left_rows::LeftRows;
 use super::locks::{Holder, Locks, Policy};
 use super::planning::{Plan, held_back, plan as plan_rows};
 use super::reading::{Came, Reading};
-use super::settling::{Settled, settle};
+use super::settling::{Settled, choose, look_up};
 use super::surveying::Surveyed;
 use super::{Done, clock, lanes, runtime, saved_plan, terminal};
 
@@ -120,12 +120,14 @@ async fn plan_taken(asked: &Asked<'_>, state: &State, mut taken: Taken) -> Done 
             (Open::services(&mut taken, credential).await?, None)
         }
     };
-    let taken = match settle(taken, &open, state, asked.output).await? {
+    if let Some(exit) = look_up(&mut taken, &open, state, asked.output).await? {
+        return Ok(exit);
+    }
+    let taken = match choose(taken, &open, state, asked.output).await? {
         Settled::Job(settled) => *settled,
         Settled::GivenUp(exit) => return Ok(exit),
     };
-    let folder = tempfile::tempdir_in(state.path().join("tmp"));
-    let folder = folder.map_err(Error::file("cannot write in", state.path()))?;
+    let folder = state.temporary_folder()?;
     let mut shown: BTreeMap<(LaneId, Workspace), Shown> = BTreeMap::new();
     let all = asked.full || asked.output.output == OutputShape::Json;
     let reading = Reading {

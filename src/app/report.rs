@@ -22,7 +22,8 @@ pub(super) fn report(args: &ReportArgs) -> Done {
     let folder = state.find_run(&args.run, args.simulate)?;
     let record = folder.job()?;
     let lanes = record.lanes.clone();
-    let taken = Taken::again(record, Copy::Kept(folder.file("input.csv")))?;
+    let copy = folder.file(record.input_file());
+    let taken = Taken::again(record, Copy::Kept(copy))?;
     let journal = folder.file("journal.jsonl");
     let goes_on = is_written(&journal);
     let digest = digest(&journal, args.salvage)?;

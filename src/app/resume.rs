@@ -41,7 +41,8 @@ pub(super) fn resume(args: &ResumeArgs) -> Done {
     let state = folder.state().unwrap_or(state);
     let record = folder.job()?;
     let lanes = record.lanes.clone();
-    let mut taken = Taken::again(record, Copy::Kept(folder.file("input.csv")))?;
+    let copy = folder.file(record.input_file());
+    let mut taken = Taken::again(record, Copy::Kept(copy))?;
     let mut problems = Problems::default();
     let flags = args.caution.flags(args.pace.flags(Flags::default()));
     taken.job.settings = taken.job.settings.again(&flags, &mut problems);
@@ -218,11 +219,14 @@ impl Stopped {
 /// The run goes on with the rows on record, whatever the file holds by now.
 fn tell_of_changed_input(taken: &Taken) {
     let Some(input) = &taken.input else { return };
-    let path = Path::new(&input.path);
-    if path.is_file() && sha256_of(path).is_ok_and(|now| now != input.sha256) {
+    let (path, sha256) = match &input.original {
+        Some(original) => (&original.path, &original.sha256),
+        None => (&input.path, &input.sha256),
+    };
+    let file = Path::new(path);
+    if file.is_file() && sha256_of(file).is_ok_and(|now| now != *sha256) {
         terminal::complain(&format!(
-            "warning: {} has changed since the run began; it goes on with the rows as they were",
-            input.path
+            "warning: {path} has changed since the run began; it goes on with the rows as they were"
         ));
     }
 }

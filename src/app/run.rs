@@ -21,7 +21,7 @@ use super::left_rows::LeftRows;
 use super::locks::{Holder, Locks, Policy};
 use super::question::Asked;
 use super::session::Session;
-use super::settling::{Settled, settle};
+use super::settling::{Settled, choose, look_up};
 use super::{Done, operator, report_target, runtime};
 use super::{lanes, plan, profiles, saved_plan, terminal};
 
@@ -126,9 +126,8 @@ pub(super) async fn run_taken(
                 return Ok(Exit::Done);
             };
             let open = Open::simulator(&taken, state.world(), wanted.fresh).await?;
-            match settle(taken, &open, state, wanted.output).await? {
-                Settled::Job(settled) => taken = *settled,
-                Settled::GivenUp(exit) => return Ok(exit),
+            if let Some(exit) = look_up(&mut taken, &open, state, wanted.output).await? {
+                return Ok(exit);
             }
             (open, locks)
         }
@@ -144,9 +143,8 @@ pub(super) async fn run_taken(
                     open
                 }
             };
-            match settle(taken, &open, state, wanted.output).await? {
-                Settled::Job(settled) => taken = *settled,
-                Settled::GivenUp(exit) => return Ok(exit),
+            if let Some(exit) = look_up(&mut taken, &open, state, wanted.output).await? {
+                return Ok(exit);
             }
             let Some(locks) = lock(&taken)? else {
                 return Ok(Exit::Done);
@@ -154,9 +152,14 @@ pub(super) async fn run_taken(
             (open, locks)
         }
     };
+    // Under the locks: whoever is waited for may change who is meant.
+    match choose(taken, &open, state, wanted.output).await? {
+        Settled::Job(settled) => taken = *settled,
+        Settled::GivenUp(exit) => return Ok(exit),
+    }
     let seed = clock::seed();
     let folder = state.new_run(&locks.run_id)?;
-    taken.keep_input(folder.file("input.csv"), folder.readers())?;
+    taken.keep_input(&folder)?;
     let job_json = serde_json::to_string_pretty(&taken.record(&open.lanes));
     let job_json = job_json.map_err(Error::machine("cannot record the job"))?;
     folder.write("job.json", job_json.as_bytes())?;

@@ -217,7 +217,9 @@ fn wanted(folder: &RunFolder, run: &Listed) -> Option<String> {
 fn count_left(folder: &RunFolder) -> Result<u64, Error> {
     let path = folder.file("journal.jsonl");
     let (history, _) = journal_file::history(&path, false)?;
-    let taken = Taken::again(folder.job()?, Copy::Kept(folder.file("input.csv")))?;
+    let record = folder.job()?;
+    let copy = folder.file(record.input_file());
+    let taken = Taken::again(record, Copy::Kept(copy))?;
     let mut left = LeftRows::of(history, false);
     let counted = left.count(&taken);
     let (count, _) = counted.map_err(Error::machine("the rows that are left cannot be found"))?;
@@ -226,7 +228,7 @@ fn count_left(folder: &RunFolder) -> Result<u64, Error> {
 
 /// What a run folder may hold besides its summary; the journal goes first, so that nobody goes on with a
 /// run that is half removed.
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     "journal.jsonl",
     "snapshot.jsonl",
     "plan.jsonl",
@@ -234,6 +236,7 @@ const FILES: [&str; 8] = [
     "report.csv",
     "rerun.csv",
     "input.csv",
+    "input.jsonl",
     "job.json",
 ];
 

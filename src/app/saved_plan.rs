@@ -10,7 +10,7 @@ use crate::cli::{JobArgs, SnapshotUse};
 use crate::error::Error;
 use crate::job::problem::{Place, Problem};
 use crate::job::problems::Problems;
-use crate::job::record::{InputRecord, JobRecord, SCHEMA};
+use crate::job::record::{Form, InputRecord, JobRecord, SCHEMA};
 use crate::job::selection::Selection;
 use crate::job::table::Options;
 use crate::model::row::Row;
@@ -144,6 +144,8 @@ pub(super) fn take_in(path: &str, state: &State) -> Result<Taken, Error> {
         path: path.to_owned(),
         sha256,
         options: Options::default(),
+        form: Form::Csv,
+        original: None,
     });
     record.updates = Vec::new();
     record.defaults.update = Update::default();

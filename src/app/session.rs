@@ -217,14 +217,13 @@ impl Legs<'_> {
         let path = plan_path(self.folder, self.session);
         let place = (path.as_path(), self.folder.readers());
         let mut judge = Judge::new(taken, left, &mut surveyed)?;
-        let plan = plan(
-            run.schedule(),
-            taken,
-            left,
-            &mut judge,
-            place,
-            |_, _| Ok(()),
-        )?;
+        let mut samples = Vec::new();
+        let plan = plan(run.schedule(), taken, left, &mut judge, place, |_, row| {
+            if samples.len() < SAMPLES && !row.change.is_empty() {
+                samples.push(row.text());
+            }
+            Ok(())
+        })?;
         for ((lane, workspace), name) in &plan.names {
             run.note(Event::WorkspaceNamed {
                 lane: *lane,
@@ -242,7 +241,7 @@ impl Legs<'_> {
         }
         let counts = &plan.counts;
         if counts.changes > 0 && !run.schedule().is_stopping() {
-            let preview = preview(&self.target, &plan, settings.rate);
+            let preview = preview(&self.target, &plan, &samples, settings.rate);
             let question = Question::new(&preview, counts.changes, counts.disables);
             if let Some(declined) = self.declined(run, question).await? {
                 return Ok(Some(declined));
@@ -311,7 +310,7 @@ impl Legs<'_> {
 }
 
 /// What is to be changed, workspace by workspace.
-fn preview(target: &str, plan: &Plan, rate: Rate) -> String {
+fn preview(target: &str, plan: &Plan, samples: &[String], rate: Rate) -> String {
     let mut lines = vec![target.to_owned()];
     for ((lane, workspace), counts) in plan.places.iter().take(MOST_PLACES) {
         let place = plan.place_text(*lane, workspace);
@@ -324,10 +323,18 @@ fn preview(target: &str, plan: &Plan, rate: Rate) -> String {
         ));
     }
     let counts = &plan.counts;
+    lines.extend(samples.iter().cloned());
+    let more = counts.changes.saturating_sub(samples.len() as u64);
+    if more > 0 {
+        lines.push(format!("  and {more} more (`flowbatch plan` shows them)"));
+    }
     let at_least = span::show(counts.at_least(rate));
     lines.push(format!("{}; at least {at_least}", counts.changes_text()));
     lines.join("\n")
 }
+
+/// Rows that are shown before the question.
+const SAMPLES: usize = 3;
 
 /// Workspaces that are told one by one.
 const MOST_PLACES: usize = 20;

@@ -6,16 +6,18 @@ use crate::cli::OutputArgs;
 use crate::engine::run::Broken;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::job::change::Workspaces;
+use crate::job::change::{Change, Scope, Workspaces};
 use crate::job::defaults::LookedUpWorkspace;
 use crate::job::problem::Problem;
 use crate::job::problems::Problems;
+use crate::job::settings::Settings;
 use crate::model::id::Id;
 use crate::model::outcome::Ended;
 use crate::model::target::{LaneId, Workspace};
 use crate::plan::directory::Directory;
+use crate::sinks::digest::Digest;
 
-use super::choosing::{Search, choose};
+use super::choosing::choose_from;
 use super::destination::Open;
 use super::folder::{Readers, State};
 use super::intake::Taken;
@@ -24,7 +26,54 @@ use super::plan::tell_given_up;
 use super::reading::{Came, Reading};
 use super::surveying::Surveyed;
 
-/// What settling comes to.
+/// Where a change looks.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Search {
+    /// The change, by its place among them.
+    pub(super) change: usize,
+    pub(super) lane: LaneId,
+    pub(super) workspace: Workspace,
+}
+
+/// Looks up the workspaces that rows and changes name. Gives how it was given up, if it was; that is told.
+///
+/// # Errors
+/// There are no such workspaces, or they may not be listed.
+pub(super) async fn look_up(
+    taken: &mut Taken,
+    open: &Open,
+    state: &State,
+    output: &OutputArgs,
+) -> Result<Option<Exit>, Error> {
+    let projects = projects(taken);
+    let mut directory = Directory::default();
+    if !projects.is_empty() {
+        let folder = state.temporary_folder()?;
+        let path = folder.path().join("snapshot.jsonl");
+        let mut whats: Vec<_> = projects
+            .iter()
+            .map(|(_, project_id)| format!("lists the workspaces of project {project_id}"))
+            .collect();
+        whats.dedup();
+        let settings = taken.job.settings;
+        let reading = reading(open, &settings, output, &whats);
+        let came = reading
+            .carry_out(async |run| {
+                let mut surveyed = Surveyed::kept_at(&path, Readers::Owner)?;
+                surveyed.read_directory(run, projects.into_iter()).await?;
+                Ok::<_, Broken>(surveyed.directory)
+            })
+            .await?;
+        if came.ended != Ended::Completed || !came.digest.closed.is_empty() {
+            return Ok(Some(given_up(&came.digest, came.ended)));
+        }
+        directory = came.to;
+    }
+    settle_places(taken, &directory)?;
+    Ok(None)
+}
+
+/// What choosing comes to.
 pub(super) enum Settled {
     /// A job whose rows say everything themselves.
     Job(Box<Taken>),
@@ -32,129 +81,140 @@ pub(super) enum Settled {
     GivenUp(Exit),
 }
 
-/// Reads what the rows of `taken` leave to the live state, and gives the job that says it itself.
+/// Chooses the rows of `taken` that its changes leave to the live state, and works out what its templates give.
 ///
 /// # Errors
 /// The job has problems that only the live state shows, all of which are told; or something could not be read.
-pub(super) async fn settle(
-    mut taken: Taken,
+pub(super) async fn choose(
+    taken: Taken,
     open: &Open,
     state: &State,
     output: &OutputArgs,
 ) -> Result<Settled, Error> {
+    let whole: BTreeSet<_> = taken
+        .searches
+        .iter()
+        .map(|search| (search.lane, search.workspace.clone()))
+        .collect();
+    open.adopt(&taken, whole.iter().map(|(_, workspace)| workspace))?;
+    let has_changes = !taken.changes.is_empty();
     let has_templates = !taken.job.defaults.templates.is_empty();
-    let chooses = has_templates || !taken.changes.is_empty();
-    if !chooses && taken.census.without_workspace.is_empty() {
+    if !has_templates && !has_changes {
         return Ok(Settled::Job(Box::new(taken)));
     }
-    let folder = tempfile::tempdir_in(state.path().join("tmp"));
-    let folder = folder.map_err(Error::file("cannot write in", state.path()))?;
+    // A row that names its workflow may be about one that a change chooses.
+    let reads_rows = has_templates || taken.census.named > 0;
+    let folder = state.temporary_folder()?;
+    let path = folder.path().join("snapshot.jsonl");
+    let mut whats: Vec<_> = taken
+        .census
+        .scopes
+        .iter()
+        .map(|scope| told(&taken, scope))
+        .collect();
+    if has_templates && taken.census.rows > 0 {
+        whats.push("completes rows by what their workflows are now".to_owned());
+    }
+    whats.dedup();
     let settings = taken.job.settings;
-    let reading = Reading {
-        open,
-        settings: &settings,
-        output,
-        announcement: announcement(&taken, open),
-        rows: (0, 0),
-    };
-    let came = reading
+    let came = reading(open, &settings, output, &whats)
         .carry_out(async |run| {
-            let mut surveyed =
-                Surveyed::kept_at(&folder.path().join("snapshot.jsonl"), Readers::Owner)?;
-            surveyed.read_directory(run, projects(&taken)).await?;
-            if run.schedule().is_stopping() {
-                return Ok(None);
-            }
-            let searches = match settle_places(&mut taken, &surveyed.directory) {
-                Ok(searches) => searches,
-                Err(error) => return Ok(Some(Err(error))),
-            };
-            let whole: BTreeSet<_> = searches
-                .iter()
-                .map(|search| (search.lane, search.workspace.clone()))
-                .collect();
-            if let Err(error) = open.adopt(&taken, whole.iter().map(|(_, workspace)| workspace)) {
-                return Ok(Some(Err(error)));
-            }
-            if has_templates {
+            let mut surveyed = Surveyed::kept_at(&path, Readers::Owner)?;
+            if reads_rows {
                 let mut left = LeftRows::default();
                 surveyed
                     .read_workflows(run, &taken, &mut left, &whole)
                     .await?;
             } else {
-                let places = whole.into_iter().map(|place| (place, None));
+                let places = whole.iter().map(|place| (place.clone(), None));
                 surveyed.read_places(run, places).await?;
             }
-            Ok::<_, Broken>(Some(Ok((surveyed, searches))))
+            if names_workspaces(&taken) {
+                let projects = whole.iter();
+                let projects = projects.map(|(lane, place)| (*lane, place.project_id.clone()));
+                surveyed.read_names(run, projects).await?;
+            }
+            Ok::<_, Broken>(surveyed)
         })
         .await?;
     let Came { to, ended, digest } = came;
-    let read = to.transpose()?;
-    if ended != Ended::Completed || !digest.closed.is_empty() {
-        tell_given_up(&digest, ended);
-        return Ok(Settled::GivenUp(match ended == Ended::Completed {
-            true => Exit::Refused,
-            false => Exit::of_run(ended, &digest.tally, false),
-        }));
+    let surveyed = to;
+    if ended != Ended::Completed {
+        return Ok(Settled::GivenUp(given_up(&digest, ended)));
     }
-    match read {
-        Some((surveyed, searches)) if chooses => {
-            let chosen = choose(taken, surveyed, &searches, open, state)?;
-            Ok(Settled::Job(Box::new(chosen)))
+    for search in &taken.searches {
+        if let Some(why) = surveyed.why_incomplete(search.lane, &search.workspace) {
+            return Err(Error::Refused {
+                what: format!("workspace {} could not be listed: {why}", search.workspace),
+                hint: "let the user list workflows (ListWorkflows), or give the rows by their ids"
+                    .to_owned(),
+            });
         }
-        Some(_) | None => Ok(Settled::Job(Box::new(taken))),
+    }
+    let chosen = choose_from(taken, surveyed, open, state)?;
+    Ok(Settled::Job(Box::new(chosen)))
+}
+
+fn reading<'a>(
+    open: &'a Open,
+    settings: &'a Settings,
+    output: &'a OutputArgs,
+    whats: &[String],
+) -> Reading<'a> {
+    let lanes = open.used().map(|lane| {
+        let target = match open.is_simulated() {
+            true => open.text(),
+            false => lane.route.text(),
+        };
+        let credential = lane.credential.clone().unwrap_or_default();
+        format!("target:     {target}, with {credential}")
+    });
+    let whats = whats.iter().map(|what| format!("first:      {what}"));
+    let lines: Vec<_> = lanes.chain(whats).collect();
+    Reading {
+        open,
+        settings,
+        output,
+        announcement: lines.join("\n"),
+        rows: (0, 0),
     }
 }
 
-/// What is said before anything leaves.
-fn announcement(taken: &Taken, open: &Open) -> String {
-    let mut lines: Vec<_> = open
-        .used()
-        .map(|lane| {
-            let target = match open.is_simulated() {
-                true => open.text(),
-                false => lane.route.text(),
-            };
-            let credential = lane.credential.clone().unwrap_or_default();
-            format!("target:     {target}, with {credential}")
-        })
-        .collect();
-    let mut whats = Vec::new();
-    match taken.census.without_workspace.len() {
-        0 => {}
-        1 => whats.push("looks a workspace up by its name".to_owned()),
-        many => whats.push(format!("looks {many} workspaces up by their names")),
+fn given_up(digest: &Digest, ended: Ended) -> Exit {
+    tell_given_up(digest, ended);
+    match ended == Ended::Completed {
+        true => Exit::Refused,
+        false => Exit::of_run(ended, &digest.tally, false),
     }
-    for scope in &taken.census.scopes {
-        let places = match &taken.changes[scope.change].workspaces {
-            Workspaces::OfTheJob => match &scope.workspace_id {
-                Some(id) => format!("workspace {id}"),
-                None => "a workspace".to_owned(),
-            },
-            Workspaces::All => "all workspaces".to_owned(),
-            named @ Workspaces::These(_) => {
-                let names: Vec<_> = named.names().collect();
-                format!("workspaces {}", names.join(", "))
-            }
-        };
-        whats.push(format!(
-            "chooses rows from {places} of project {}",
-            scope.project_id
-        ));
-    }
-    if !taken.job.defaults.templates.is_empty() && taken.census.rows > 0 {
-        whats.push(format!(
-            "completes {} rows by what their workflows are now",
-            taken.census.rows
-        ));
-    }
-    whats.dedup();
-    lines.extend(whats.into_iter().map(|what| format!("first:      {what}")));
-    lines.join("\n")
+}
+
+/// Whether a template may speak of a workspace by its name.
+fn names_workspaces(taken: &Taken) -> bool {
+    let defaults = taken.job.defaults.templates.iter();
+    let defaults = defaults.map(|template| template.text.as_str());
+    let changes = taken.changes.iter().flat_map(Change::templates);
+    let mut texts = defaults.chain(changes.map(|(_, text, _)| text));
+    texts.any(|text| text.contains("workspace"))
+}
+
+/// Where a change looks, for people.
+fn told(taken: &Taken, scope: &Scope) -> String {
+    let places = match &taken.changes[scope.change].workspaces {
+        Workspaces::OfTheJob => match &scope.workspace_id {
+            Some(id) => format!("workspace {id}"),
+            None => "a workspace".to_owned(),
+        },
+        Workspaces::All => "all workspaces".to_owned(),
+        named @ Workspaces::These(_) => {
+            let names: Vec<_> = named.names().collect();
+            format!("workspaces {}", names.join(", "))
+        }
+    };
+    format!("chooses rows from {places} of project {}", scope.project_id)
 }
 
 /// The projects whose workspaces are to be listed.
-fn projects(taken: &Taken) -> impl Iterator<Item = (LaneId, Id)> {
+fn projects(taken: &Taken) -> BTreeSet<(LaneId, Id)> {
     let named = taken.census.without_workspace.keys();
     let named = named.map(|(lane, project_id, _)| (*lane, project_id.clone()));
     let searched = taken.census.scopes.iter().filter_map(|scope| {
@@ -164,11 +224,11 @@ fn projects(taken: &Taken) -> impl Iterator<Item = (LaneId, Id)> {
             Workspaces::All | Workspaces::These(_) => Some(place),
         }
     });
-    named.chain(searched).collect::<Vec<_>>().into_iter()
+    named.chain(searched).collect()
 }
 
-/// Looks up the workspaces that rows and changes name; gives where each change looks.
-fn settle_places(taken: &mut Taken, directory: &Directory) -> Result<Vec<Search>, Error> {
+/// Puts the ids of workspaces in the places of their names.
+fn settle_places(taken: &mut Taken, directory: &Directory) -> Result<(), Error> {
     for (lane, project_id) in projects(taken) {
         if let Err(why) = directory.all(lane, &project_id) {
             return Err(Error::Refused {
@@ -191,19 +251,16 @@ fn settle_places(taken: &mut Taken, directory: &Directory) -> Result<Vec<Search>
             Err(none) => problems.push(Problem::new(place.clone(), none.what, none.hint)),
         }
     }
-    let mut searches = Vec::new();
+    let mut searches = BTreeSet::new();
     for scope in &taken.census.scopes {
-        let change = &taken.changes[scope.change];
-        let mut ids = Vec::new();
-        match &change.workspaces {
+        let ids = match &taken.changes[scope.change].workspaces {
             // Without one, that has been told.
-            Workspaces::OfTheJob => ids.extend(scope.workspace_id.clone()),
-            Workspaces::All => {
-                ids = directory
-                    .all(scope.lane, &scope.project_id)
-                    .unwrap_or_default();
-            }
+            Workspaces::OfTheJob => scope.workspace_id.iter().cloned().collect(),
+            Workspaces::All => directory
+                .all(scope.lane, &scope.project_id)
+                .unwrap_or_default(),
             Workspaces::These(these) => {
+                let mut ids = Vec::new();
                 for name in these {
                     match directory.look_up(scope.lane, &scope.project_id, &name.value) {
                         Ok(id) => ids.push(id),
@@ -212,8 +269,9 @@ fn settle_places(taken: &mut Taken, directory: &Directory) -> Result<Vec<Search>
                         }
                     }
                 }
+                ids
             }
-        }
+        };
         searches.extend(ids.into_iter().map(|workspace_id| Search {
             change: scope.change,
             lane: scope.lane,
@@ -224,6 +282,13 @@ fn settle_places(taken: &mut Taken, directory: &Directory) -> Result<Vec<Search>
         }));
     }
     taken.refuse(&problems)?;
-    taken.settle_workspaces(found)?;
-    Ok(searches)
+    taken.searches = searches.into_iter().collect();
+    if !found.is_empty() {
+        taken.settle_workspaces(found)?;
+        if taken.changes.is_empty() {
+            taken.check_selection(&mut problems);
+            taken.refuse(&problems)?;
+        }
+    }
+    Ok(())
 }

@@ -10,6 +10,7 @@ use crate::engine::run::{Broken, Run};
 use crate::job::index::Index;
 use crate::model::id::Id;
 use crate::model::outcome::{ErrorClass, Failure};
+use crate::model::reading::Need;
 use crate::model::reading::{Of, Reading};
 use crate::model::reply::Data;
 use crate::model::row::Row;
@@ -67,7 +68,25 @@ impl Surveyed {
     ) -> Result<(), Broken> {
         self.read_workflows(run, taken, left, &BTreeSet::new())
             .await?;
-        self.read_versions(run, taken, left).await
+        self.read_versions(run, taken, left).await?;
+        let mut projects = BTreeSet::new();
+        left.each(taken, |row, _, _| {
+            projects.insert((row.lane, row.workspace.project_id));
+            Ok(())
+        })?;
+        self.read_names(run, projects.into_iter()).await
+    }
+
+    /// Reads what workspaces are called, as far as anybody says: no run depends on it.
+    pub(super) async fn read_names<R: Record>(
+        &mut self,
+        run: &mut AppRun<'_, R>,
+        projects: impl Iterator<Item = (LaneId, Id)>,
+    ) -> Result<(), Broken> {
+        for (lane, project_id) in projects {
+            self.directory.add(lane, &project_id, Need::Nice);
+        }
+        run.survey(&mut Lists(self)).await
     }
 
     /// Reads the workflows that the rows of `left` name, and all of the workspaces `whole`.
@@ -101,7 +120,6 @@ impl Surveyed {
         places: impl Iterator<Item = ((LaneId, Workspace), Option<u64>)>,
     ) -> Result<(), Broken> {
         for ((lane, workspace), rows) in places {
-            self.directory.add(lane, &workspace.project_id);
             self.lists.add(lane, &workspace, rows);
         }
         run.survey(&mut Lists(self)).await?;
@@ -115,7 +133,7 @@ impl Surveyed {
         projects: impl Iterator<Item = (LaneId, Id)>,
     ) -> Result<(), Broken> {
         for (lane, project_id) in projects {
-            self.directory.add(lane, &project_id);
+            self.directory.add(lane, &project_id, Need::Must);
         }
         run.survey(&mut Lists(self)).await
     }
@@ -334,10 +352,11 @@ impl Surveyed {
                 self.snapshot
                     .keep_versions(reading.lane, workspace, id.as_str(), versions)?;
             }
-            (Of::Workspaces(offset), Ok(Data::Workspaces { workspaces, total })) => {
-                self.directory.found(reading, *offset, workspaces, total);
+            (Of::Workspaces(offset, need), Ok(Data::Workspaces { workspaces, total })) => {
+                let at = (*offset, *need);
+                self.directory.found(reading, at, workspaces, total);
             }
-            (Of::Workspaces(_), Err(failure)) => self.directory.failed(reading, &failure),
+            (Of::Workspaces(..), Err(failure)) => self.directory.failed(reading, &failure),
             (Of::Page(_), Err(failure)) => self.lists.failed(reading, &failure),
             (Of::Workflow(id) | Of::Versions(id), Err(failure)) => {
                 // Where the lane or the workspace is closed, that says it all.

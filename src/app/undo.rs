@@ -7,10 +7,11 @@ use crate::error::Error;
 use crate::job::flags::Flags;
 use crate::job::flags::Snapshot;
 use crate::job::problems::Problems;
-use crate::job::record::{InputRecord, JobRecord};
+use crate::job::record::{Form, InputRecord, JobRecord};
 use crate::job::selection;
 use crate::job::table::Options;
 use crate::model::update::Update;
+use crate::policy::ceiling::Ceilings;
 
 use super::destination::is_simulator;
 use super::folder::{State, sha256_of};
@@ -29,7 +30,7 @@ pub(super) fn undo(args: &UndoArgs) -> Done {
     let folder = state.find_run(&args.run, args.simulate)?;
     let state = folder.state().unwrap_or(state);
     if args.run.starts_with("last")
-        && let Some(other) = state.went_on_after(&folder)?
+        && let Some(other) = state.went_on_after(&folder, args.run.strip_prefix("last:"))?
     {
         return Err(Error::Usage {
             what: format!(
@@ -65,7 +66,8 @@ pub(super) fn undo(args: &UndoArgs) -> Done {
         });
     }
     let blind = record.settings.snapshot == Snapshot::Off;
-    let past = Taken::again(record, Copy::Kept(folder.file("input.csv")))?;
+    let copy = folder.file(record.input_file());
+    let past = Taken::again(record, Copy::Kept(copy))?;
     let digest = digest(&journal, args.salvage)?;
     let reporting = Reporting {
         taken: &past,
@@ -85,10 +87,13 @@ pub(super) fn undo(args: &UndoArgs) -> Done {
                 ),
                 false => format!("run {} changed nothing", folder.id),
             },
-            hint: format!(
-                "its report tells what became of its rows: {}",
-                folder.file("report.csv").display()
-            ),
+            hint: match state.changed_before(&folder)? {
+                Some(other) => format!("the newest that did is {}", other.id),
+                None => format!(
+                    "its report tells what became of its rows: {}",
+                    folder.file("report.csv").display()
+                ),
+            },
         });
     }
     let mut copy = state.temporary()?;
@@ -161,11 +166,15 @@ fn undo_record(
         path: format!("undo.csv of run {id}"),
         sha256,
         options: Options::default(),
+        form: Form::Csv,
+        original: None,
     });
     record.updates = Vec::new();
     record.defaults.update = Update::default();
     record.defaults.is_blind = false;
     record.selection = selection::Selection::default();
+    // What held the run back is not to hold back the way back.
+    record.settings.ceilings = Ceilings::default();
     for text in &args.only {
         let only = selection::Only::parse(text)
             .ok_or_else(|| Error::flag("--only", text, "not a choice of rows", selection::HINT))?;

@@ -51,7 +51,7 @@ impl Request {
         match self {
             Self::Get(row) | Self::Put(row, _) => Some(&row.workflow_id),
             Self::Read(reading) => match &reading.of {
-                Of::Page(_) | Of::Workspaces(_) => None,
+                Of::Page(_) | Of::Workspaces(..) => None,
                 Of::Workflow(id) | Of::Versions(id) => Some(id),
             },
         }

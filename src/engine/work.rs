@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::model::change::Change;
 use crate::model::event::{Method, WasEnded};
 use crate::model::outcome::{ErrorClass, Failure, Outcome, Status};
-use crate::model::reading::{Kind, Reading};
+use crate::model::reading::{Kind, Need, Reading};
 use crate::model::row::Row;
 use crate::model::target::{LaneId, Workspace};
 use crate::model::update::{Sent, Update};
@@ -207,6 +207,14 @@ impl Work {
         match &self.matter {
             Matter::Row(_) => false,
             Matter::Reading(reading) => reading.of.kind() == Kind::Workspaces,
+        }
+    }
+
+    /// Whether nothing follows if it fails: it is asked once.
+    pub fn is_nice_to_have(&self) -> bool {
+        match &self.matter {
+            Matter::Row(_) => false,
+            Matter::Reading(reading) => reading.of.need() == Need::Nice,
         }
     }
 

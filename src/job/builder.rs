@@ -78,6 +78,11 @@ impl Builder {
         &self.routes
     }
 
+    /// Row `number` was read, which needs no building.
+    pub fn met(&mut self, number: u64) {
+        self.number = number;
+    }
+
     /// The row that `draft` means, or `None` and its problems.
     pub fn build(&mut self, draft: &impl Draft, problems: &mut Problems) -> Option<Row> {
         self.build_as(self.number + 1, draft, problems)

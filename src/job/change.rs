@@ -11,7 +11,7 @@ use super::cell::EMPTY;
 use super::column::Column;
 use super::draft::Draft;
 use super::file::Written;
-use super::filter::{self, Filter};
+use super::filter::Filter;
 use super::problem::Place;
 use super::template;
 use super::toml::{Located, Reader, Table};
@@ -102,7 +102,7 @@ impl Reader<'_> {
             Some(set) => self.written(set, &Column::wishes(), span.clone(), text),
             None => Written::at(Vec::new(), span.clone(), text),
         };
-        self.read_templates(&set);
+        self.read_templates(&set, Some("row"));
         let allow_empty = self.boolean(table, "allow_empty");
         Change {
             workspaces: self.read_workspaces(table),
@@ -151,8 +151,14 @@ impl Reader<'_> {
     }
 
     fn read_condition(&mut self, filter: &mut Filter, condition: &Located<String>) {
-        if let Err(what) = filter.add(&condition.value) {
-            self.wrong(condition.span.clone(), what, filter::HINT);
+        if let Err(fault) = filter.add(&condition.value) {
+            let hint = match fault.what.as_str() {
+                "no condition" => {
+                    "for every workflow write where = \"all\"; else name=VALUE, name~REGEX, enabled=true, unchanged>90d ..."
+                }
+                _ => fault.hint,
+            };
+            self.wrong(condition.span.clone(), fault.what, hint);
         }
     }
 
@@ -174,12 +180,15 @@ impl Reader<'_> {
         }
     }
 
-    /// Tells the templates among `cells` that are none.
-    pub fn read_templates(&mut self, cells: &Written) {
-        let mut templates = template::Templates::default();
+    /// Tells the templates among `cells` that are none; they are not to speak of `missing`.
+    pub fn read_templates(&mut self, cells: &Written, missing: Option<&'static str>) {
+        let mut templates = template::Templates::without(missing);
         for (column, cell) in cells.cells() {
             let text = unguarded(&cell.value);
-            if template::is_one(text)
+            if let Some(known) = template::near_miss(text) {
+                let what = format!("single braces around {known} are no template");
+                self.wrong(cell.span.clone(), what, format!("write {{{{ {known} }}}}"));
+            } else if template::is_one(text)
                 && let Err(fault) = templates.add(column.as_str().to_owned(), text)
             {
                 self.wrong(cell.span.clone(), fault.what, fault.hint);
@@ -216,6 +225,18 @@ impl Change {
     /// Whether it sets anything by itself.
     pub fn sets_anything(&self) -> bool {
         self.set.cells().next().is_some()
+    }
+
+    /// The fields by which it chooses.
+    pub fn chooses_by(&self) -> impl Iterator<Item = Field> {
+        let filters = std::iter::once(&self.filter).chain(&self.exclude);
+        filters.flat_map(Filter::reads)
+    }
+
+    /// Whether any change of a workflow may change whether it is chosen.
+    pub fn minds_any_change(&self) -> bool {
+        let mut filters = std::iter::once(&self.filter).chain(&self.exclude);
+        filters.any(Filter::minds_any_change)
     }
 
     /// What it sets by templates: the field, the template, and where it stands.

@@ -22,6 +22,32 @@ impl Draft for Silent {
     }
 }
 
+/// One cell alone, as `--set` gives it.
+#[derive(Clone, Debug)]
+pub struct One<'a> {
+    /// Its column.
+    pub column: Column,
+    /// What it says.
+    pub value: &'a str,
+    /// Where it stands.
+    pub place: Place,
+}
+
+impl Draft for One<'_> {
+    fn cell(&self, column: Column) -> Option<&str> {
+        (column == self.column).then_some(self.value)
+    }
+    fn place(&self, _: Column) -> Place {
+        self.place.clone()
+    }
+    fn whole(&self) -> Place {
+        self.place.clone()
+    }
+    fn line(&self) -> u64 {
+        0
+    }
+}
+
 /// A row as written: cells by column, and where they stand.
 pub trait Draft {
     /// The cell, if the row has one; an empty cell says nothing.

@@ -18,6 +18,7 @@ use super::draft::Draft;
 use super::flags::Snapshot;
 use super::problem::Place;
 use super::problems::Problems;
+use super::template;
 use super::toml::{Located, Reader, Table, What};
 
 /// The largest job file. Beyond it, rows belong in a CSV, which is streamed.
@@ -113,6 +114,8 @@ pub struct Limits {
     pub max_age: Option<Located<Duration>>,
     /// `[run] send`
     pub send: Option<Located<Sent>>,
+    /// Whether `max_disables` is one that nobody said.
+    pub is_implied: bool,
     /// As an earlier session had it; no key says it.
     pub snapshot: Snapshot,
     /// The same.
@@ -329,16 +332,24 @@ impl Reader<'_> {
             .find(|(key, _)| *key == "defaults")
             .map_or(0..0, |(_, span)| span);
         let written = self.written(defaults, &Column::wishes(), span, text);
-        self.read_templates(&written);
+        self.read_templates(&written, None);
         Some(written)
     }
 
     fn read_updates(&mut self, root: Table<'_>, text: &str) -> Vec<Written> {
         let tables = self.tables(root, "update");
-        tables
-            .into_iter()
-            .map(|(table, span)| self.written(table, &Column::ALL, span, text))
-            .collect()
+        let mut updates = Vec::new();
+        for (table, span) in tables {
+            let update = self.written(table, &Column::ALL, span, text);
+            for (_, cell) in update.cells() {
+                if template::is_one(&cell.value) {
+                    let hint = "put it into set of a [[change]] (where = \"workflow_id=...\"), or into [defaults]; a CSV may hold the text itself";
+                    self.wrong(cell.span.clone(), "an [[update]] holds no templates", hint);
+                }
+            }
+            updates.push(update);
+        }
+        updates
     }
 
     pub(super) fn written(

@@ -5,18 +5,42 @@ use std::time::Duration;
 use jiff::Timestamp;
 use regex::Regex;
 
+use crate::model::field::Field;
 use crate::model::service_time;
 use crate::model::span;
+use crate::model::update::Label;
 use crate::model::workflow::Listed;
+
+use super::cell::boolean;
+use super::rows::same_spelling;
+use super::wish::LABEL_HINT;
 
 /// Conditions that must all hold.
 #[derive(Clone, Debug, Default)]
 pub struct Filter(Vec<(String, Condition)>);
 
+/// Why a text is no condition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// What is wrong.
+    pub what: String,
+    /// What to do.
+    pub hint: &'static str,
+}
+
+impl Fault {
+    fn new(what: impl Into<String>, hint: &'static str) -> Self {
+        Self {
+            what: what.into(),
+            hint,
+        }
+    }
+}
+
 /// How a condition is written, for hints.
-pub const HINT: &str = "write FIELD=VALUE, FIELD!=VALUE, FIELD~REGEX or FIELD!~REGEX, where FIELD is one of name, \
+const HINT: &str = "write FIELD=VALUE, FIELD!=VALUE, FIELD~REGEX or FIELD!~REGEX, where FIELD is one of name, \
     description, enabled, labels, version_id, workflow_id, type, creator, modifier; or age>90d (since it was made), \
-    unchanged<1h (since its last change)";
+    unchanged<1h (since its last change); several conditions are a list";
 
 #[derive(Clone, Debug)]
 enum Condition {
@@ -75,6 +99,22 @@ impl Subject {
         ("modifier", Self::Modifier),
     ];
 
+    fn is_id(self) -> bool {
+        matches!(self, Self::WorkflowId | Self::VersionId)
+    }
+
+    /// The field that it is, if an update can change it.
+    fn field(self) -> Option<Field> {
+        match self {
+            Self::Name => Some(Field::Name),
+            Self::Description => Some(Field::Description),
+            Self::Enabled => Some(Field::Enabled),
+            Self::Labels => Some(Field::Labels),
+            Self::VersionId => Some(Field::VersionId),
+            Self::WorkflowId | Self::Type | Self::Creator | Self::Modifier => None,
+        }
+    }
+
     /// What `listed` has there.
     pub fn of(self, listed: &Listed) -> &str {
         let (live, details) = (&listed.workflow, &listed.details);
@@ -116,8 +156,9 @@ impl Filter {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn add(&mut self, text: &str) -> Result<(), String> {
-        let at = text.find(['=', '~', '!', '<', '>']).ok_or("no condition")?;
+    pub fn add(&mut self, text: &str) -> Result<(), Fault> {
+        let at = text.find(['=', '~', '!', '<', '>']);
+        let at = at.ok_or_else(|| Fault::new("no condition", HINT))?;
         let (name, rest) = text.split_at(at);
         let name = name.trim();
         let since = match name {
@@ -131,6 +172,22 @@ impl Filter {
         };
         self.0.push((text.to_owned(), condition));
         Ok(())
+    }
+
+    /// The fields that it looks at.
+    pub fn reads(&self) -> impl Iterator<Item = Field> {
+        self.0.iter().filter_map(|(_, condition)| match condition {
+            Condition::Text { subject, .. } => subject.field(),
+            Condition::Span { .. } => None,
+        })
+    }
+
+    /// Whether any change of a workflow may change what it says of it.
+    pub fn minds_any_change(&self) -> bool {
+        self.0.iter().any(|(_, condition)| match condition {
+            Condition::Text { subject, .. } => *subject == Subject::Modifier,
+            Condition::Span { since, .. } => *since == Since::Changed,
+        })
     }
 
     /// The conditions as written.
@@ -166,6 +223,10 @@ impl Condition {
             } => {
                 let value = subject.of(listed);
                 let is = match test {
+                    // One id may be spelt in several ways.
+                    Test::Is(wanted) if subject.is_id() => {
+                        same_spelling(wanted) == same_spelling(value)
+                    }
                     Test::Is(wanted) => wanted == value,
                     Test::Matches(regex) => regex.is_match(value),
                 };
@@ -190,13 +251,19 @@ impl Condition {
     }
 }
 
-fn of_span(since: Since, rest: &str) -> Result<Condition, String> {
+fn of_span(since: Since, rest: &str) -> Result<Condition, Fault> {
     let (longer, span) = match (rest.strip_prefix('>'), rest.strip_prefix('<')) {
         (Some(span), _) => (true, span),
         (None, Some(span)) => (false, span),
-        (None, None) => return Err("a time is compared by > or <".to_owned()),
+        (None, None) => {
+            let hint = "write age>90d, or unchanged<1h";
+            return Err(Fault::new("a time is compared by > or <", hint));
+        }
     };
-    let span = span::parse(span).map_err(|fault| format!("{fault}: {span:?}"))?;
+    let span = span::parse(span).map_err(|fault| {
+        let hint = "write a number with a unit: 90d, 12h, 30m";
+        Fault::new(format!("{fault}: {span:?}"), hint)
+    })?;
     Ok(Condition::Span {
         since,
         longer,
@@ -204,26 +271,54 @@ fn of_span(since: Since, rest: &str) -> Result<Condition, String> {
     })
 }
 
-fn of_text(name: &str, rest: &str) -> Result<Condition, String> {
+fn of_text(name: &str, rest: &str) -> Result<Condition, Fault> {
     let (holds, rest) = match rest.strip_prefix('!') {
         Some(rest) => (false, rest),
         None => (true, rest),
     };
     let known = Subject::ALL.iter().find(|(known, _)| *known == name);
-    let (_, subject) = known.ok_or_else(|| format!("no such field: {name:?}"))?;
-    let test = match (rest.strip_prefix('='), rest.strip_prefix('~')) {
-        (Some(value), _) => Test::Is(value.to_owned()),
-        (None, Some(pattern)) => {
-            let regex = Regex::new(pattern);
-            Test::Matches(regex.map_err(|error| format!("no regular expression: {error}"))?)
-        }
-        (None, None) => return Err("no condition".to_owned()),
+    let (_, subject) = known.ok_or_else(|| Fault::new(format!("no such field: {name:?}"), HINT))?;
+    // Blanks that only set the operator off; one that is meant can be written in a pattern.
+    let twice = |rest: &str| {
+        rest.get(1..)
+            .is_some_and(|rest| rest.starts_with(['=', '~']))
     };
-    if *subject == Subject::Enabled
-        && !matches!(&test, Test::Is(value) if value == "true" || value == "false")
-    {
-        return Err("enabled is true or false".to_owned());
+    if twice(rest) {
+        return Err(Fault::new("two operators in a row", HINT));
     }
+    let test = match (rest.strip_prefix('='), rest.strip_prefix('~')) {
+        (None, Some(pattern)) if pattern.trim_start().is_empty() => {
+            let hint = "write a pattern, or name= for the empty text";
+            return Err(Fault::new(
+                "the pattern is empty, so every workflow would match",
+                hint,
+            ));
+        }
+        (Some(value), _) => Test::Is(value.trim_start().to_owned()),
+        (None, Some(pattern)) => {
+            let regex = Regex::new(pattern.trim_start());
+            Test::Matches(regex.map_err(|error| {
+                let hint =
+                    "write one as the Rust crate regex has it, or name=VALUE for the text itself";
+                Fault::new(format!("no regular expression: {error}"), hint)
+            })?)
+        }
+        (None, None) => return Err(Fault::new("no condition", HINT)),
+    };
+    let test = match (subject, test) {
+        (Subject::Enabled, Test::Is(value)) if let Some(on) = boolean(&value) => {
+            Test::Is(on.to_string())
+        }
+        (Subject::Enabled, Test::Is(_) | Test::Matches(_)) => {
+            let hint = "write enabled=true or enabled=false";
+            return Err(Fault::new("enabled is true or false", hint));
+        }
+        (Subject::Labels, Test::Is(value)) if !value.is_empty() => match Label::parse(&value) {
+            Some(label) => Test::Is(label.as_str().to_owned()),
+            None => return Err(Fault::new(format!("no such label: {value:?}"), LABEL_HINT)),
+        },
+        (_, test) => test,
+    };
     Ok(Condition::Text {
         subject: *subject,
         holds,
@@ -268,6 +363,16 @@ mod tests {
     }
 
     #[test]
+    fn blanks_around_an_operator_mean_nothing() {
+        assert!(takes(&[
+            "name ~ ^Triage",
+            "enabled = yes",
+            "unchanged > 30 m"
+        ]));
+        assert!(!takes(&["name != Triage, tier 1"]) && !takes(&["name !~ ^Triage"]));
+    }
+
+    #[test]
     fn time_is_counted_from_the_making_or_the_last_change() {
         assert!(takes(&["age>364d", "unchanged<2h"]));
         assert!(!takes(&["age<364d"]) && !takes(&["age>366d"]));
@@ -289,14 +394,19 @@ mod tests {
             ("name", "no condition"),
             ("nmae=x", "no such field"),
             ("name~(", "no regular expression"),
-            ("enabled=yes", "true or false"),
+            ("enabled=perhaps", "true or false"),
+            ("enabled~t", "true or false"),
             ("name!x", "no condition"),
             ("name>x", "no condition"),
+            ("name==x", "two operators"),
+            ("name=~x", "two operators"),
+            ("name!~", "pattern is empty"),
+            ("labels=ipp", "no such label"),
             ("age=3d", "by > or <"),
             ("age>3", "no unit"),
         ] {
             let error = filter.add(text).unwrap_err();
-            assert!(error.contains(part), "{text}: {error}");
+            assert!(error.what.contains(part), "{text}: {error:?}");
         }
     }
 }

@@ -14,7 +14,7 @@ use super::column::Column;
 use super::defaults::Defaults;
 use super::desk::{Desk, Env};
 use super::destination::Destination;
-use super::draft::Draft;
+use super::draft::{Draft, One};
 use super::file::{File, Method, Written};
 use super::flags::Flags;
 use super::flags::Snapshot;
@@ -122,8 +122,9 @@ impl Job {
         let updates = std::mem::take(&mut file.updates);
         let changes = std::mem::take(&mut file.changes);
         let mut settings = desk.settings(&file.limits);
-        if !changes.is_empty() {
-            settings.ceilings.max_disables.get_or_insert(MOST_DISABLES);
+        if !changes.is_empty() && settings.ceilings.max_disables.is_none() {
+            settings.ceilings.max_disables = Some(MOST_DISABLES);
+            settings.ceilings.is_implied = true;
         }
         Self {
             name: file.name.take().map(|name| name.value),
@@ -184,7 +185,7 @@ impl Desk<'_> {
                 continue;
             }
             if template::is_one(value) {
-                if let Err(fault) = template::Templates::default().add(String::new(), value) {
+                if let Err(fault) = template::Templates::default().add("set".to_owned(), value) {
                     self.wrong(place.clone(), fault.what, fault.hint);
                 }
                 let text = value.to_owned();
@@ -244,6 +245,16 @@ impl Desk<'_> {
                 Workspaces::OfTheJob => false,
                 Workspaces::All | Workspaces::These(_) => true,
             };
+            for (column, cell) in change.set.cells() {
+                if !template::is_one(&cell.value) {
+                    let draft = One {
+                        column: *column,
+                        value: &cell.value,
+                        place: cell.place(),
+                    };
+                    read_update(&draft, self.problems);
+                }
+            }
             if names_places && self.flags.workspace_id.is_some() {
                 let what = "the change names its workspaces, and so does --workspace-id";
                 self.wrong(change.whole(), what, "leave out one of them");
@@ -282,27 +293,5 @@ impl Desk<'_> {
         }
         let limit = self.flag_number("--limit", self.flags.limit.as_deref(), 1);
         Selection { only, limit }
-    }
-}
-
-/// One cell alone, as `--set` gives it.
-struct One<'a> {
-    column: Column,
-    value: &'a str,
-    place: Place,
-}
-
-impl Draft for One<'_> {
-    fn cell(&self, column: Column) -> Option<&str> {
-        (column == self.column).then_some(self.value)
-    }
-    fn place(&self, _: Column) -> Place {
-        self.place.clone()
-    }
-    fn whole(&self) -> Place {
-        self.place.clone()
-    }
-    fn line(&self) -> u64 {
-        0
     }
 }

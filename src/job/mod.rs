@@ -30,6 +30,7 @@ pub mod rows;
 pub mod secret;
 pub mod selection;
 pub mod settings;
+pub mod settled;
 pub mod simulation;
 pub mod source;
 pub mod suggestion;

@@ -60,9 +60,51 @@ pub struct InputRecord {
     pub sha256: String,
     /// How it is read.
     pub options: Options,
+    /// What stands there.
+    #[serde(default)]
+    pub form: Form,
+    /// What it was made from, if the live state had a part in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub original: Option<Original>,
+}
+
+/// What the copy of an input is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Form {
+    /// The CSV itself, as UTF-8: `input.csv`.
+    #[default]
+    Csv,
+    /// Rows that leave nothing open: `input.jsonl`.
+    Settled,
+}
+
+impl Form {
+    /// The name of its file in a run folder.
+    pub fn file_name(self) -> &'static str {
+        match self {
+            Self::Csv => "input.csv",
+            Self::Settled => "input.jsonl",
+        }
+    }
+}
+
+/// The CSV that rows were made from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Original {
+    /// As given.
+    pub path: String,
+    /// Of the original bytes.
+    pub sha256: String,
 }
 
 impl JobRecord {
+    /// The name of the file in a run folder that holds its rows.
+    pub fn input_file(&self) -> &'static str {
+        let form = self.input.as_ref().map(|input| input.form);
+        form.unwrap_or_default().file_name()
+    }
+
     /// The job, and the rows of the job file.
     pub fn job(self) -> (Job, Rc<[Written]>) {
         let updates = self.updates.into_iter().map(Written::from);

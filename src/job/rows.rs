@@ -22,6 +22,7 @@ use super::index::Entry;
 use super::problem::{Place, Problem};
 use super::problems::Problems;
 use super::selection::Selection;
+use super::settled::{self, Settled};
 use super::table::Table;
 
 /// Reads the rows of a job in input order: `[[update]]` first, then the table.
@@ -29,9 +30,20 @@ pub struct Reader<R> {
     builder: Builder,
     updates: Rc<[Written]>,
     next_update: usize,
-    table: Option<Table<R>>,
-    /// Whether the row that was read last is one of the table.
-    is_in_table: bool,
+    rest: Rest<R>,
+    /// Whether the row that was read last is one of the rest.
+    is_in_rest: bool,
+}
+
+/// Rows besides those of the job file.
+#[expect(clippy::large_enum_variant, reason = "there is one of them")]
+pub enum Rest<R> {
+    /// There are none.
+    None,
+    /// Those of a CSV.
+    Table(Table<R>),
+    /// Those that leave nothing open.
+    Settled(Settled<R>),
 }
 
 /// What a job's rows are, all in all.
@@ -50,6 +62,8 @@ pub struct Census {
     pub region_left_out: bool,
     /// Lanes with a project that is to be looked up.
     pub without_project: Vec<LaneId>,
+    /// Rows that name their workflow.
+    pub named: u64,
     /// Workspaces that are to be looked up, and where they are named first: lane, project, name.
     pub without_workspace: BTreeMap<(LaneId, Id, String), Place>,
     /// Where changes look for rows.
@@ -157,14 +171,14 @@ impl Wishes {
 }
 
 impl<R: Read> Reader<R> {
-    /// Reads `updates`, then `table`.
-    pub fn new(defaults: Defaults, updates: Rc<[Written]>, table: Option<Table<R>>) -> Self {
+    /// Reads `updates`, then `rest`.
+    pub fn new(defaults: Defaults, updates: Rc<[Written]>, rest: Rest<R>) -> Self {
         Self {
             builder: Builder::new(defaults),
             updates,
             next_update: 0,
-            table,
-            is_in_table: false,
+            rest,
+            is_in_rest: false,
         }
     }
 
@@ -175,26 +189,44 @@ impl<R: Read> Reader<R> {
             if update.broken {
                 continue;
             }
-            self.is_in_table = false;
+            self.is_in_rest = false;
             if let Some(row) = self.builder.build(update, problems) {
                 return Some(row);
             }
         }
-        let table = self.table.as_mut()?;
-        self.is_in_table = true;
-        while table.advance(problems) {
-            if let Some(row) = self.builder.build(table, problems) {
-                return Some(row);
+        self.is_in_rest = true;
+        match &mut self.rest {
+            Rest::None => None,
+            Rest::Table(table) => {
+                while table.advance(problems) {
+                    if let Some(row) = self.builder.build(table, problems) {
+                        return Some(row);
+                    }
+                }
+                None
             }
+            Rest::Settled(rows) => match rows.next_row() {
+                Ok(row) => {
+                    if let Some(row) = &row {
+                        self.builder.met(row.number);
+                    }
+                    row
+                }
+                Err(error) => {
+                    problems.push(unreadable(&error));
+                    None
+                }
+            },
         }
-        None
     }
 
     /// The row that was read last, completed by `further` as well.
     pub fn complete(&mut self, further: &Update, problems: &mut Problems) -> Option<Row> {
-        match &self.table {
-            Some(table) if self.is_in_table => self.builder.complete(table, further, problems),
-            Some(_) | None => {
+        match &self.rest {
+            Rest::Table(table) if self.is_in_rest => {
+                self.builder.complete(table, further, problems)
+            }
+            Rest::Table(_) | Rest::Settled(_) | Rest::None => {
                 let update = self.updates.get(self.next_update.checked_sub(1)?)?;
                 self.builder.complete(update, further, problems)
             }
@@ -204,9 +236,9 @@ impl<R: Read> Reader<R> {
     /// The cells of the row that was read last, by the names of their columns.
     pub fn cells(&self) -> BTreeMap<String, String> {
         let owned = |(name, cell): (&str, &str)| (name.to_owned(), unguarded(cell).to_owned());
-        match &self.table {
-            Some(table) if self.is_in_table => table.cells().map(owned).collect(),
-            Some(_) | None => {
+        match &self.rest {
+            Rest::Table(table) if self.is_in_rest => table.cells().map(owned).collect(),
+            Rest::Table(_) | Rest::Settled(_) | Rest::None => {
                 let read = self.next_update.checked_sub(1);
                 let update = read.and_then(|index| self.updates.get(index));
                 let cells = update.into_iter().flat_map(|update| update.cells());
@@ -224,9 +256,10 @@ impl<R: Read> Reader<R> {
 
     /// Where in the table the row that was read last begins, in bytes; 0 for rows of the job file.
     pub fn offset(&self) -> u64 {
-        match &self.table {
-            Some(table) if self.is_in_table => table.offset(),
-            Some(_) | None => 0,
+        match &self.rest {
+            Rest::Table(table) if self.is_in_rest => table.offset(),
+            Rest::Settled(rows) if self.is_in_rest => rows.offset(),
+            Rest::Table(_) | Rest::Settled(_) | Rest::None => 0,
         }
     }
 
@@ -244,21 +277,35 @@ impl<R: Read> Reader<R> {
         if let Some(update) = update {
             return self.builder.build_as(number, update, problems);
         }
-        let table = self.table.as_mut()?;
-        if !table.seat(bytes, entry.line.into()) {
-            return None;
+        match &mut self.rest {
+            Rest::None => None,
+            Rest::Table(table) => {
+                if !table.seat(bytes, entry.line.into()) {
+                    return None;
+                }
+                self.builder.build_as(number, table, problems)
+            }
+            Rest::Settled(_) => match settled::row_at(bytes) {
+                Ok(row) => row.filter(|row| row.number == number),
+                Err(error) => {
+                    problems.push(unreadable(&error));
+                    None
+                }
+            },
         }
-        self.builder.build_as(number, table, problems)
     }
 
     /// Where the row that was read last stands, for problems with it as a whole.
     pub fn place(&self) -> Place {
-        match &self.table {
-            Some(table) if self.is_in_table => table.place(Column::WorkflowId),
-            Some(_) | None => match self.updates.get(self.next_update.saturating_sub(1)) {
-                Some(update) => update.place(Column::WorkflowId),
-                None => Place::Job(0..0),
-            },
+        match &self.rest {
+            Rest::Table(table) if self.is_in_rest => table.place(Column::WorkflowId),
+            Rest::Settled(_) if self.is_in_rest => Place::File("the rows on record".into()),
+            Rest::Table(_) | Rest::Settled(_) | Rest::None => {
+                match self.updates.get(self.next_update.saturating_sub(1)) {
+                    Some(update) => update.place(Column::WorkflowId),
+                    None => Place::Job(0..0),
+                }
+            }
         }
     }
 
@@ -286,6 +333,7 @@ impl<R: Read> Reader<R> {
                 continue;
             }
             census.wishes.count(&row);
+            census.named += u64::from(row.called.is_some());
             let lane_census = &mut census.lanes[lane];
             lane_census.rows += 1;
             if !workspaces[lane].contains(&row.workspace) {
@@ -322,7 +370,18 @@ impl<R: Read> Reader<R> {
             });
         }
         census.meet(self.builder.routes());
-        census.without_workspace = self.builder.without_workspace.drain().collect();
+        let named = self.builder.without_workspace.drain();
+        census.without_workspace = named
+            .filter(|((lane, project_id, name), _)| {
+                // Only those of rows that are taken up.
+                let stand_in = Row::stand_in(name).map(|workspace_id| Workspace {
+                    project_id: project_id.clone(),
+                    workspace_id,
+                });
+                let places = &census.lanes[lane.0].places;
+                stand_in.is_some_and(|stand_in| places.contains(&stand_in))
+            })
+            .collect();
         census.idle = selector.idle();
         census.with_stray_project = std::mem::take(&mut self.builder.with_stray_project);
         census.astray = self.builder.astray.take();
@@ -382,6 +441,15 @@ impl<R: Read> Reader<R> {
     }
 }
 
+/// Rows that were written by this program cannot be read any more.
+fn unreadable(error: &std::io::Error) -> Problem {
+    Problem::new(
+        Place::File("the rows on record".into()),
+        format!("they cannot be read: {error}"),
+        "run the job again",
+    )
+}
+
 /// Hashes that more than one row has.
 #[derive(Debug, Default)]
 pub struct Suspects(HashSet<u64>);
@@ -394,8 +462,13 @@ impl Suspects {
 }
 
 /// The id; of a UUID, without what may differ in two spellings of it: case and dashes.
-fn same_id(id: &Id) -> String {
-    let plain: String = id.as_str().chars().filter(|c| *c != '-').collect();
+pub fn same_id(id: &Id) -> String {
+    same_spelling(id.as_str())
+}
+
+/// The same for the text of an id.
+pub fn same_spelling(id: &str) -> String {
+    let plain: String = id.chars().filter(|c| *c != '-').collect();
     if plain.len() == 32 && plain.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         plain.to_ascii_lowercase()
     } else {

@@ -145,6 +145,7 @@ impl From<&Settings> for Limits {
                 .and_then(at),
             max_age: at(settings.max_age),
             send: at(settings.send),
+            is_implied: settings.ceilings.is_implied,
             snapshot: settings.snapshot,
             strict: settings.strict,
             must_hold: settings.must_hold,
@@ -193,6 +194,7 @@ impl Desk<'_> {
         let ceilings = Ceilings {
             max_changes: self.most("max-changes", &flags.max_changes, &limits.max_changes),
             max_disables: self.most("max-disables", &flags.max_disables, &limits.max_disables),
+            is_implied: limits.is_implied && flags.max_disables.is_none(),
         };
         let snapshot = flags.snapshot.unwrap_or(limits.snapshot);
         let send = flags.send.or(limits.send.as_ref().map(|send| send.value));

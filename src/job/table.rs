@@ -341,17 +341,18 @@ impl<R: Read> Table<R> {
 }
 
 impl<R> Table<R> {
+    /// The names of the columns, those that rows are made of by their own.
+    pub fn columns(&self) -> impl Iterator<Item = &str> {
+        let named = self.headers.iter().zip(&self.slots);
+        named.map(|(header, slot)| match slot {
+            Slot::Column(column) => column.as_str(),
+            Slot::Ignored | Slot::Nameless => header,
+        })
+    }
+
     /// The cells of the row that was read last, by the names of their columns.
     pub fn cells(&self) -> impl Iterator<Item = (&str, &str)> {
-        let names = self
-            .headers
-            .iter()
-            .zip(&self.slots)
-            .map(|(header, slot)| match slot {
-                Slot::Column(column) => column.as_str(),
-                Slot::Ignored | Slot::Nameless => header,
-            });
-        names.zip(self.record.iter())
+        self.columns().zip(self.record.iter())
     }
 }
 

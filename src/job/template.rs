@@ -72,6 +72,8 @@ pub struct Subjects<'a> {
 #[derive(Debug)]
 pub struct Templates {
     environment: Environment<'static>,
+    /// What is not there to speak of.
+    missing: Option<&'static str>,
 }
 
 impl Default for Templates {
@@ -84,11 +86,34 @@ impl Default for Templates {
             "regex_replace",
             move |text: &str, pattern: &str, by: &str| replaced(&patterns, text, pattern, by),
         );
-        Self { environment }
+        Self {
+            environment,
+            missing: None,
+        }
     }
 }
 
+/// What is known of the braces in `text`, if it has single ones where a template has two.
+pub fn near_miss(text: &str) -> Option<&'static str> {
+    let mut known = KNOWN.into_iter();
+    let single = |name: &&str| {
+        let written = [format!("{{{name}}}"), format!("{{ {name} }}")];
+        let doubled = [format!("{{{{{name}"), format!("{{{{ {name}")];
+        written.iter().any(|part| text.contains(part))
+            && !doubled.iter().any(|part| text.contains(part))
+    };
+    known.find(single)
+}
+
 impl Templates {
+    /// None, which are not to speak of `missing`.
+    pub fn without(missing: Option<&'static str>) -> Self {
+        Self {
+            missing,
+            ..Self::default()
+        }
+    }
+
     /// Takes in `text`, to be rendered as `key`.
     ///
     /// # Errors
@@ -98,7 +123,11 @@ impl Templates {
         let added = environment.add_template_owned(key.clone(), text.to_owned());
         added.map_err(|error| said(&error))?;
         match self.strangers(&key).as_slice() {
-            [] => Ok(()),
+            [] => self.try_out(&key),
+            [stranger, ..] if Some(stranger.as_str()) == self.missing => Err(Fault {
+                what: format!("the template speaks of {stranger}, which is not there"),
+                hint: "a [[change]] has no row of a CSV: only [defaults] and --set have",
+            }),
             [stranger, ..] => {
                 let meant = suggestion(stranger, KNOWN);
                 let meant = meant.map(|meant| format!(" (did you mean {meant}?)"));
@@ -117,13 +146,47 @@ impl Templates {
             return Vec::new();
         };
         let is_known = |name: &String| {
-            KNOWN.contains(&name.as_str())
+            (KNOWN.contains(&name.as_str()) && Some(name.as_str()) != self.missing)
                 || self.environment.globals().any(|(known, _)| known == name)
         };
         let mut names: Vec<_> = template.undeclared_variables(false).into_iter().collect();
         names.retain(|name| !is_known(name));
         names.sort();
         names
+    }
+
+    /// Whether everything is there that the template `key` uses besides what it speaks of: filters, patterns.
+    fn try_out(&self, key: &str) -> Result<(), Fault> {
+        let place: Vec<_> = ["project_id", "workspace_id", "workspace", "region"]
+            .map(|name| (name, "x"))
+            .into();
+        let subjects = Subjects {
+            listed: &Listed::default(),
+            place: &place,
+            row: None,
+        };
+        let template = self.environment.get_template(key);
+        let tried = template.and_then(|template| template.render(context(&subjects)));
+        match tried {
+            Err(error) if is_wrong_whatever_it_speaks_of(&error) => Err(said(&error)),
+            // What it makes of a workflow, a workflow shows.
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
+    /// The columns of a row that the templates speak of, each with the template's key.
+    pub fn columns(&self) -> Vec<(String, String)> {
+        let mut columns = Vec::new();
+        for (key, template) in self.environment.templates() {
+            let names = template.undeclared_variables(true).into_iter();
+            let of_row = names.filter_map(|name| {
+                let column = name.strip_prefix("row.")?.split('.').next()?.to_owned();
+                Some((column, key.to_owned()))
+            });
+            columns.extend(of_row);
+        }
+        columns.sort();
+        columns
     }
 
     /// What the template `key` gives.
@@ -182,6 +245,24 @@ fn context(subjects: &Subjects<'_>) -> Value {
     Value::from(known)
 }
 
+/// The group that `by` speaks of and `regex` does not have.
+fn missing_group(regex: &Regex, by: &str) -> Option<String> {
+    // Python's way to write it is taken for a slip, too.
+    let reference = Regex::new(r"\$\$|\$\{([^}]*)\}|\$([0-9A-Za-z_]+)|\\([0-9]+)").ok()?;
+    let mut references = reference.captures_iter(by);
+    references.find_map(|found| {
+        if let Some(python) = found.get(3) {
+            return Some(format!("\\{}", python.as_str()));
+        }
+        let name = found.get(1).or_else(|| found.get(2))?.as_str();
+        let is_there = match name.parse::<usize>() {
+            Ok(number) => number < regex.captures_len(),
+            Err(_) => regex.capture_names().flatten().any(|known| known == name),
+        };
+        (!is_there).then(|| format!("${name}"))
+    })
+}
+
 /// `text` with each match of `pattern` replaced by `by`, in which `$1` is the first group.
 fn replaced(
     patterns: &Mutex<HashMap<String, Regex>>,
@@ -192,10 +273,15 @@ fn replaced(
     // Whoever panicked with them left them whole.
     let mut patterns = patterns.lock().unwrap_or_else(PoisonError::into_inner);
     if !patterns.contains_key(pattern) {
-        let regex = Regex::new(pattern).map_err(|error| {
-            let what = format!("no regular expression: {error}");
-            Error::new(ErrorKind::InvalidOperation, what)
-        })?;
+        let wrong =
+            |what: String| Error::new(ErrorKind::InvalidOperation, format!("{PATTERN}: {what}"));
+        let regex = Regex::new(pattern)
+            .map_err(|error| wrong(format!("no regular expression: {error}")))?;
+        if let Some(group) = missing_group(&regex, by) {
+            return Err(wrong(format!(
+                "{by:?} speaks of the group {group}, and {pattern:?} has no such group: write $1, or ${{1}} where a letter or digit follows"
+            )));
+        }
         if patterns.len() >= PATTERNS {
             patterns.clear();
         }
@@ -215,6 +301,22 @@ pub struct Fault {
     /// What to do.
     pub hint: &'static str,
 }
+
+/// Whether a template is wrong in itself: it uses a filter that there is not, or a pattern that is none.
+fn is_wrong_whatever_it_speaks_of(error: &Error) -> bool {
+    let is_pattern = error
+        .detail()
+        .is_some_and(|detail| detail.starts_with(PATTERN));
+    let unknown = [
+        ErrorKind::UnknownFilter,
+        ErrorKind::UnknownTest,
+        ErrorKind::UnknownFunction,
+    ];
+    is_pattern || unknown.contains(&error.kind())
+}
+
+/// What is said of a pattern, or of what replaces it, begins so.
+const PATTERN: &str = "regex_replace";
 
 /// The error, for people.
 fn said(error: &Error) -> Fault {
@@ -318,6 +420,15 @@ mod tests {
                 "no regular expression",
             ),
             (
+                "{{ name | regex_replace('(.*)', '$1_x') }}",
+                "the group $1_x",
+            ),
+            (
+                "{{ name | regex_replace('(.*)', '\\\\1') }}",
+                "the group \\1",
+            ),
+            ("{{ name | regex_replace('(.*)', '$2') }}", "the group $2"),
+            (
                 "{% for a in range(10000) %}{% for b in range(10000) %}x{% endfor %}{% endfor %}",
                 "no end",
             ),
@@ -326,6 +437,15 @@ mod tests {
         ] {
             let error = rendered(text).unwrap_err();
             assert!(error.what.contains(part), "{text}: {error:?}");
+        }
+    }
+
+    #[test]
+    fn single_braces_around_what_is_known_are_a_slip() {
+        assert_eq!(near_miss("PROD { name }"), Some("name"));
+        assert_eq!(near_miss("{description} (off)"), Some("description"));
+        for text in ["PROD {{ name }}", "{{name}}", "{ \"name\": 1 }", "{x}"] {
+            assert_eq!(near_miss(text), None, "{text}");
         }
     }
 

@@ -35,7 +35,16 @@ pub enum Of {
     /// The versions of a workflow.
     Versions(Id),
     /// A page of the project's workspaces, which begins at this offset.
-    Workspaces(u64),
+    Workspaces(u64, Need),
+}
+
+/// What follows if a reading fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// The run cannot go on without it: it is tried again.
+    Must,
+    /// Nothing: it is asked once, and says nothing about the service.
+    Nice,
 }
 
 /// A page of a list that is sorted by the time of making, the oldest first, unless it is read from its end.
@@ -64,13 +73,21 @@ pub enum Kind {
 }
 
 impl Of {
+    /// What follows if it fails.
+    pub fn need(&self) -> Need {
+        match self {
+            Self::Page(_) | Self::Workflow(_) | Self::Versions(_) => Need::Must,
+            Self::Workspaces(_, need) => *need,
+        }
+    }
+
     /// Its kind.
     pub fn kind(&self) -> Kind {
         match self {
             Self::Page(_) => Kind::List,
             Self::Workflow(_) => Kind::Get,
             Self::Versions(_) => Kind::Versions,
-            Self::Workspaces(_) => Kind::Workspaces,
+            Self::Workspaces(..) => Kind::Workspaces,
         }
     }
 }

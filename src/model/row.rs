@@ -9,7 +9,7 @@ use super::target::{LaneId, Workspace};
 use super::update::Update;
 
 /// One requested update, as the job means it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Row {
     /// From 1, in input order.
     pub number: u64,

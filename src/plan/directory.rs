@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::model::id::Id;
 use crate::model::outcome::Failure;
-use crate::model::reading::{FURTHEST_WORKSPACE, Of, Reading};
+use crate::model::reading::{FURTHEST_WORKSPACE, Need, Of, Reading};
 use crate::model::target::{LaneId, NamedWorkspace, Workspace};
 
 use super::snapshot::nearest;
@@ -26,23 +26,23 @@ struct Project {
 
 impl Directory {
     /// The project is to be asked by `lane`; once is enough.
-    pub fn add(&mut self, lane: LaneId, project_id: &Id) {
+    pub fn add(&mut self, lane: LaneId, project_id: &Id, need: Need) {
         let key = (lane, project_id.clone());
         if self.projects.contains_key(&key) {
             return;
         }
         self.projects.insert(key, Project::default());
-        self.ask(lane, project_id, 0);
+        self.ask(lane, project_id, 0, need);
     }
 
-    fn ask(&mut self, lane: LaneId, project_id: &Id, offset: u64) {
+    fn ask(&mut self, lane: LaneId, project_id: &Id, offset: u64, need: Need) {
         if self.lanes.len() <= lane.0 {
             self.lanes.resize_with(lane.0 + 1, VecDeque::new);
         }
         self.lanes[lane.0].push_back(Reading {
             lane,
             workspace: Workspace::any_of(project_id),
-            of: Of::Workspaces(offset),
+            of: Of::Workspaces(offset, need),
         });
     }
 
@@ -55,7 +55,7 @@ impl Directory {
     pub fn found(
         &mut self,
         reading: &Reading,
-        offset: u64,
+        (offset, need): (u64, Need),
         workspaces: Vec<NamedWorkspace>,
         total: Option<u64>,
     ) {
@@ -81,7 +81,7 @@ impl Directory {
                     project.incomplete = Some("the list ended before its end".to_owned());
                 }
             }
-            (false, true) => self.ask(reading.lane, project_id, next),
+            (false, true) => self.ask(reading.lane, project_id, next, need),
             (false, false) => {
                 let why = "the project has more workspaces than its list reaches";
                 project.incomplete = Some(why.to_owned());
@@ -207,18 +207,18 @@ mod tests {
     /// Lists a project of `count` workspaces; gives the requests that it took.
     fn listed(count: u64, tells_total: bool) -> (Directory, u64) {
         let mut directory = Directory::default();
-        directory.add(LANE, &project());
-        directory.add(LANE, &project());
+        directory.add(LANE, &project(), Need::Must);
+        directory.add(LANE, &project(), Need::Must);
         let mut requests = 0;
         while let Some(reading) = directory.next(LANE) {
-            let Of::Workspaces(offset) = reading.of else {
+            let Of::Workspaces(offset, need) = reading.of else {
                 panic!("{reading:?}")
             };
             assert!(offset <= FURTHEST_WORKSPACE);
             requests += 1;
             let page = (offset..count.min(offset + 100)).map(named).collect();
             let total = tells_total.then_some(count);
-            directory.found(&reading, offset, page, total);
+            directory.found(&reading, (offset, need), page, total);
         }
         (directory, requests)
     }
@@ -269,7 +269,7 @@ mod tests {
     #[test]
     fn a_list_that_may_not_be_read_says_so() {
         let mut directory = Directory::default();
-        directory.add(LANE, &project());
+        directory.add(LANE, &project(), Need::Must);
         let reading = directory.next(LANE).unwrap();
         directory.failed(&reading, &Failure::new(ErrorClass::Permission, "no right"));
         let error = directory.look_up(LANE, &project(), "x").unwrap_err();

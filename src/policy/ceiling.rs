@@ -16,6 +16,9 @@ pub struct Ceilings {
     /// Workflows that are disabled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_disables: Option<Most>,
+    /// Whether nobody said the latter: it is that of a job which chooses its rows.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_implied: bool,
 }
 
 impl Ceilings {
@@ -41,7 +44,7 @@ impl Ceilings {
                 "to be disabled",
             ),
         ];
-        checks.into_iter().find_map(|(most, count, key, what)| {
+        let told = checks.into_iter().find_map(|(most, count, key, what)| {
             match most? {
                 Most::Count(most) if count > most => {
                     Some(format!("{count} workflows are {what}, {key} = {most}"))
@@ -58,6 +61,14 @@ impl Ceilings {
                 },
                 Most::Count(_) | Most::Percent(_) => None,
             }
+        });
+        let is_implied = self.is_implied && self.max_changes.is_none();
+        told.map(|why| match is_implied {
+            true => format!(
+                "{why}, which holds for a job with [[change]] that does not say otherwise: if it is meant, --max-disables {}",
+                counts.disables
+            ),
+            false => why,
         })
     }
 }
@@ -77,6 +88,7 @@ mod tests {
         let ceilings = Ceilings {
             max_changes: Some(Most::Percent(50.0)),
             max_disables: Some(Most::Count(3)),
+            is_implied: false,
         };
         assert_eq!(ceilings.exceeded(&counts(20, 3)), None);
         assert_eq!(

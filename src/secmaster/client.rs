@@ -221,7 +221,7 @@ fn wanted(request: &Request) -> Wanted {
             Of::Page(_) => Wanted::Page,
             Of::Workflow(_) => Wanted::Listed,
             Of::Versions(_) => Wanted::Versions,
-            Of::Workspaces(_) => Wanted::Workspaces,
+            Of::Workspaces(..) => Wanted::Workspaces,
         },
     }
 }
@@ -251,7 +251,7 @@ fn url(endpoint: &Endpoint, request: &Request) -> Option<Url> {
             }
             Of::Workflow(_) => {}
             Of::Versions(_) => segments.push("versions"),
-            Of::Workspaces(offset) => {
+            Of::Workspaces(offset, _) => {
                 segments.truncate(3);
                 query = Some(format!("limit={PAGE}&offset={offset}"));
             }
@@ -361,7 +361,7 @@ mod tests {
     use std::sync::Arc;
 
     use crate::model::guard::Guards;
-    use crate::model::reading::{Page, Reading};
+    use crate::model::reading::{Need, Page, Reading};
     use crate::model::row::Row;
     use crate::model::target::{LaneId, Workspace};
     use crate::model::update::Update;
@@ -421,7 +421,7 @@ mod tests {
         );
         assert_eq!(at(Of::Workflow(Id::parse("w").unwrap())), "workflows/w");
         assert_eq!(
-            at(Of::Workspaces(100)),
+            at(Of::Workspaces(100, Need::Must)),
             "https://host/v1/p/workspaces?limit=100&offset=100"
         );
     }

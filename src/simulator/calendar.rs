@@ -31,6 +31,12 @@ impl Calendar {
         self.latest
     }
 
+    /// What its clock says, so long after the session began.
+    pub(super) fn now(&self, now: Duration) -> Timestamp {
+        let since = self.latest.max(self.session + now);
+        BEGINNING.checked_add(since).unwrap_or(Timestamp::MAX)
+    }
+
     /// The time of a change, `now` since the session began.
     pub(super) fn time_of_change(&mut self, now: Duration) -> String {
         let soonest = self.latest + Duration::from_millis(1);

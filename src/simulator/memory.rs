@@ -100,7 +100,7 @@ fn call(request: &Request) -> Asked {
                     workflow_id: id.to_string(),
                     status: Ok(None),
                 },
-                Of::Workspaces(offset) => {
+                Of::Workspaces(offset, _) => {
                     return Asked::Workspaces(WorkspacesCall {
                         project_id: reading.workspace.project_id.clone(),
                         query: Ok(WorkspacesQuery {

@@ -5,6 +5,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::model::row::hex;
 use crate::model::simulation::{FaultKind, Simulation};
 use crate::model::target::Workspace;
@@ -36,6 +38,21 @@ pub struct World {
     ledger: Option<Vec<Entry>>,
 }
 
+/// Whether two names differ by case, or by two letters at most; by other digits they are two names.
+fn is_nearly(known: &str, name: &str) -> bool {
+    let (known, name) = (known.to_lowercase(), name.to_lowercase());
+    let digits = |name: &str| {
+        name.chars()
+            .filter(char::is_ascii_digit)
+            .collect::<String>()
+    };
+    let long = name.chars().count() >= 8;
+    known == name
+        || (long
+            && digits(&known) == digits(&name)
+            && strsim::damerau_levenshtein(&known, &name) <= 2)
+}
+
 impl World {
     /// An empty world that behaves as told.
     pub fn new(simulation: Simulation) -> Self {
@@ -64,12 +81,14 @@ impl World {
     }
 
     /// Sees to it that a workspace of the project has the id `text` or is called so; `stand_in` becomes one if none
-    /// does.
+    /// does, and none is called nearly so.
     pub fn call(&mut self, stand_in: &Workspace, text: &str) {
         let of_project = |known: &&Workspace| known.project_id == stand_in.project_id;
         let mut known = self.estates.keys().filter(of_project);
-        let is_known = known
-            .any(|known| known.workspace_id.as_str() == text || self.workspace(known).name == text);
+        // What is spelt nearly so is the same, misspelt.
+        let is_known = known.any(|known| {
+            known.workspace_id.as_str() == text || is_nearly(&self.workspace(known).name, text)
+        });
         if !is_known {
             let estate = self.estates.entry(stand_in.clone()).or_default();
             estate.name = Some(text.to_owned());
@@ -144,6 +163,11 @@ impl World {
         let estate = self.estates.get(workspace).into_iter();
         let residents = estate.flat_map(|estate| estate.residents());
         residents.map(|resident| &resident.workflow)
+    }
+
+    /// What the service's clock says, `now` after the session began: its times are not those of this machine.
+    pub fn clock(&self, now: Duration) -> Timestamp {
+        self.calendar.now(now)
     }
 
     /// Writes down every request from now on. The ledger grows without bounds: for tests.

@@ -21,6 +21,8 @@ pub struct Progress {
     /// Instants at which rows ended, of the last ten seconds, and how many, second by second.
     recent: VecDeque<(Timestamp, u64)>,
     started: Option<Timestamp>,
+    /// Rows that go out in this session, if it goes on with a run.
+    left: Option<u64>,
     now: Option<Timestamp>,
     paused: Option<(Pause, Timestamp)>,
     stopping: bool,
@@ -63,6 +65,9 @@ impl Progress {
         self.now = Some(stamped.at);
         match &stamped.event {
             Event::RunStarted(_) | Event::SessionStarted(_) => {
+                if let Event::SessionStarted(session) = &stamped.event {
+                    self.left = Some(session.rows);
+                }
                 self.started = Some(stamped.at);
                 self.stopping = false;
                 self.paused = None;
@@ -116,7 +121,7 @@ impl Progress {
     /// What can be said now.
     pub fn glance(&self) -> Glance {
         let tally = &self.tally;
-        let total = tally.rows - tally.skipped;
+        let total = self.left.unwrap_or(tally.rows - tally.skipped);
         let done = tally.ended();
         let rate = self.rate();
         let left = total.saturating_sub(done);

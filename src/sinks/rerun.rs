@@ -86,27 +86,6 @@ impl Column {
 pub struct Columns(BTreeSet<Column>);
 
 impl Columns {
-    /// All of them.
-    pub fn all() -> Self {
-        use Column::{
-            ExpectUpdateTime, Number, Profile, ProjectId, Region, WorkflowId, WorkflowName,
-            WorkspaceId,
-        };
-        let fields = Field::ALL.into_iter();
-        let of_fields = fields.flat_map(|field| [Column::Wish(field), Column::Expect(field)]);
-        let others = [
-            Number,
-            WorkflowId,
-            WorkflowName,
-            Profile,
-            Region,
-            ProjectId,
-            WorkspaceId,
-            ExpectUpdateTime,
-        ];
-        Self(of_fields.chain(others).collect())
-    }
-
     /// Takes `row` into account.
     pub fn see(&mut self, row: &Row, route: Option<&Route>) {
         use Column::{

@@ -44,12 +44,11 @@ fn three_lines_prefix_every_workflow_and_undo_gives_the_names_back() {
     let after: Vec<_> = before.iter().map(|name| format!("PROD {name}")).collect();
     assert_eq!(names(&cloud, "s1"), after);
     // What was done is on record as rows that say everything themselves.
-    let rows = csv_rows(&desk.only_run().join("input.csv"));
-    assert_eq!(rows.len(), 250);
-    assert_eq!(
-        (&*rows[0]["name"], &*rows[0]["expect_name"]),
-        (&*after[0], &*before[0])
-    );
+    let rows = std::fs::read_to_string(desk.only_run().join("input.jsonl")).unwrap();
+    assert_eq!(rows.lines().count(), 250);
+    let first: serde_json::Value = serde_json::from_str(rows.lines().next().unwrap()).unwrap();
+    assert_eq!(first["update"]["name"], *after[0]);
+    assert_eq!(first["guards"]["fields"][0][1], *before[0]);
     // Nobody is left to be renamed: a typo, unless the job says that it may be.
     let requests = seen(&cloud);
     let said = desk.flowbatch("run job.toml");
@@ -161,11 +160,12 @@ fn a_change_looks_in_all_workspaces_or_in_those_that_it_names() {
     ] {
         assert!(said.stdout.contains(line), "{line}: {}", said.stdout);
     }
-    // Each time a list of workspaces and one of each's workflows: to choose, and to plan.
+    // A list of workspaces to find them, to name them, and to name them in the plan; one of the workflows of
+    // each to choose, and to plan.
     let requests = asked(&cloud, requests);
     assert_eq!(
         (requests["list_workspaces"], requests["list_workflows"]),
-        (2, 6)
+        (3, 6)
     );
     let these = "[[change]]\nwhere = \"all\"\nworkspaces = [\"SOC s2\", \"s3\"]\n\
         exclude = [\"name~1$\", \"name~2$\"]\nset.description = \"Reviewed\"\n";
@@ -194,7 +194,7 @@ fn a_workflow_that_two_changes_select_is_a_problem() {
     assert_eq!(said.code, 2);
     assert!(
         said.stderr
-            .contains("a workflow has a row already: workflow "),
+            .contains("a workflow is chosen that the [[change]] on line 8 has already: workflow "),
         "{}",
         said.stderr
     );
@@ -386,4 +386,259 @@ fn a_newcomer_tries_a_change_against_the_simulator() {
     );
     ok(&desk.flowbatch("run job.toml"));
     ok(&desk.flowbatch("undo last --simulate"));
+}
+
+#[test]
+fn what_a_rule_was_about_is_looked_at_again_before_it_is_carried_out() {
+    let (cloud, desk, _) = start(20);
+    let changes = "[stop]\nmax_disables = 0\n[[change]]\nwhere = [\"name!~^Keep\", \"enabled=true\"]\nset.enabled = false\n";
+    let id = {
+        let world = cloud.world();
+        let place = place();
+        let mut workflows = world.workflows(&place);
+        workflows
+            .find(|workflow| workflow.enabled)
+            .unwrap()
+            .id
+            .clone()
+    };
+    let desk = job(&cloud, desk, changes);
+    assert_eq!(desk.flowbatch("run job.toml").code, 3);
+    // It is not what the rule is about any more.
+    edit(&cloud, &place(), &id, renamed("Keep: incident 4711"));
+    let said = desk.flowbatch("resume last --max-disables 5");
+    assert_eq!(said.code, 1, "{}{}", said.stderr, said.stdout);
+    assert!(cloud.world().workflow(&place(), &id).unwrap().enabled);
+    let report = csv_rows(&desk.only_run().join("report.csv"));
+    let row = report.iter().find(|row| row["workflow_id"] == id).unwrap();
+    assert_eq!(row["status"], "conflict");
+    // The same for one that nobody had changed for long, and somebody has by now.
+    let changes = "[stop]\nmax_disables = 0\n[[change]]\nwhere = [\"enabled=true\", \"unchanged<1d\"]\nset.enabled = false\n";
+    let changes = changes.replace("unchanged<1d", "unchanged>1d");
+    let desk = job(&cloud, desk, &changes);
+    let said = desk.flowbatch("plan job.toml --output json");
+    let plan: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
+    assert!(
+        plan["rows"][0]["guards"]["update_time"].is_string(),
+        "{plan}"
+    );
+}
+
+#[test]
+fn who_waits_for_another_run_chooses_when_it_has_ended() {
+    let (cloud, desk, _) = start(20);
+    let desk = job(&cloud, desk, PREFIX);
+    let prefix = desk.read("job.toml");
+    let second =
+        "[[change]]\nwhere = \"name!~^PROD \"\nallow_empty = true\nset.description = \"Never\"\n";
+    let desk = job(&cloud, desk, second);
+    let desk = desk.file("slow.toml", prefix.replace("5000/s", "25/s"));
+    let slow = desk.command("run slow.toml").spawn().unwrap();
+    while asked(&cloud, 0)
+        .get("update_workflow")
+        .copied()
+        .unwrap_or_default()
+        < 3
+    {
+        std::thread::yield_now();
+    }
+    ok(&desk.flowbatch("run job.toml --if-locked wait"));
+    assert!(slow.wait_with_output().unwrap().status.success());
+    assert_eq!(cloud.described(&place(), "Never"), 0);
+}
+
+#[test]
+fn an_exclude_that_leaves_nobody_out_is_told_and_the_others_are_counted() {
+    let (cloud, desk, _) = start(20);
+    let changes = "[[change]]\nwhere = \"all\"\nexclude = [\"name ~ 7$\", \"name = Nobody\"]\nset.labels = \"IP\"\n";
+    let said = job(&cloud, desk, changes).flowbatch("plan job.toml");
+    ok(&said);
+    for part in [
+        "warning: exclude \"name = Nobody\" of the [[change]] on line 8 leaves nobody out",
+        "chosen:     18 of 20 workflows by the [[change]] on line 8, 2 excluded",
+    ] {
+        assert!(said.stderr.contains(part), "{part}: {}", said.stderr);
+    }
+}
+
+#[test]
+fn rows_that_are_left_out_need_nothing_to_be_worked_out() {
+    let (cloud, desk, ids) = start(3);
+    let rows = format!(
+        "workflow_id,workspace\n{},SOC s1\ngone,SOC nowhere\n{},SOC s1\n",
+        ids[0], ids[1]
+    );
+    let target = target(&cloud).replace("--workspace-id s1 ", "");
+    let desk = desk.file("rows.csv", rows);
+    let run = |only: &str| {
+        let command = desk.command(&format!("run rows.csv {target} {only}"));
+        let mut command = command;
+        let output = command
+            .arg("--set")
+            .arg("description={{ name }}!")
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    run("--only row=1,3");
+    let report = csv_rows(&desk.only_run().join("report.csv"));
+    let told: Vec<_> = report
+        .iter()
+        .map(|row| (&*row["status"], &*row["line"]))
+        .collect();
+    assert_eq!(
+        told,
+        [("succeeded", "2"), ("skipped", "3"), ("succeeded", "4")]
+    );
+}
+
+#[test]
+fn a_row_whose_workflow_is_gone_fails_alone_though_a_template_needs_it() {
+    let (cloud, desk, ids) = start(30);
+    let rows: String = ids.iter().map(|id| format!("{id}\n")).collect();
+    let desk = desk.file("rows.csv", format!("workflow_id\ngone\n{rows}"));
+    let desk = job(
+        &cloud,
+        desk,
+        "[defaults]\ndescription = \"{{ name }}!\"\n[rows]\nfile = \"rows.csv\"\n",
+    );
+    let said = desk.flowbatch("run job.toml");
+    assert_eq!(said.code, 1, "{}{}", said.stderr, said.stdout);
+    let report = csv_rows(&desk.only_run().join("report.csv"));
+    assert_eq!(
+        (&*report[0]["status"], &*report[0]["error_class"]),
+        ("failed", "not_found")
+    );
+    assert_eq!(
+        report
+            .iter()
+            .filter(|row| row["status"] == "succeeded")
+            .count(),
+        30
+    );
+    // Whoever changes the file meanwhile is told that the run goes on with what it was.
+    let desk = desk.file("rows.csv", "workflow_id\nother\n");
+    let said = desk.flowbatch("resume last --failed");
+    assert!(
+        said.stderr
+            .contains("rows.csv has changed since the run began"),
+        "{}",
+        said.stderr
+    );
+}
+
+#[test]
+fn an_exports_unedited_rows_and_a_change_are_one_job() {
+    let (cloud, desk, _) = start(6);
+    ok(&desk.flowbatch(&format!(
+        "export {} --out all.csv --where name~[12]$",
+        target(&cloud)
+    )));
+    let changes =
+        "[rows]\nfile = \"all.csv\"\n[[change]]\nwhere = \"name~[34]$\"\nset.labels = \"IP\"\n";
+    let desk = job(&cloud, desk, changes);
+    ok(&desk.flowbatch("run job.toml"));
+    let report = csv_rows(&desk.only_run().join("report.csv"));
+    let statuses: Vec<_> = report.iter().map(|row| &*row["status"]).collect();
+    assert_eq!(
+        statuses,
+        ["unchanged", "unchanged", "succeeded", "succeeded"]
+    );
+}
+
+#[test]
+fn a_row_by_name_and_a_change_for_the_same_workflow_are_a_problem_and_two_such_rows_are_one_too_many()
+ {
+    let (cloud, desk, ids) = start(6);
+    let name = names(&cloud, "s1")[0].clone();
+    let desk = desk.file(
+        "rows.csv",
+        format!("workflow_name,description\n{name},by name\n"),
+    );
+    let changes = "[rows]\nfile = \"rows.csv\"\n[[change]]\nwhere = \"all\"\nset.labels = \"IP\"\n";
+    let desk = job(&cloud, desk, changes);
+    let said = desk.flowbatch("run job.toml");
+    assert_eq!(said.code, 2, "{}", said.stdout);
+    assert!(
+        said.stderr
+            .contains("a workflow is chosen that row 1 has already"),
+        "{}",
+        said.stderr
+    );
+    let both = format!(
+        "workflow_name,workflow_id,description\n{name},,by name\n,{},by id\n",
+        ids[0]
+    );
+    let desk = desk.file("both.csv", both);
+    let said = desk.flowbatch(&format!(
+        "run both.csv {} --max-errors 100%",
+        target(&cloud)
+    ));
+    assert_eq!(said.code, 1, "{}", said.stdout);
+    assert!(
+        said.stdout.contains("another row is for the same workflow"),
+        "{}",
+        said.stdout
+    );
+    assert_eq!(cloud.described(&place(), "by name"), 1);
+    ok(&desk.flowbatch("undo last"));
+}
+
+#[test]
+fn the_way_back_is_not_held_up_by_what_held_the_run() {
+    let (cloud, desk, _) = start(20);
+    let changes =
+        "[[change]]\nwhere = \"enabled=false\"\nset.enabled = true\nset.version_id = \"active\"\n";
+    let desk = job(&cloud, desk, changes);
+    ok(&desk.flowbatch("run job.toml"));
+    ok(&desk.flowbatch("undo last"));
+    // A run that changes nothing is not what was meant by the last one.
+    let desk = job(
+        &cloud,
+        desk,
+        &format!("{PREFIX}allow_empty = true\n").replace("!~^PROD ", "=Nobody"),
+    );
+    ok(&desk.flowbatch("run job.toml"));
+    let said = desk.flowbatch("undo last");
+    assert_eq!(said.code, 2);
+    assert!(
+        said.stderr.contains("the newest that did is "),
+        "{}",
+        said.stderr
+    );
+}
+
+#[test]
+fn chosen_rows_leave_by_the_way_that_they_were_found_by() {
+    let (one, desk, _) = start(3);
+    let (other, _, _) = start(3);
+    let profile = format!(
+        "[profile.e]\nendpoint = \"{}\"\nproject_id = \"{PROJECT}\"\nworkspace_id = \"s1\"\nenv_prefix = \"\"\n",
+        other.address
+    );
+    let token = crate::language::CANARIES.token;
+    let desk = desk
+        .secret("profiles.toml", profile)
+        .secret("token", token)
+        .variable("FLOWBATCH_PROFILES", "profiles.toml");
+    let changes = "[[change]]\nwhere = \"name~1$\"\nset.description = \"by the job\"\n\
+        [[change]]\nwhere = \"name~2$\"\nprofile = \"e\"\nset.description = \"by its profile\"\n";
+    let desk = job(&one, desk, changes);
+    let text = desk
+        .read("job.toml")
+        .replace("[target]\n", "[target]\nprofile = \"e\"\n");
+    let desk = desk.file("job.toml", text);
+    let said = desk.flowbatch("run job.toml");
+    ok(&said);
+    let at = |cloud: &Cloud, what: &str| cloud.described(&place(), what);
+    assert_eq!(
+        (at(&one, "by the job"), at(&other, "by the job")),
+        (1, 0),
+        "{}",
+        said.stderr
+    );
+    assert_eq!(
+        (at(&one, "by its profile"), at(&other, "by its profile")),
+        (0, 1)
+    );
 }

@@ -750,7 +750,7 @@ set = { enabled = false, owner = \"me\" }
             7 | where = ["name~^Triage", "enabledd=true"]
               |                          ^^^^^^^^^^^^^^^
               |
-              = help: write FIELD=VALUE, FIELD!=VALUE, FIELD~REGEX or FIELD!~REGEX, where FIELD is one of name, description, enabled, labels, version_id, workflow_id, type, creator, modifier; or age>90d (since it was made), unchanged<1h (since its last change)
+              = help: write FIELD=VALUE, FIELD!=VALUE, FIELD~REGEX or FIELD!~REGEX, where FIELD is one of name, description, enabled, labels, version_id, workflow_id, type, creator, modifier; or age>90d (since it was made), unchanged<1h (since its last change); several conditions are a list
 
             error: unknown key `workspacse` in [change]
              --> job.toml:8:1
@@ -798,7 +798,7 @@ set = { enabled = false, owner = \"me\" }
             15 | where = "age=3d"
                |         ^^^^^^^^
                |
-               = help: write FIELD=VALUE, FIELD!=VALUE, FIELD~REGEX or FIELD!~REGEX, where FIELD is one of name, description, enabled, labels, version_id, workflow_id, type, creator, modifier; or age>90d (since it was made), unchanged<1h (since its last change)
+               = help: write age>90d, or unchanged<1h
 
             error: the list of workspaces is empty
               --> job.toml:16:14
@@ -814,7 +814,7 @@ set = { enabled = false, owner = \"me\" }
             19 | where = "unchanged>3"
                |         ^^^^^^^^^^^^^
                |
-               = help: write FIELD=VALUE, FIELD!=VALUE, FIELD~REGEX or FIELD!~REGEX, where FIELD is one of name, description, enabled, labels, version_id, workflow_id, type, creator, modifier; or age>90d (since it was made), unchanged<1h (since its last change)
+               = help: write a number with a unit: 90d, 12h, 30m
 
             error: unknown key `owner` in [set]
               --> job.toml:20:26

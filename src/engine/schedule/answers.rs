@@ -53,6 +53,15 @@ impl Schedule {
                 failure,
                 trouble,
                 at_most,
+            } if work.is_nice_to_have() => {
+                let _ = (trouble, at_most);
+                work.failure = Some(failure);
+                self.end_with(now, work, Status::Failed, false);
+            }
+            Verdict::Passing {
+                failure,
+                trouble,
+                at_most,
             } => self.passing(now, work, failure, trouble, at_most, dice),
             Verdict::Final(failure) => {
                 self.admitted(index);
@@ -85,7 +94,7 @@ impl Schedule {
                     (Of::Page(_), data @ Data::Page { .. })
                     | (Of::Workflow(_), data @ Data::Workflow(_))
                     | (Of::Versions(_), data @ Data::Versions(_))
-                    | (Of::Workspaces(_), data @ Data::Workspaces { .. }) => Ok(data),
+                    | (Of::Workspaces(..), data @ Data::Workspaces { .. }) => Ok(data),
                     (of, _) => Err(Failure::new(
                         ErrorClass::Protocol,
                         format!("the answer holds no {}", of.kind()),
@@ -310,9 +319,15 @@ impl Schedule {
         if !work.doubt {
             work.failure = Some(failure);
         }
-        // Those that wait go again in the order in which they first left.
-        let first = work.first_sent.unwrap_or(now);
-        lane.queue.push_throttled(first, work);
+        if work.is_nice_to_have() {
+            let failure = Failure::new(ErrorClass::RateLimited, message.clone());
+            work.failure = Some(failure);
+            self.end_with(now, work, Status::Failed, false);
+        } else {
+            // Those that wait go again in the order in which they first left.
+            let first = work.first_sent.unwrap_or(now);
+            lane.queue.push_throttled(first, work);
+        }
         if recovered {
             self.tell(Event::LaneResumed { lane: id });
         }
