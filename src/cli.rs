@@ -156,7 +156,7 @@ pub struct PaceArgs {
     /// Requests in flight [default: 8]
     #[arg(short = 'j', long, value_name = "N", help_heading = "Pace")]
     pub concurrency: Option<String>,
-    /// How fast requests may leave: 10/s, 300/m [default: 5/s]
+    /// How fast requests may leave: 10/s, 300/m, or auto, as fast as the service allows [default: 5/s]
     #[arg(long, value_name = "N/UNIT", help_heading = "Pace")]
     pub rate: Option<String>,
     /// Requests that may leave at once after a quiet time [default: 1]

@@ -398,6 +398,7 @@ fn course(scenario: &Scenario) -> Course {
         rules: Rules {
             concurrency: scenario.concurrency,
             rate: Rate::new(number(200), Per::Second),
+            adapts: false,
             burst: number(5),
             retry: Retry {
                 max_attempts: 4,

@@ -125,7 +125,10 @@ impl Announcement {
                 _ => census.wishes.text(),
             },
             defaults: taken.job.defaults.update.clone(),
-            rate: settings.rate.to_string(),
+            rate: match settings.adapts {
+                true => format!("{}, or what the service allows", settings.rate),
+                false => settings.rate.to_string(),
+            },
             concurrency: settings.concurrency,
             at_least: span::show(settings.rate.interval().saturating_mul(gaps)),
             chosen: taken.notes.clone(),

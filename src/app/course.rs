@@ -11,6 +11,7 @@ pub(super) fn course(settings: &Settings, lanes: usize) -> Course {
         rules: Rules {
             concurrency: settings.concurrency,
             rate: settings.rate,
+            adapts: settings.adapts,
             burst: settings.burst,
             retry: settings.retry(),
             budget: settings.stop,

@@ -17,8 +17,9 @@ use crate::model::span;
 use crate::model::tally::Tally;
 use crate::model::target::{LaneId, Workspace};
 use crate::model::update::Sent;
+use crate::policy::adaptive::Adaptive;
 use crate::policy::budget::{Budget, Most};
-use crate::policy::pace::{Pace, Permit};
+use crate::policy::pace::Permit;
 use crate::policy::retry::Retry;
 
 use super::health::{Gate, Health};
@@ -32,6 +33,8 @@ pub struct Rules {
     pub concurrency: usize,
     /// Requests that may leave, per lane.
     pub rate: Rate,
+    /// Whether it is only the most, and the service's own limit is found.
+    pub adapts: bool,
     /// Requests that may leave at once after a quiet time.
     pub burst: NonZeroU32,
     /// How rows are tried again.
@@ -112,7 +115,7 @@ enum Trial {
 #[derive(Debug)]
 struct Lane {
     id: LaneId,
-    pace: Pace,
+    pace: Adaptive,
     health: Health,
     queue: Queue,
     in_flight: usize,
@@ -134,7 +137,7 @@ impl Schedule {
     pub fn new(rules: Rules, lanes: usize, tally: Tally) -> Self {
         let lane = |id| Lane {
             id: LaneId(id),
-            pace: Pace::new(rules.rate, rules.burst),
+            pace: Adaptive::new(rules.rate, rules.burst, rules.concurrency, rules.adapts),
             health: Health::default(),
             queue: Queue::default(),
             in_flight: 0,
@@ -353,7 +356,7 @@ impl Schedule {
                 self.close(index, Ended::Patience, why);
                 continue;
             }
-            if lane.in_flight >= lane.health.slots(rules.concurrency) {
+            if lane.in_flight >= lane.health.slots(lane.pace.slots().min(rules.concurrency)) {
                 return Ok(Turn::Busy);
             }
             let alone = match self.trial {
@@ -396,7 +399,7 @@ impl Schedule {
             if is_tried || (first && self.surveyed_at.is_some_and(aged)) {
                 work.method = Method::Get;
             }
-            if work.is_stale(now, rules.rate.interval()) {
+            if work.is_stale(now, lane.pace.interval()) {
                 work.rereads += 1;
                 work.method = Method::Get;
             }
@@ -614,7 +617,9 @@ impl Schedule {
         let mut works: Vec<_> = mem::take(&mut self.in_flight).into_values().collect();
         works.sort_unstable_by_key(|work| work.key);
         for mut work in works {
-            self.lanes[work.lane().0].in_flight -= 1;
+            let lane = &mut self.lanes[work.lane().0];
+            lane.in_flight -= 1;
+            lane.pace.unanswered();
             work.doubt |= work.method == Method::Put;
             self.leave(work, now, "dropped before the answer came");
         }

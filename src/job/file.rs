@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use toml::de::DeTable;
 
-use crate::model::rate::{self, Rate};
+use crate::model::rate::{self, Wanted};
 use crate::model::simulation::{Fault, FaultKind};
 use crate::model::update::Sent;
 use crate::policy::budget;
@@ -87,7 +87,7 @@ pub struct Limits {
     /// `[run] concurrency`
     pub concurrency: Option<Located<u64>>,
     /// `[run] rate`
-    pub rate: Option<Located<Rate>>,
+    pub rate: Option<Located<Wanted>>,
     /// `[run] burst`
     pub burst: Option<Located<u64>>,
     /// `[run] timeout`

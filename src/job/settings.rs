@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::rate::{self, Per, Rate};
+use crate::model::rate::{self, Per, Rate, Wanted};
 use crate::model::span;
 use crate::model::update::Sent;
 use crate::policy::budget::{self, Budget, Most};
@@ -26,6 +26,9 @@ pub struct Settings {
     pub concurrency: usize,
     /// How fast requests may leave.
     pub rate: Rate,
+    /// Whether the service's own limit is found, where it is lower.
+    #[serde(default)]
+    pub adapts: bool,
     /// Requests that may leave at once after a quiet time.
     pub burst: NonZeroU32,
     /// How long one request may take.
@@ -73,6 +76,7 @@ impl Default for Settings {
         Self {
             concurrency: 8,
             rate: Rate::new(FIVE, Per::Second),
+            adapts: false,
             burst: NonZeroU32::MIN,
             timeout: Duration::from_secs(30),
             deadline: None,
@@ -123,7 +127,10 @@ impl From<&Settings> for Limits {
         }
         Self {
             concurrency: at(settings.concurrency as u64),
-            rate: at(settings.rate),
+            rate: at(match settings.adapts {
+                true => Wanted::Auto,
+                false => Wanted::At(settings.rate),
+            }),
             burst: at(settings.burst.get().into()),
             timeout: at(settings.timeout),
             deadline: settings.deadline.and_then(at),
@@ -181,9 +188,10 @@ impl Desk<'_> {
             });
         let rate = self
             .flag("--rate", flags.rate.as_deref(), rate::HINT, |text| {
-                text.parse::<Rate>().map_err(|fault| fault.to_string())
+                text.parse::<Wanted>().map_err(|fault| fault.to_string())
             })
             .or(limits.rate.as_ref().map(|rate| rate.value));
+        let (rate, adapts) = rate.unwrap_or(Wanted::At(plain.rate)).settled();
         let max_attempts = self
             .flag_number("--max-attempts", flags.max_attempts.as_deref(), 1)
             .or(number(&limits.max_attempts))
@@ -230,7 +238,8 @@ impl Desk<'_> {
         }
         Settings {
             concurrency,
-            rate: rate.unwrap_or(plain.rate),
+            rate,
+            adapts,
             burst,
             timeout,
             deadline: self

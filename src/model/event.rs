@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::change::Change;
 use super::outcome::{Ended, ErrorClass, Failure, Outcome, Status};
+use super::rate::Rate;
 use super::reading::Kind;
 use super::route::LaneFacts;
 use super::target::{LaneId, Workspace};
@@ -125,6 +126,13 @@ pub enum Event {
         wait_ms: u64,
         /// What the service said, or what went wrong.
         message: String,
+    },
+    /// The service's own limit was found, or found to be another one.
+    RateChanged {
+        /// Of which lane.
+        lane: LaneId,
+        /// Requests that leave from now on, at most.
+        rate: Rate,
     },
     /// Requests start again on a lane.
     LaneResumed {

@@ -26,6 +26,39 @@ pub enum Per {
     Hour,
 }
 
+/// How fast requests are to leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// As fast as the service allows.
+    Auto,
+    /// So fast at most.
+    At(Rate),
+}
+
+impl Wanted {
+    /// No faster than this, whatever the service allows: what its gateway admits for one API by default (the
+    /// vendor's user guide of APIG: 200 requests a second).
+    pub const MOST: Rate = Rate::new(NonZeroU32::new(200).unwrap(), Per::Second);
+
+    /// The rate that is not exceeded, and whether a lower one is found out.
+    pub fn settled(self) -> (Rate, bool) {
+        match self {
+            Self::Auto => (Self::MOST, true),
+            Self::At(rate) => (rate, false),
+        }
+    }
+}
+
+impl FromStr for Wanted {
+    type Err = RateFault;
+    fn from_str(text: &str) -> Result<Self, RateFault> {
+        match text.trim() {
+            "auto" => Ok(Self::Auto),
+            text => text.parse().map(Self::At),
+        }
+    }
+}
+
 /// A text that is no rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RateFault {
@@ -41,11 +74,23 @@ pub enum RateFault {
 }
 
 /// How a rate is written, for hints.
-pub const HINT: &str = "write a whole number per second, minute or hour: 5/s, 300/m, 1000/h";
+pub const HINT: &str = "write a whole number per second, minute or hour: 5/s, 300/m, 1000/h; or auto, which finds the service's limit";
 
 impl Rate {
     /// `count` requests per `per`.
     pub const fn new(count: NonZeroU32, per: Per) -> Self {
+        Self { count, per }
+    }
+
+    /// The whole number that is nearest to `per_second`: of the shortest unit in which it has two digits.
+    pub fn near(per_second: f64) -> Self {
+        let units = [Per::Second, Per::Minute, Per::Hour];
+        let in_unit = |per: &Per| per_second * per.length().as_secs_f64();
+        let unit = units.into_iter().find(|per| in_unit(per) >= 10.0);
+        let per = unit.unwrap_or(Per::Hour);
+        let count = in_unit(&per).round().clamp(1.0, 1_000_000.0) as u32;
+        // It was clamped from one on.
+        let count = NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN);
         Self { count, per }
     }
 
@@ -126,6 +171,13 @@ impl From<Rate> for String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_measured_rate_is_told_in_the_unit_that_shows_it() {
+        for (per_second, text) in [(99.4, "99/s"), (9.9, "594/m"), (0.01, "36/h"), (0.0, "1/h")] {
+            assert_eq!(Rate::near(per_second).to_string(), text);
+        }
+    }
 
     #[test]
     fn a_rate_is_a_whole_number_per_unit() {

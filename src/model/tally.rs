@@ -94,6 +94,7 @@ impl Tally {
             | Event::WorkspaceNamed { .. }
             | Event::Planned(_)
             | Event::LanePaused { .. }
+            | Event::RateChanged { .. }
             | Event::LaneResumed { .. }
             | Event::LaneClosed { .. }
             | Event::CredentialRenewed { .. }

@@ -11,6 +11,8 @@ use crate::model::reply::{
     Answer, Cause, Content, Data, Envelope, Renewal, Reply, Silence, Unreadable,
 };
 
+use super::adaptive::Limit;
+
 /// What a reply means for its row and its lane.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Verdict {
@@ -20,6 +22,8 @@ pub enum Verdict {
     Throttled {
         /// How long the service asks to wait.
         wait: Option<Duration>,
+        /// The limit, if it says which.
+        limit: Option<Limit>,
         /// What it said.
         message: String,
     },
@@ -268,18 +272,20 @@ fn refused(answer: &Answer) -> Verdict {
 fn throttled(answer: &Answer) -> Verdict {
     let message = failure(answer, ErrorClass::RateLimited).message;
     Verdict::Throttled {
-        wait: answer.retry_after.or_else(|| gateway_window(&message)),
+        wait: answer.retry_after,
+        limit: gateway_limit(&message),
         message,
     }
 }
 
-/// The window in the gateway's text `policy user over ratelimit,limit:XX,time:1 minute`.
-///
-/// The text names no end of the window: a whole one is the only wait that is long enough.
-fn gateway_window(message: &str) -> Option<Duration> {
-    let (_, rest) = message.split_once("time:")?;
+/// The limit in the gateway's text `policy user over ratelimit,limit:XX,time:1 minute`.
+fn gateway_limit(message: &str) -> Option<Limit> {
+    let (_, rest) = message.split_once("limit:")?;
+    let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+    let count: u32 = digits.parse().ok().filter(|count| *count > 0)?;
+    let (_, rest) = rest.split_once("time:")?;
     let mut words = rest.split([' ', ',', ';', '"', '.']);
-    let count: u64 = words.next()?.parse().ok()?;
+    let spans: u64 = words.next()?.parse().ok().filter(|spans| *spans > 0)?;
     let unit = match words.next()?.trim_end_matches('s') {
         "second" => 1,
         "minute" => 60,
@@ -287,7 +293,10 @@ fn gateway_window(message: &str) -> Option<Duration> {
         "day" => 86_400,
         _ => return None,
     };
-    Some(Duration::from_secs(count.checked_mul(unit)?))
+    Some(Limit {
+        count,
+        window: Duration::from_secs(spans.checked_mul(unit)?),
+    })
 }
 
 /// Who answered on the way, if something did.
@@ -372,7 +381,10 @@ mod tests {
     fn word(answer: Answer) -> String {
         match classify(&Reply::Answer(answer)) {
             Verdict::Done(_) => "done".into(),
-            Verdict::Throttled { wait, .. } => format!("throttled {wait:?}"),
+            Verdict::Throttled { wait, limit, .. } => {
+                let limit = limit.map(|limit| (limit.count, limit.window));
+                format!("throttled {wait:?} {limit:?}")
+            }
             Verdict::Passing {
                 failure,
                 trouble,
@@ -486,7 +498,7 @@ mod tests {
             ),
             (
                 json(429, None, "APIG.0308", "no window"),
-                "throttled None".into(),
+                "throttled None None".into(),
             ),
         ] {
             assert_eq!(word(answer.clone()), expected, "{answer:?}");
@@ -494,7 +506,7 @@ mod tests {
     }
 
     #[test]
-    fn a_throttle_tells_its_wait_by_header_or_by_the_gateways_text() {
+    fn a_throttle_tells_its_wait_by_header_and_its_limit_by_the_gateways_text() {
         let text = |unit: &str| {
             format!(
                 "The throttling threshold has been reached: policy user over ratelimit,limit:20,time:{unit}"
@@ -508,19 +520,29 @@ mod tests {
         ] {
             assert_eq!(
                 word(json(429, None, "APIGW.0308", &text(unit))),
-                format!("throttled Some({:?})", Duration::from_secs(seconds))
+                format!(
+                    "throttled None Some((20, {:?}))",
+                    Duration::from_secs(seconds)
+                )
             );
         }
+        let vague = json(
+            429,
+            None,
+            "APIGW.0308",
+            "over ratelimit,limit:XX,time:1 minute",
+        );
+        assert_eq!(word(vague), "throttled None None");
         let header = Answer {
             retry_after: Some(Duration::from_secs(3)),
             ..json(429, None, "APIG.0308", &text("1 minute"))
         };
-        assert_eq!(word(header), "throttled Some(3s)");
+        assert_eq!(word(header), "throttled Some(3s) Some((20, 60s))");
         let unavailable = Answer {
             retry_after: Some(Duration::from_secs(2)),
             ..json(503, None, "", "")
         };
-        assert_eq!(word(unavailable), "throttled Some(2s)");
+        assert_eq!(word(unavailable), "throttled Some(2s) None");
     }
 
     #[test]

@@ -2,8 +2,10 @@
 //!
 //! Pure: `now` and the dice come in as arguments.
 
+pub mod adaptive;
 pub mod budget;
 pub mod ceiling;
 pub mod classify;
 pub mod pace;
 pub mod retry;
+pub mod room;

@@ -40,7 +40,13 @@ pub enum Permit {
 impl Pace {
     /// A pace of `rate`, with `burst` requests at once after a quiet time.
     pub fn new(rate: Rate, burst: NonZeroU32) -> Self {
-        let quota = Quota::with_period(rate.interval().div_f64(SHARE))
+        Self::at(rate.per_second(), burst)
+    }
+
+    /// The same for `per_second`, which need not be whole; it is more than zero.
+    pub fn at(per_second: f64, burst: NonZeroU32) -> Self {
+        let interval = Duration::from_secs_f64(1.0 / (per_second * SHARE));
+        let quota = Quota::with_period(interval)
             // `with_period` refuses zero only, and the shortest interval of a Rate is a microsecond.
             .unwrap_or_else(|| Quota::per_second(NonZeroU32::MIN))
             .allow_burst(burst);
@@ -74,6 +80,15 @@ impl Pace {
                 // The dial stood at an earlier promise; the next slot is due by now as well.
                 self.take(now)
             }
+        }
+    }
+
+    /// Takes the permits of a whole burst at `now`: whoever changes the pace saves nothing up by that.
+    pub fn charge(&mut self, now: Duration, burst: NonZeroU32) {
+        self.limiter.clock().set(now);
+        for _ in 0..burst.get() {
+            // A new limiter has just these.
+            let _ = self.limiter.check();
         }
     }
 

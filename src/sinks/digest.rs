@@ -216,6 +216,7 @@ impl Watcher for Digest {
             | Event::LanePaused {
                 why: Pause::Outage, ..
             }
+            | Event::RateChanged { .. }
             | Event::LaneResumed { .. } => {}
         }
     }

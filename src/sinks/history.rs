@@ -65,6 +65,7 @@ impl<J: BufRead + Seek> History<J> {
             | Event::Planned(_)
             | Event::Proven { .. }
             | Event::LanePaused { .. }
+            | Event::RateChanged { .. }
             | Event::LaneResumed { .. }
             | Event::LaneClosed { .. }
             | Event::CredentialRenewed { .. }

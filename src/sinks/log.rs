@@ -149,6 +149,12 @@ impl Watcher for Log {
                     }
                 }
             }
+            Event::RateChanged { lane, rate } => {
+                info!(
+                    "{}the service's limit is found: at most {rate} from now on",
+                    self.prefix(*lane)
+                );
+            }
             Event::LaneResumed { lane } => {
                 info!("{}requests leave again", self.prefix(*lane));
             }

@@ -97,6 +97,7 @@ impl Progress {
                 }
             }
             Event::WorkspaceNamed { .. }
+            | Event::RateChanged { .. }
             | Event::Planned(_)
             | Event::Proven { .. }
             | Event::Attempt { .. }

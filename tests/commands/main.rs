@@ -15,6 +15,7 @@ mod export;
 mod jobs;
 mod language;
 mod names;
+mod pace;
 mod plan;
 mod plant;
 mod problems_credential;

@@ -178,7 +178,10 @@ async fn play_now(scenario: &Scenario) -> Played {
         interrupts: std::pin::pin!(asked),
     };
     let mut pile = Pile::of(&rows, scenario.course.lanes);
-    let ended = match Run::begin(Beginning::Run(start), scenario.course, tools) {
+    let mut course = scenario.course;
+    // Who refuses at random has no limit to be found.
+    course.rules.adapts &= scenario.weather.storm.is_none();
+    let ended = match Run::begin(Beginning::Run(start), course, tools) {
         Ok(mut run) => match run.rows(&mut pile).await {
             Ok(()) => run.finish().await,
             Err(broken) => Err(broken),

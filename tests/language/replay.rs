@@ -102,6 +102,7 @@ impl Replay {
             | Event::SessionStarted(_)
             | Event::Read { .. }
             | Event::WorkspaceNamed { .. }
+            | Event::RateChanged { .. }
             | Event::Planned(_)
             | Event::Proven { .. }
             | Event::CredentialRenewed { .. }

@@ -157,6 +157,7 @@ impl Scenario {
                 rules: Rules {
                     concurrency: 8,
                     rate: rate(50, Per::Second),
+                    adapts: false,
                     burst: NonZeroU32::MIN,
                     retry: Retry {
                         max_attempts: 5,
@@ -243,7 +244,7 @@ pub(crate) fn course() -> impl Strategy<Value = Course> {
             min_rows: 0,
         }),
     ];
-    let pace = (1..=64_usize, client_rate(), 1..=8_u32);
+    let pace = (1..=64_usize, client_rate(), 1..=8_u32, any::<bool>());
     let stops = (
         budget,
         ms(2_000..=600_000),
@@ -251,11 +252,17 @@ pub(crate) fn course() -> impl Strategy<Value = Course> {
         ms(200..=30_000),
     );
     (pace, retry(), stops, 1..=2_usize).prop_map(
-        |((concurrency, rate, burst), retry, (budget, patience, deadline, timeout), lanes)| {
+        |(
+            (concurrency, rate, burst, adapts),
+            retry,
+            (budget, patience, deadline, timeout),
+            lanes,
+        )| {
             Course {
                 rules: Rules {
                     concurrency,
                     rate,
+                    adapts,
                     burst: NonZeroU32::new(burst).unwrap(),
                     retry,
                     budget,

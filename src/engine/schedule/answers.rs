@@ -6,12 +6,14 @@ use std::time::Duration;
 use crate::model::event::{Event, Meaning, Method, Pause};
 use crate::model::field::Field;
 use crate::model::outcome::{Ended, ErrorClass, Failure, Status};
+use crate::model::rate::Rate;
 use crate::model::reading::{Kind, Of};
 use crate::model::reply::{Data, Reply};
 use crate::model::span;
 use crate::model::target::LaneId;
 use crate::model::workflow::Workflow;
 use crate::plan::decision::{Decision, Effect, Live, decide};
+use crate::policy::adaptive::Limit;
 use crate::policy::classify::{Trouble, Verdict, classify};
 
 use super::super::health;
@@ -46,9 +48,29 @@ impl Schedule {
         if !matches!(verdict, Verdict::CredentialRefused { .. }) {
             work.replayed = false;
         }
+        let pace = &mut self.lanes[index].pace;
+        let found = match (&verdict, reply) {
+            // It says so itself.
+            (Verdict::Throttled { .. }, _) => None,
+            (Verdict::CredentialRefused { .. }, _) | (_, Reply::Silence(_)) => {
+                pace.unanswered();
+                None
+            }
+            (_, Reply::Answer(_)) => pace.admitted(now, work.sent),
+        };
+        if let Some(rate) = found {
+            self.tell(Event::RateChanged {
+                lane: LaneId(index),
+                rate: Rate::near(rate),
+            });
+        }
         match verdict {
             Verdict::Done(live) => self.done(now, work, live),
-            Verdict::Throttled { wait, message } => self.throttled(now, work, wait, message, dice),
+            Verdict::Throttled {
+                wait,
+                limit,
+                message,
+            } => self.throttled(now, work, (wait, limit), message, dice),
             Verdict::Passing {
                 failure,
                 trouble,
@@ -302,7 +324,7 @@ impl Schedule {
         &mut self,
         now: Duration,
         mut work: Work,
-        asked: Option<Duration>,
+        (asked, limit): (Option<Duration>, Option<Limit>),
         message: String,
         dice: f64,
     ) {
@@ -313,9 +335,12 @@ impl Schedule {
         let rules = self.rules;
         let lane = &mut self.lanes[index];
         let id = lane.id;
+        // A text names no end of its window: a whole one is the only wait that is long enough.
+        let told = asked.or(limit.map(|limit| limit.window));
+        let wait = lane.pace.refused(now, work.sent, limit, asked).or(told);
         let (pause, recovered) = lane
             .health
-            .throttled(now, work.sent, asked, &rules.retry, dice);
+            .throttled(now, work.sent, wait, &rules.retry, dice);
         if !work.doubt {
             work.failure = Some(failure);
         }
@@ -339,7 +364,8 @@ impl Schedule {
                 message,
             });
         }
-        if let Some(asked) = asked {
+        let adapts = rules.adapts;
+        if let Some(asked) = asked.or(told.filter(|_| !adapts)) {
             self.wait_as_asked(index, now, asked);
         }
     }

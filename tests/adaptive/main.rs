@@ -1,0 +1,104 @@
+//! The pace against scripted services: limits of every shape, none of which the run was told.
+//!
+//! Each file in `services/` is one service, with what is to be seen and why. The real schedule is driven by events in
+//! virtual time; what it took is compared with what somebody needs who knows the limit and never waits in vain.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test that cannot go on says so by panicking; what it saw is a table; most events are of no interest here"
+)]
+
+mod limiter;
+mod play;
+mod script;
+
+use std::fs;
+use std::path::Path;
+
+use play::play;
+use script::Script;
+
+fn scripts() -> Vec<(String, Script)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/adaptive/services");
+    let mut scripts: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| {
+            let path = entry.unwrap().path();
+            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+            let script = Script::read(&fs::read_to_string(&path).unwrap());
+            (
+                name,
+                script.unwrap_or_else(|error| panic!("{}: {error}", path.display())),
+            )
+        })
+        .collect();
+    scripts.sort_by(|(a, _), (b, _)| a.cmp(b));
+    scripts
+}
+
+/// Limits that nothing was tuned by.
+fn held_out() -> Vec<(String, Script)> {
+    let mut scripts = Vec::new();
+    for limit in [20, 50, 200, 350, 500] {
+        for shape in ["sliding", "fixed", "bucket"] {
+            for says in ["retry_after", "told", "nothing"] {
+                let says_so = match says {
+                    "nothing" => String::new(),
+                    says => format!("{says} = true"),
+                };
+                let (rows, asked) = (limit * 30, limit * 10);
+                let text = format!(
+                    "about = \"\"\nrows = {rows}\nasked = \"{asked}/s\"\nlimit = {{ {shape} = \"{limit}/s\" }}\n\
+                     answer = [15, 25]\n{says_so}\n"
+                );
+                let script = Script::read(&text).unwrap();
+                scripts.push((format!("{shape}-{limit}-{says}"), script));
+            }
+        }
+    }
+    scripts
+}
+
+#[test]
+fn every_service_is_met_as_its_script_says() {
+    meet(scripts());
+}
+
+#[test]
+fn limits_that_nothing_was_tuned_by_are_met_as_well() {
+    meet(held_out());
+}
+
+fn meet(scripts: Vec<(String, Script)>) {
+    let seeds = std::env::var("FLOWBATCH_SEEDS")
+        .ok()
+        .and_then(|text| text.parse().ok());
+    let only = std::env::var("FLOWBATCH_SERVICE").unwrap_or_default();
+    let mut missed = Vec::new();
+    println!(
+        "{:34} {:>8} {:>8} {:>6} {:>8} {:>6}",
+        "service", "ideal s", "took s", "ratio", "refused", "most"
+    );
+    for (name, script) in scripts {
+        if !name.contains(&only) {
+            continue;
+        }
+        for seed in 1..=seeds.unwrap_or(3) {
+            let played = play(&script, seed);
+            let ratio = played.took.as_secs_f64() / played.ideal.as_secs_f64();
+            println!(
+                "{name:34} {:8.2} {:8.2} {ratio:6.3} {:8} {:6}",
+                played.ideal.as_secs_f64(),
+                played.took.as_secs_f64(),
+                played.refused,
+                script.most_refused(),
+            );
+            if let Err(why) = script.judge(&played) {
+                missed.push(format!("{name}, seed {seed}: {why}"));
+            }
+        }
+    }
+    assert!(missed.is_empty(), "{}", missed.join("\n"));
+}
