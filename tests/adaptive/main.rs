@@ -71,6 +71,28 @@ fn limits_that_nothing_was_tuned_by_are_met_as_well() {
     meet(held_out());
 }
 
+#[test]
+fn a_pace_that_is_named_is_kept_to_the_last_hundredth_and_nothing_is_refused() {
+    for limit in [1, 10, 100, 200, 1_000] {
+        for unit in ["s", "m"] {
+            let rows = limit * 10;
+            let text = format!(
+                "about = \"\"\nrows = {rows}\nasked = \"{limit}/{unit}\"\nadapts = false\n\
+                 limit = {{ sliding = \"{limit}/{unit}\" }}\nanswer = [5, 35]\n"
+            );
+            let script = Script::read(&text).unwrap();
+            let played = play(&script, 1);
+            let window = script.asked.window().as_secs_f64();
+            // The last one need not wait for the next.
+            let share =
+                10.0 * window / (played.took.as_secs_f64() + script.asked.interval().as_secs_f64());
+            println!("{limit}/{unit}: {:.2} % of the rate", share * 100.0);
+            assert!(share >= 0.99, "{limit}/{unit}: {share}");
+            assert_eq!(played.refused, 0, "{limit}/{unit}");
+        }
+    }
+}
+
 fn meet(scripts: Vec<(String, Script)>) {
     let seeds = std::env::var("FLOWBATCH_SEEDS")
         .ok()

@@ -201,7 +201,7 @@ pub(crate) fn play(script: &Script, seed: u64) -> Played {
     let rules = Rules {
         concurrency: CONCURRENCY,
         rate: script.asked,
-        adapts: true,
+        adapts: script.adapts,
         burst: NonZeroU32::MIN,
         retry: Retry {
             max_attempts: 5,

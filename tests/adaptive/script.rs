@@ -18,6 +18,9 @@ pub(crate) struct Script {
     pub rows: u64,
     /// The pace that the run was told.
     pub asked: Rate,
+    /// Whether that is the most only.
+    #[serde(default = "yes")]
+    pub adapts: bool,
     /// The limit.
     pub limit: Shape,
     /// Limits that hold from later on.
@@ -143,6 +146,10 @@ impl Script {
         }
         Ok(())
     }
+}
+
+fn yes() -> bool {
+    true
 }
 
 pub(crate) fn ms(ms: u64) -> Duration {

@@ -194,7 +194,7 @@ fn values_of_the_wrong_type() {
             5 | rate = 5
               |        ^
               |
-              = help: write a whole number per second, minute or hour: 5/s, 300/m, 1000/h
+              = help: write a whole number per second, minute or hour: 5/s, 300/m, 1000/h; or auto, which finds the service's limit
 
             error: wrong type: integer
              --> job.toml:6:11
@@ -256,7 +256,7 @@ fn values_out_of_range() {
             4 | rate = "0/s"
               |        ^^^^^
               |
-              = help: write a whole number per second, minute or hour: 5/s, 300/m, 1000/h
+              = help: write a whole number per second, minute or hour: 5/s, 300/m, 1000/h; or auto, which finds the service's limit
 
             error: the duration has no unit
              --> job.toml:5:11
@@ -319,7 +319,7 @@ fn flags_out_of_range() {
 
             error: not a rate
             --> --rate fast
-             = help: write a whole number per second, minute or hour: 5/s, 300/m, 1000/h
+             = help: write a whole number per second, minute or hour: 5/s, 300/m, 1000/h; or auto, which finds the service's limit
 
             error: the number is out of range
             --> --max-attempts 0
