@@ -9,6 +9,7 @@ Each changes the description of so many workflows of `flowbatch simulate`, 64 at
 journal, its report and no snapshot. The server has a core of its own where there are two. What is told is the CPU time
 (user and system) that the kernel counts for each program, a row, as the median of the rounds, and as ratios.
 """
+import http.client
 import os
 import statistics
 import subprocess
@@ -125,16 +126,34 @@ def serve(program, latency):
     )
 
 
+def latency_of(address, rows=40):
+    """Seconds that the server takes for an answer when it has nothing else to do, on the average."""
+    host = address.removeprefix("http://")
+    connection = http.client.HTTPConnection(host)
+    path = f"/v1/{PROJECT}/workspaces/{WORKSPACE}/soc/workflows/none"
+    taken = []
+    for _ in range(rows):
+        begun = time.monotonic()
+        connection.request("GET", path, headers={"X-Auth-Token": "t"})
+        connection.getresponse().read()
+        taken.append(time.monotonic() - begun)
+    return statistics.mean(taken)
+
+
 def throughput(program, python):
-    """How much of what so many in flight could do at best, where each answer takes 50 ms."""
+    """How much of what so many in flight could do at best, where an answer takes 50 ms."""
     server = serve(program, "50ms")
     try:
         address = server.stdout.readline().decode().strip()
         with tempfile.TemporaryDirectory() as folder:
             work = Work(program, python, address, folder)
             (_, wall), rows = work.flowbatch("slow", "--snapshot", "off")
-            ideal = rows * 0.05 / CONCURRENCY
-            print(f"\n50 ms a request, {CONCURRENCY} in flight: {wall:.2f} s, {ideal / wall * 100:.1f} % of what is possible")
+            latency = latency_of(address)
+            ideal = rows * latency / CONCURRENCY
+            print(
+                f"\n{latency * 1e3:.1f} ms a request, {CONCURRENCY} in flight: {rows} rows in {wall:.2f} s, "
+                f"{ideal / wall * 100:.1f} % of what is possible"
+            )
     finally:
         server.terminate()
 
