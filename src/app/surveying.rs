@@ -66,14 +66,10 @@ impl Surveyed {
         taken: &Taken,
         left: &mut LeftRows,
     ) -> Result<(), Broken> {
-        self.read_workflows(run, taken, left, &BTreeSet::new())
+        let projects = self
+            .read_workflows(run, taken, left, &BTreeSet::new())
             .await?;
         self.read_versions(run, taken, left).await?;
-        let mut projects = BTreeSet::new();
-        left.each(taken, |row, _, _| {
-            projects.insert((row.lane, row.workspace.project_id));
-            Ok(())
-        })?;
         self.read_names(run, projects.into_iter()).await
     }
 
@@ -89,14 +85,15 @@ impl Surveyed {
         run.survey(&mut Lists(self)).await
     }
 
-    /// Reads the workflows that the rows of `left` name, and all of the workspaces `whole`.
+    /// Reads the workflows that the rows of `left` name, and all of the workspaces `whole`. Gives the projects that all
+    /// of them belong to.
     pub(super) async fn read_workflows<R: Record>(
         &mut self,
         run: &mut AppRun<'_, R>,
         taken: &Taken,
         left: &mut LeftRows,
         whole: &BTreeSet<(LaneId, Workspace)>,
-    ) -> Result<(), Broken> {
+    ) -> Result<BTreeSet<(LaneId, Id)>, Broken> {
         if taken.job.settings.ceilings.wants_totals() {
             self.lists.count_all();
         }
@@ -109,8 +106,12 @@ impl Surveyed {
             *rows = rows.map(|rows| rows + 1).filter(|_| !is_named);
             Ok(())
         })?;
+        let projects = places.keys();
+        let projects = projects.map(|(lane, place)| (*lane, place.project_id.clone()));
+        let projects = projects.collect();
         self.read_places(run, places.into_iter()).await?;
-        self.read_singly(run, taken, left).await
+        self.read_singly(run, taken, left).await?;
+        Ok(projects)
     }
 
     /// Reads the workspaces as a whole, or as far as so many rows want it.
