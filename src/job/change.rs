@@ -241,20 +241,12 @@ impl Change {
 
     /// What it sets by templates: the field, the template, and where it stands.
     pub fn templates(&self) -> impl Iterator<Item = (Field, &str, Place)> {
-        self.set.cells().filter_map(|(column, cell)| match column {
-            Column::Wish(field) => {
-                let text = unguarded(&cell.value);
-                template::is_one(text).then(|| (*field, text, cell.place()))
-            }
-            Column::WorkflowId
-            | Column::WorkflowName
-            | Column::Profile
-            | Column::Region
-            | Column::ProjectId
-            | Column::WorkspaceId
-            | Column::Workspace
-            | Column::Expect(_)
-            | Column::ExpectUpdateTime => None,
+        self.set.cells().filter_map(|(column, cell)| {
+            let Column::Wish(field) = *column else {
+                return None;
+            };
+            let text = unguarded(&cell.value);
+            template::is_one(text).then(|| (field, text, cell.place()))
         })
     }
 }
@@ -308,17 +300,10 @@ impl Draft for Chosen<'_> {
         }
     }
     fn place(&self, column: Column) -> Place {
-        match column {
-            Column::Wish(_) => self.change.set.place(column),
-            Column::WorkflowId
-            | Column::WorkflowName
-            | Column::Profile
-            | Column::Region
-            | Column::ProjectId
-            | Column::WorkspaceId
-            | Column::Workspace
-            | Column::Expect(_)
-            | Column::ExpectUpdateTime => self.change.target.place(column),
+        if let Column::Wish(_) = column {
+            self.change.set.place(column)
+        } else {
+            self.change.target.place(column)
         }
     }
     fn whole(&self) -> Place {

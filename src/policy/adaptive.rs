@@ -24,10 +24,8 @@ use super::room::Room;
 
 /// Requests in flight to begin with.
 const FIRST_SLOTS: usize = 14;
-/// So many are admitted before more are let into flight: most limits show by then.
+/// So many are admitted before more are let into flight, one for each that is admitted: most limits show by then.
 const CAUTIOUS: u64 = 112;
-/// After that, one more for so many that were admitted.
-const SLOT_AFTER: f64 = 1.0;
 /// Windows that gateways count in.
 const WINDOWS: [Duration; 5] = [
     Duration::from_secs(1),
@@ -119,12 +117,12 @@ pub struct Adaptive {
     total: u64,
     /// When the first request left.
     began: Option<Duration>,
-    /// When the lane was last opened.
+    /// When the request left that last showed the lane to be open again.
     opened: Option<Duration>,
     /// How many were admitted since.
     since_opened: u64,
-    /// When a lane that has no limit yet was opened last, after a refusal.
-    last_alone: Option<Duration>,
+    /// When its answer came.
+    shown_open: Option<Duration>,
     /// Requests without an answer.
     in_flight: usize,
     latency: Latency,
@@ -229,7 +227,7 @@ impl Adaptive {
             began: None,
             opened: None,
             since_opened: 0,
-            last_alone: None,
+            shown_open: None,
             in_flight: 0,
             latency: Latency::default(),
             room: Room::new(concurrency),
@@ -276,8 +274,8 @@ impl Adaptive {
         let slots = match self.phase {
             Phase::Steady => return self.concurrency,
             Phase::Unlimited => {
-                let more = self.total.saturating_sub(CAUTIOUS) as f64 / SLOT_AFTER;
-                FIRST_SLOTS + more as usize
+                let more = self.total.saturating_sub(CAUTIOUS);
+                FIRST_SLOTS.saturating_add(usize::try_from(more).unwrap_or(usize::MAX))
             }
             // Whether the lane is open one request shows as well as many.
             Phase::Shut(_) => 1,
@@ -404,7 +402,7 @@ impl Adaptive {
     fn open(&mut self, now: Duration, sent: Duration, episode: Episode) {
         self.opened = Some(sent);
         let is_new = episode.before.is_none() && episode.told.is_none();
-        let last = self.last_alone.replace(now);
+        let last = self.shown_open.replace(now);
         let is_again = last.is_some_and(|last| now.saturating_sub(last) < AGAIN);
         if is_new && episode.refusals == 1 && !is_again {
             // One alone may have been refused for whatever reason: a limit shows again at once.
