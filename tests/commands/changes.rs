@@ -4,7 +4,9 @@ use flowbatch::model::update::Update;
 
 use crate::cloud::{Cloud, workspace};
 use crate::language::{Desk, csv_rows};
-use crate::plant::{PROJECT, asked, edit, kill_before_last_end, ok, place, seen, start, target};
+use crate::plant::{
+    PROJECT, asked, edit, enabled, kill_before_last_end, ok, place, seen, start, target,
+};
 
 /// A desk with the job `job.toml`: `changes`, and a target for them.
 fn job(cloud: &Cloud, desk: Desk, changes: &str) -> Desk {
@@ -229,14 +231,7 @@ fn a_job_that_chooses_disables_no_more_than_a_tenth_unless_it_says_so() {
         };
         edit(&cloud, &place(), id, on);
     }
-    let enabled = || {
-        let world = cloud.world();
-        world
-            .workflows(&place())
-            .filter(|workflow| workflow.enabled)
-            .count()
-    };
-    let all = enabled();
+    let all = enabled(&cloud);
     let off = "[[change]]\nwhere = \"enabled=true\"\nset.enabled = false\n";
     let desk = job(&cloud, desk, off);
     let said = desk.flowbatch("run job.toml");
@@ -246,9 +241,9 @@ fn a_job_that_chooses_disables_no_more_than_a_tenth_unless_it_says_so() {
         "{}",
         said.stdout
     );
-    assert_eq!(enabled(), all);
+    assert_eq!(enabled(&cloud), all);
     ok(&desk.flowbatch("run job.toml --max-disables 100%"));
-    assert_eq!(enabled(), 0);
+    assert_eq!(enabled(&cloud), 0);
 }
 
 #[test]

@@ -62,6 +62,14 @@ pub(crate) fn seen(cloud: &Cloud) -> usize {
     cloud.world().ledger().len()
 }
 
+/// How many workflows of the place are enabled.
+pub(crate) fn enabled(cloud: &Cloud) -> usize {
+    let world = cloud.world();
+    let place = place();
+    let workflows = world.workflows(&place);
+    workflows.filter(|workflow| workflow.enabled).count()
+}
+
 /// What another client changes.
 pub(crate) fn edit(cloud: &Cloud, place: &Workspace, workflow_id: &str, update: Update) {
     let call = Call {

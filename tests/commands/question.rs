@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::process::Stdio;
 
 use crate::language::{CANARIES, Desk};
-use crate::plant::{ok, place, reviewed, start, target};
+use crate::plant::{enabled, ok, place, reviewed, start, target};
 
 /// Runs `flowbatch ARGUMENTS` at a terminal of its own, at which somebody types `answer`.
 fn at_a_terminal(desk: &Desk, arguments: &str, answer: &str) -> (i32, String) {
@@ -75,16 +75,9 @@ fn many_disables_are_confirmed_by_their_number() {
         "off.csv",
         format!("workflow_id,enabled\n{}", rows.replace("true", "false")),
     );
-    let enabled = || {
-        let world = cloud.world();
-        world
-            .workflows(&place())
-            .filter(|workflow| workflow.enabled)
-            .count()
-    };
     let run = format!("run off.csv {}", target(&cloud));
     let (code, text) = at_a_terminal(&desk, &run, "y\n");
-    assert_eq!((code, enabled()), (130, 30), "{text}");
+    assert_eq!((code, enabled(&cloud)), (130, 30), "{text}");
     let (code, text) = at_a_terminal(&desk, &run, "30\n");
-    assert_eq!((code, enabled()), (0, 0), "{text}");
+    assert_eq!((code, enabled(&cloud)), (0, 0), "{text}");
 }
