@@ -42,10 +42,10 @@ const TABLE: [(&str, &[&str]); 13] = [
 
 /// Crates that only some places may name.
 const CRATES: [(&str, &[&str]); 11] = [
-    ("reqwest", &["secmaster"]),
+    ("rustls", &["secmaster/transport.rs"]),
     ("indicatif", &["sinks/bar.rs"]),
     ("clap", &["cli"]),
-    ("hyper", &["simulator"]),
+    ("hyper", &["simulator", "secmaster/transport.rs"]),
     ("configparser", &["app/credentials_file.rs"]),
     ("governor", &["policy/pace.rs"]),
     ("minijinja", &["job/template.rs"]),

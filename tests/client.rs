@@ -230,7 +230,7 @@ async fn speak_http_2(credential: Credential) {
         let Content::Envelope(envelope) = answer.content else {
             panic!("no JSON")
         };
-        assert_eq!(envelope.data.workflow().unwrap().name, "N\u{e4}me");
+        assert_eq!(envelope.data.into_workflow().unwrap().name, "N\u{e4}me");
     }
     stop.send(()).unwrap();
     serving.await.unwrap();

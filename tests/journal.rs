@@ -13,6 +13,7 @@ mod platter;
 
 use std::io;
 use std::ops::Range;
+use std::slice;
 
 use flowbatch::engine::ports::{Record, Seq};
 use flowbatch::model::event::{Event, FORMAT, Leg, Meaning, Method, RunStarted, Stamped};
@@ -109,7 +110,7 @@ fn written(events: &[Stamped]) -> Vec<u8> {
     let platter = Platter::sound();
     let mut journal = Journal::start(platter.clone()).unwrap();
     for event in events {
-        journal.append(event).unwrap();
+        journal.append(slice::from_ref(event)).unwrap();
     }
     platter.bytes()
 }
@@ -239,7 +240,7 @@ fn no_loss_of_power_loses_an_event_that_was_reported_durable() {
     let platter = Platter::sound();
     let mut journal = Journal::start(platter.clone()).unwrap();
     for (index, event) in events.iter().enumerate() {
-        journal.append(event).unwrap();
+        journal.append(slice::from_ref(event)).unwrap();
         if index % 50 == 49 {
             wait_for(&journal, index as Seq - 10);
         }
@@ -281,7 +282,7 @@ fn goes_on(left: Vec<u8>, good: Extent, events: &[Stamped]) {
     let rest = &events[rest..events.len().min(rest + 3)];
     let mut last = good.lines;
     for event in rest {
-        last = journal.append(event).unwrap();
+        last = journal.append(slice::from_ref(event)).unwrap();
     }
     assert_eq!(last, good.lines + rest.len() as Seq);
     wait_for(&journal, last);
@@ -294,7 +295,7 @@ fn goes_on(left: Vec<u8>, good: Extent, events: &[Stamped]) {
 fn one_event_becomes_durable_without_another() {
     let platter = Platter::sound();
     let mut journal = Journal::start(platter.clone()).unwrap();
-    let seq = journal.append(&event(0)).unwrap();
+    let seq = journal.append(slice::from_ref(&event(0))).unwrap();
     wait_for(&journal, seq);
     assert_eq!(journal.durable().unwrap(), 1);
     assert_eq!(platter.synced(), platter.bytes().len() as u64);
@@ -308,13 +309,13 @@ fn a_full_disk_ends_the_journal_for_good_and_leaves_what_was_before() {
     platter.limit(Some(room));
     let mut journal = Journal::start(platter.clone()).unwrap();
     for event in &events[..20] {
-        journal.append(event).unwrap();
+        journal.append(slice::from_ref(event)).unwrap();
     }
-    let error = journal.append(&events[20]).unwrap_err();
+    let error = journal.append(slice::from_ref(&events[20])).unwrap_err();
     assert_eq!(error.0.to_string(), io::ErrorKind::StorageFull.to_string());
     platter.limit(None);
     assert!(
-        journal.append(&events[21]).is_err(),
+        journal.append(slice::from_ref(&events[21])).is_err(),
         "it is not tried again"
     );
     assert!(journal.durable().is_err());
@@ -328,16 +329,16 @@ fn a_sync_that_failed_once_ends_the_journal_for_good() {
     let events = events(5);
     let platter = Platter::sound();
     let mut journal = Journal::start(platter.clone()).unwrap();
-    journal.append(&events[0]).unwrap();
+    journal.append(slice::from_ref(&events[0])).unwrap();
     wait_for(&journal, 1);
     platter.fail_next_sync();
-    journal.append(&events[1]).unwrap();
+    journal.append(slice::from_ref(&events[1])).unwrap();
     // Nobody appends any more, and it is told all the same.
     wait_for(&journal, 2);
     let error = journal.durable().unwrap_err();
     let text = "the disk did not store what it had taken";
     assert_eq!(error.0.to_string(), text);
-    assert!(journal.append(&events[2]).is_err());
+    assert!(journal.append(slice::from_ref(&events[2])).is_err());
     drop(journal);
     assert_eq!(platter.syncs(), 2, "asking again would tell nothing");
 }
@@ -353,7 +354,7 @@ fn room_is_kept_for_what_is_in_flight_and_given_back() {
     assert!(journal.make_room(8).is_ok());
     assert_eq!(platter.reserved(), kept, "there is enough");
     assert!(journal.make_room(1_000).is_err());
-    let seq = journal.append(&event(0)).unwrap();
+    let seq = journal.append(slice::from_ref(&event(0))).unwrap();
     wait_for(&journal, seq);
     drop(journal);
     assert_eq!(platter.reserved(), platter.bytes().len() as u64);
@@ -365,5 +366,5 @@ fn a_disk_that_cannot_keep_room_is_used_without() {
     platter.cannot_reserve();
     let mut journal = Journal::start(platter.clone()).unwrap();
     assert!(journal.make_room(1_000_000).is_ok());
-    journal.append(&event(0)).unwrap();
+    journal.append(slice::from_ref(&event(0))).unwrap();
 }

@@ -154,7 +154,8 @@ fn nothing_leaves_once_the_record_has_failed() {
             played.ended.is_err(),
             played.events.len() == most && !is_over(&played)
         );
-        prop_assert_eq!(&played.seen, &played.events);
+        // What was written together with what failed may be on record, and nobody has seen it.
+        prop_assert!(played.events.starts_with(&played.seen));
         Ok(())
     });
 }

@@ -166,8 +166,8 @@ struct Book {
 }
 
 impl Record for Book {
-    fn append(&mut self, _: &Stamped) -> Result<Seq, RecordError> {
-        self.count += 1;
+    fn append(&mut self, events: &[Stamped]) -> Result<Seq, RecordError> {
+        self.count += events.len() as Seq;
         Ok(self.count)
     }
     fn make_room(&mut self, _: usize) -> Result<(), RecordError> {

@@ -220,7 +220,7 @@ impl Findings {
         };
         let reply = Reply::Answer(look.answer);
         match classify(&reply) {
-            Verdict::Done(_) => {
+            Verdict::Done => {
                 self.works = true;
                 let count = look
                     .total
@@ -346,7 +346,7 @@ fn of_project(projects: Vec<Project>, wanted: Option<&Id>) -> Result<Owner, Supp
 /// What is wrong with an answer that is no success, and what kind of error it is.
 fn refusal(reply: &Reply) -> (String, ErrorClass) {
     match classify(reply) {
-        Verdict::Done(_) => (String::new(), ErrorClass::Protocol),
+        Verdict::Done => (String::new(), ErrorClass::Protocol),
         Verdict::Throttled { message, .. } => (
             format!("throttled just now: {message}"),
             ErrorClass::RateLimited,

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{BufWriter, ErrorKind};
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use jiff::tz::TimeZone;
 
@@ -14,6 +15,7 @@ use crate::exit::Exit;
 use crate::job::flags::Snapshot;
 use crate::model::outcome::Ended;
 use crate::sinks::digest::Digest;
+use crate::sinks::ends::Ends;
 use crate::sinks::report::Written;
 use crate::sinks::rerun::Rerun;
 use crate::sinks::summary::{
@@ -38,6 +40,8 @@ pub(super) struct Closed<'a> {
     pub(super) digest: Digest,
     /// Whether damaged lines of the journal are passed over.
     pub(super) salvage: bool,
+    /// How the rows stand, where the journal was written from its beginning here.
+    pub(super) ends: Option<Rc<Ends>>,
     pub(super) ran: Result<Ended, Broken>,
 }
 
@@ -157,6 +161,7 @@ impl Closed<'_> {
             digest: &self.digest,
             folder: &self.folder,
             salvage: self.salvage,
+            ends: self.ends.clone(),
         }
     }
 

@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufReader, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Duration;
 
 use rustix::fs::OFlags;
@@ -12,12 +13,15 @@ use rustix::process::{Resource, getrlimit};
 
 use crate::error::Error;
 use crate::sinks::disk::Disk;
-use crate::sinks::ends::find_ends;
+use crate::sinks::ends::{Ends, find_ends};
 use crate::sinks::history::History;
 use crate::sinks::reader::{Extent, Reader};
 
 use super::clock;
 use super::folder::Readers;
+
+/// As much of a journal as is read at once, in bytes: rows end near to where those beside them end.
+const BUFFER: usize = 128 << 10;
 
 /// The file a journal is kept in, open for appending.
 pub(super) struct JournalFile(File);
@@ -75,7 +79,7 @@ pub(super) fn is_written(path: &Path) -> bool {
 /// What stands in the journal at `path`; with `salvage`, what is damaged is passed over.
 pub(super) fn read(path: &Path, salvage: bool) -> Result<Reader<BufReader<File>>, Error> {
     let file = File::open(path).map_err(Error::file("cannot read", path))?;
-    let journal = BufReader::new(file);
+    let journal = BufReader::with_capacity(BUFFER, file);
     Ok(match salvage {
         true => Reader::salvaging(journal),
         false => Reader::new(journal),
@@ -89,8 +93,13 @@ pub(super) fn history(
 ) -> Result<(History<BufReader<File>>, Extent), Error> {
     let mut reader = read(path, salvage)?;
     let ends = find_ends(&mut reader).map_err(Error::machine("the journal cannot be read"))?;
+    Ok((history_by(Rc::new(ends), path)?, reader.extent()))
+}
+
+/// What became of the rows by the journal at `path`, in which they stand as `ends` says.
+pub(super) fn history_by(ends: Rc<Ends>, path: &Path) -> Result<History<BufReader<File>>, Error> {
     let file = File::open(path).map_err(Error::file("cannot read", path))?;
-    Ok((History::new(ends, BufReader::new(file)), reader.extent()))
+    Ok(History::new(ends, BufReader::with_capacity(BUFFER, file)))
 }
 
 /// A link that somebody has put there is not followed.

@@ -194,7 +194,7 @@ impl Opened {
     /// The credential for something in `project_id`, now.
     pub(super) async fn credential(&self, project_id: &Id) -> Result<Credential, SupplyError> {
         let shown = self.lane.keeper().show(project_id, wall()).await?;
-        Ok(shown.credential)
+        Ok(Credential::clone(&shown.credential))
     }
 
     /// The project that IAM knows by the name of the lane's region.

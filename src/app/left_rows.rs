@@ -56,7 +56,7 @@ impl LeftRows {
                 ..Past::default()
             },
             Trace::Ended { offset, attempts } => {
-                let end = history.end(offset);
+                let end = history.end(number, offset);
                 let (_, outcome) = end.map_err(|error| RowsError(error.into()))?;
                 let failed = self.failed_too && outcome.status == Status::Failed;
                 if !goes_on(&outcome) && !failed {

@@ -107,8 +107,8 @@ pub(super) struct Unrecorded {
 }
 
 impl Record for Unrecorded {
-    fn append(&mut self, _: &Stamped) -> Result<Seq, RecordError> {
-        self.count += 1;
+    fn append(&mut self, events: &[Stamped]) -> Result<Seq, RecordError> {
+        self.count += events.len() as Seq;
         Ok(self.count)
     }
 

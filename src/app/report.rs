@@ -45,6 +45,7 @@ pub(super) fn report(args: &ReportArgs) -> Done {
         digest: &digest,
         folder: &folder,
         salvage: args.salvage,
+        ends: None,
     };
     match &args.csv {
         Some(path) if path.as_os_str() == "-" => {

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Write};
 use std::path::Path;
+use std::rc::Rc;
 
 use crate::error::Error;
 use crate::model::change::Change;
 use crate::model::id::Id;
 use crate::model::route::LaneFacts;
 use crate::sinks::digest::Digest;
-use crate::sinks::ends::Trace;
+use crate::sinks::ends::{Ends, Trace};
 use crate::sinks::history::History;
 use crate::sinks::report::{self, ReportError, Written};
 use crate::sinks::rerun::Rerun;
@@ -31,6 +32,8 @@ pub(super) struct Reporting<'a> {
     pub(super) folder: &'a RunFolder,
     /// Whether bad lines of the journal are passed over.
     pub(super) salvage: bool,
+    /// How the rows stand, where that is known without reading the journal.
+    pub(super) ends: Option<Rc<Ends>>,
 }
 
 impl Reporting<'_> {
@@ -53,7 +56,10 @@ impl Reporting<'_> {
 
     fn history(&self) -> Result<History<BufReader<File>>, Error> {
         let journal = self.folder.file("journal.jsonl");
-        Ok(journal_file::history(&journal, self.salvage)?.0)
+        match &self.ends {
+            Some(ends) => journal_file::history_by(Rc::clone(ends), &journal),
+            None => Ok(journal_file::history(&journal, self.salvage)?.0),
+        }
     }
 
     /// What rows that were sent without an end were to change.
@@ -85,7 +91,9 @@ impl Reporting<'_> {
             }
             let change = match history.of(row.number) {
                 Trace::Ended { offset, .. } => {
-                    let end = history.end(offset).map_err(Error::machine(DOING))?;
+                    let end = history
+                        .end(row.number, offset)
+                        .map_err(Error::machine(DOING))?;
                     end.1.change.map(|change| (end.1.workflow_id, change))
                 }
                 Trace::Sent { .. } | Trace::None => planned

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::rc::Rc;
 
 use tokio::sync::oneshot;
 
@@ -128,6 +129,7 @@ impl Session<'_> {
             Err(broken) => Err(broken),
         };
         drop(progress);
+        let ends = self.journal.take_ends().map(Rc::new);
         drop(self.journal);
         let ran = match ran {
             Ok(Went::Declined(ended)) => {
@@ -149,6 +151,7 @@ impl Session<'_> {
             open: self.open,
             digest: self.digest,
             salvage: self.salvage,
+            ends,
             ran,
         });
         drop(self.locks);

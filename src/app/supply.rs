@@ -206,7 +206,7 @@ mod tests {
         let project = Id::parse("p").unwrap();
         let show = || {
             let shown = keeper.show(&project, Timestamp::UNIX_EPOCH).now_or_never();
-            shown.unwrap().unwrap().credential
+            Credential::clone(&shown.unwrap().unwrap().credential)
         };
         let token = |text: &str| Credential::Token(Token::parse(text).unwrap());
         assert_eq!(show(), token("one"));

@@ -75,6 +75,7 @@ pub(super) fn undo(args: &UndoArgs) -> Done {
         digest: &digest,
         folder: &folder,
         salvage: args.salvage,
+        ends: None,
     };
     // By the journal, so that a run which was killed can be undone as well.
     let written = reporting.write(std::io::sink())?;

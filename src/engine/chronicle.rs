@@ -17,6 +17,9 @@ const MOST_PENDING: usize = 1_024;
 pub struct Chronicle<'a, R> {
     record: &'a mut R,
     watchers: Vec<&'a mut dyn Watcher>,
+    /// Not on the record yet.
+    told: Vec<Stamped>,
+    /// On the record, and not durable as far as is known.
     pending: VecDeque<(Seq, Stamped)>,
     has_begun: bool,
 }
@@ -27,19 +30,28 @@ impl<'a, R: Record> Chronicle<'a, R> {
         Self {
             record,
             watchers,
+            told: Vec::new(),
             pending: VecDeque::new(),
             has_begun: false,
         }
     }
 
-    /// Tells `event`, which happened at `at`.
+    /// Tells `event`, which happened at `at`. It is on record after the next [`Chronicle::write`]: before any
+    /// request leaves.
+    pub fn tell(&mut self, at: Timestamp, event: Event) {
+        self.told.push(Stamped { at, event });
+    }
+
+    /// Writes what was told, and shows the watchers what has become durable.
     ///
     /// # Errors
-    /// The record has failed; the watchers have not seen the event.
-    pub fn tell(&mut self, at: Timestamp, event: Event) -> Result<(), RecordError> {
-        let stamped = Stamped { at, event };
-        let seq = self.record.append(&stamped)?;
-        self.pending.push_back((seq, stamped));
+    /// The record has failed; the watchers have not seen what was told.
+    pub fn write(&mut self) -> Result<(), RecordError> {
+        if !self.told.is_empty() {
+            let last = self.record.append(&self.told)?;
+            let first = last + 1 - self.told.len() as Seq;
+            self.pending.extend((first..).zip(self.told.drain(..)));
+        }
         self.show()
     }
 
@@ -68,12 +80,12 @@ impl<'a, R: Record> Chronicle<'a, R> {
 
     /// Whether so much waits to become durable that nothing new may start.
     pub fn is_behind(&self) -> bool {
-        self.pending.len() >= MOST_PENDING
+        self.told.len() + self.pending.len() >= MOST_PENDING
     }
 
     /// Whether everything told has been shown.
     pub fn is_shown(&self) -> bool {
-        self.pending.is_empty()
+        self.told.is_empty() && self.pending.is_empty()
     }
 
     /// Notified when more may have become durable.

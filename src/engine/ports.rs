@@ -145,12 +145,12 @@ pub type Seq = u64;
 
 /// The record of the run: told first, in order; its failure stops the run.
 pub trait Record {
-    /// Writes `event` so that it survives the end of this process.
+    /// Writes `events` together, so that they survive the end of this process; gives the last one's number.
     ///
     /// # Errors
-    /// The event could not be written, or an earlier one was lost. No request may leave that cannot be
+    /// Not all could be written, or an earlier one was lost. No request may leave that cannot be
     /// recorded. A failure is final.
-    fn append(&mut self, event: &Stamped) -> Result<Seq, RecordError>;
+    fn append(&mut self, events: &[Stamped]) -> Result<Seq, RecordError>;
 
     /// Makes sure that what `requests` requests in flight may lead to can be appended: its results must
     /// not be lost for want of room.

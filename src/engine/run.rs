@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::time::Duration;
 
+use futures::future::FutureExt;
 use futures::stream::{FuturesUnordered, Stream, StreamExt};
 
 use crate::model::event::{Event, Leg, RunStarted, SessionStarted};
@@ -114,7 +115,8 @@ impl<'a, S: Service, R: Record, C: Clock, D: Dice> Run<'a, S, R, C, D> {
             }
             Beginning::Session(session, tally) => (Campaign::go_on(session), tally),
         };
-        chronicle.tell(tools.clock.wall(), event)?;
+        chronicle.tell(tools.clock.wall(), event);
+        chronicle.write()?;
         let mut schedule = Schedule::new(course.rules, course.lanes, tally);
         for (lane, workspace, why) in tools.left_out {
             schedule.leave_out(lane, workspace, why);
@@ -157,7 +159,8 @@ impl<'a, S: Service, R: Record, C: Clock, D: Dice> Run<'a, S, R, C, D> {
     /// The record failed.
     pub fn decide<T>(&mut self, decide: impl FnOnce(&mut Schedule) -> T) -> Result<T, Broken> {
         let decided = decide(&mut self.schedule);
-        self.tell()?;
+        self.tell();
+        self.chronicle.write()?;
         Ok(decided)
     }
 
@@ -166,7 +169,8 @@ impl<'a, S: Service, R: Record, C: Clock, D: Dice> Run<'a, S, R, C, D> {
     /// # Errors
     /// The record failed.
     pub fn note(&mut self, event: Event) -> Result<(), Broken> {
-        Ok(self.chronicle.tell(self.clock.wall(), event)?)
+        self.chronicle.tell(self.clock.wall(), event);
+        Ok(self.chronicle.write()?)
     }
 
     /// How it stands.
@@ -194,7 +198,8 @@ impl<'a, S: Service, R: Record, C: Clock, D: Dice> Run<'a, S, R, C, D> {
     pub async fn finish(mut self) -> Result<Ended, Broken> {
         let ended = self.schedule.ended();
         let last = self.campaign.finish(ended);
-        self.chronicle.tell(self.clock.wall(), last)?;
+        self.chronicle.tell(self.clock.wall(), last);
+        self.chronicle.write()?;
         let moved = self.chronicle.moved();
         let patience = self.clock.now() + LAST_PATIENCE;
         while !self.chronicle.is_shown() {
@@ -248,7 +253,7 @@ impl<'a, S: Service, R: Record, C: Clock, D: Dice> Run<'a, S, R, C, D> {
             } else {
                 self.schedule.next(now, source)?
             };
-            self.tell()?;
+            self.tell();
             let found = self.schedule.take_found();
             if !found.is_empty() {
                 for (reading, data) in found {
@@ -263,9 +268,11 @@ impl<'a, S: Service, R: Record, C: Clock, D: Dice> Run<'a, S, R, C, D> {
                     in_flight.push(send(service, timeout, key, request));
                     continue;
                 }
-                Step::Done => return Ok(()),
+                Step::Done => return Ok(self.chronicle.write()?),
                 Step::Wait(at) => [at, grace].into_iter().flatten().min(),
             };
+            // What stands in line leaves below: its attempts are on record before that.
+            self.chronicle.write()?;
             let sleep = wake.map_or(Duration::MAX, |at| at.saturating_sub(self.clock.now()));
             tokio::select! {
                 biased;
@@ -280,8 +287,13 @@ impl<'a, S: Service, R: Record, C: Clock, D: Dice> Run<'a, S, R, C, D> {
                     }
                 },
                 Some((key, reply)) = in_flight.next() => {
-                    let dice = self.dice.roll();
-                    self.schedule.answered(self.clock.now(), key, &reply, dice);
+                    self.answered(key, reply);
+                    // What came together is written together, before it is asked whether there is room for more.
+                    while let Some(Some((key, reply))) = in_flight.next().now_or_never() {
+                        self.answered(key, reply);
+                    }
+                    self.tell();
+                    self.chronicle.write()?;
                 }
                 () = moved.notified() => self.chronicle.show()?,
                 _ = tick.tick() => self.chronicle.tick(self.clock.wall()),
@@ -295,11 +307,15 @@ impl<'a, S: Service, R: Record, C: Clock, D: Dice> Run<'a, S, R, C, D> {
         }
     }
 
-    fn tell(&mut self) -> Result<(), RecordError> {
+    fn answered(&mut self, key: u64, reply: Reply) {
+        let dice = self.dice.roll();
+        self.schedule.answered(self.clock.now(), key, reply, dice);
+    }
+
+    fn tell(&mut self) {
         for event in self.schedule.take_events() {
-            self.chronicle.tell(self.clock.wall(), event)?;
+            self.chronicle.tell(self.clock.wall(), event);
         }
-        Ok(())
     }
 }
 

@@ -21,6 +21,8 @@ use super::wish::Desk;
 pub struct Builder {
     defaults: Defaults,
     number: u64,
+    /// Where the row before went, by its cells that say so: mostly the next one goes there, too.
+    last: Option<Trodden>,
     told: Vec<Told>,
     lanes: HashMap<Route, LaneId>,
     routes: Vec<Route>,
@@ -40,6 +42,30 @@ pub struct Builder {
     pub with_stray_project: Vec<String>,
 }
 
+/// The columns that say where a row goes.
+const BEARINGS: [Column; 5] = [
+    Column::Profile,
+    Column::Region,
+    Column::ProjectId,
+    Column::WorkspaceId,
+    Column::Workspace,
+];
+
+/// A way that a row has gone.
+#[derive(Clone, Debug)]
+struct Trodden {
+    cells: [Option<String>; BEARINGS.len()],
+    lane: LaneId,
+    workspace: Workspace,
+}
+
+impl Trodden {
+    fn is_of(&self, draft: &impl Draft) -> bool {
+        let mut cells = BEARINGS.iter().zip(&self.cells);
+        cells.all(|(column, cell)| draft.cell(*column) == cell.as_deref())
+    }
+}
+
 impl Builder {
     /// A builder of rows from number 1.
     pub fn new(defaults: Defaults) -> Self {
@@ -47,6 +73,7 @@ impl Builder {
             told: defaults.told.clone(),
             defaults,
             number: 0,
+            last: None,
             lanes: HashMap::new(),
             routes: Vec::new(),
             workspaces: HashMap::new(),
@@ -118,29 +145,41 @@ impl Builder {
         self.number = number;
         let mut desk = Desk { draft, problems };
         let (workflow_id, called) = desk.workflow(self.defaults.is_blind);
-        let bearing = self.defaults.bearing(&mut desk);
-        let lane = bearing
-            .as_ref()
-            .and_then(|bearing| self.lane(bearing, &desk));
-        let workspace = bearing
-            .as_ref()
-            .and_then(|bearing| self.workspace(&mut desk, bearing, lane));
+        let place = self.place(&mut desk);
         let defaults = &self.defaults.update;
         let (update, version, guards) = match further {
             None => desk.wishes(&self.defaults, defaults),
             Some(further) => desk.wishes(&self.defaults, &defaults.clone().or(further)),
         }?;
+        let (lane, workspace) = place?;
         Some(Row {
             number: self.number,
             line: draft.line(),
-            lane: lane?,
-            workspace: workspace?,
+            lane,
+            workspace,
             workflow_id: workflow_id?,
             called,
             update,
             version,
             guards,
         })
+    }
+
+    /// The row's lane and workspace; `None` is a problem that has been told, or nothing says where.
+    fn place<D: Draft>(&mut self, desk: &mut Desk<'_, D>) -> Option<(LaneId, Workspace)> {
+        if let Some(last) = self.last.as_ref().filter(|last| last.is_of(desk.draft)) {
+            return Some((last.lane, last.workspace.clone()));
+        }
+        let bearing = self.defaults.bearing(desk)?;
+        let lane = self.lane(&bearing, desk);
+        let workspace = self.workspace(desk, &bearing, lane)?;
+        let lane = lane?;
+        self.last = Some(Trodden {
+            cells: BEARINGS.map(|column| desk.draft.cell(column).map(str::to_owned)),
+            lane,
+            workspace: workspace.clone(),
+        });
+        Some((lane, workspace))
     }
 
     /// Where `draft` goes, as far as anything says: the route, the project and the workspace. `None` is

@@ -18,7 +18,7 @@ use super::problems::Problems;
 
 /// Stands after the input as a record of its own. If it does not come back alone, the last quote
 /// of the input is open, which the CSV reader itself does not tell.
-const SENTINEL: &str = "\0";
+const SENTINEL: char = '\0';
 
 /// As much as is read at once of a row that is read alone.
 const ROW_BUFFER: usize = 1_024;
@@ -272,10 +272,10 @@ impl<R: Read> Table<R> {
     fn read(&mut self, problems: &mut Problems) -> bool {
         let mut there_is = self.pull(problems);
         while there_is {
-            if !self.record.iter().any(|cell| cell.contains(SENTINEL)) {
+            if !self.record.as_slice().contains(SENTINEL) {
                 return true;
             }
-            if self.record.len() == 1 && self.record.get(0) == Some(SENTINEL) {
+            if self.record.len() == 1 && self.record.as_slice().len() == SENTINEL.len_utf8() {
                 // The sentinel, unless something follows it.
                 let place = self.whole();
                 there_is = self.pull(problems);

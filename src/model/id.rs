@@ -76,22 +76,21 @@ impl Id {
             "." | ".." => return Err(IdFault::Dots),
             _ => {}
         }
-        if id.contains(['/', '\\']) {
+        let is_unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+        let is_safe = id.bytes().all(is_unreserved);
+        if !is_safe && id.contains(['/', '\\']) {
             return Err(IdFault::Slash);
         }
-        if id.chars().any(|c| c.is_control() || is_blank(c)) {
+        if !is_safe && id.chars().any(|c| c.is_control() || is_blank(c)) {
             return Err(IdFault::Blank);
         }
         if looks_like_a_number(id) {
             return Err(IdFault::Number);
         }
-        if !id
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte))
-        {
+        if !is_safe {
             return Err(IdFault::Characters);
         }
-        if id.chars().count() > LONGEST {
+        if id.len() > LONGEST {
             return Err(IdFault::Long);
         }
         Ok(Self(id.into()))

@@ -175,6 +175,25 @@ pub struct Outcome {
     pub refused: bool,
 }
 
+impl Outcome {
+    /// `status`, of a row for which nothing was sent.
+    pub fn without_requests(status: Status) -> Self {
+        Self {
+            status,
+            attempts: 0,
+            duration_ms: None,
+            http_status: None,
+            request_id: None,
+            workflow_id: None,
+            live_name: None,
+            change: None,
+            failure: None,
+            note: None,
+            refused: false,
+        }
+    }
+}
+
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -198,11 +198,24 @@ pub enum Data {
     },
 }
 
+impl Reply {
+    /// What it holds.
+    pub fn into_data(self) -> Data {
+        match self {
+            Self::Answer(Answer {
+                content: Content::Envelope(envelope),
+                ..
+            }) => envelope.data,
+            Self::Answer(_) | Self::Silence(_) => Data::Nothing,
+        }
+    }
+}
+
 impl Data {
     /// The workflow, if it is one.
-    pub fn workflow(&self) -> Option<&Workflow> {
+    pub fn into_workflow(self) -> Option<Workflow> {
         match self {
-            Self::Workflow(listed) => Some(&listed.workflow),
+            Self::Workflow(listed) => Some(listed.workflow),
             Self::Nothing | Self::Page { .. } | Self::Versions(_) | Self::Workspaces { .. } => None,
         }
     }

@@ -82,7 +82,8 @@ impl Row {
             update: &'a Update,
             #[serde(skip_serializing_if = "Option::is_none")]
             version: Option<VersionWish>,
-            guards: &'a Guards,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            guards: Option<&'a Guards>,
         }
         let wish = Wish {
             workspace: &self.workspace,
@@ -90,10 +91,11 @@ impl Row {
             called: self.called.as_deref(),
             update: &self.update,
             version: self.version,
-            guards: &self.guards,
+            guards: Some(&self.guards).filter(|guards| !guards.is_empty()),
         };
         // Serializing these types to memory cannot fail: no map with foreign keys, no own impl.
-        let bytes = serde_json::to_vec(&wish).unwrap_or_default();
+        let mut bytes = Vec::with_capacity(512);
+        serde_json::to_writer(&mut bytes, &wish).unwrap_or_default();
         hex(&digest(&SHA256, &bytes).as_ref()[..16])
     }
 }

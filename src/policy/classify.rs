@@ -7,17 +7,15 @@
 use std::time::Duration;
 
 use crate::model::outcome::{ErrorClass, Failure};
-use crate::model::reply::{
-    Answer, Cause, Content, Data, Envelope, Renewal, Reply, Silence, Unreadable,
-};
+use crate::model::reply::{Answer, Cause, Content, Envelope, Renewal, Reply, Silence, Unreadable};
 
 use super::adaptive::Limit;
 
 /// What a reply means for its row and its lane.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Verdict {
-    /// The request did what it should; what the service holds now.
-    Done(Data),
+    /// The request did what it should.
+    Done,
     /// The service wants less. No fault of the row.
     Throttled {
         /// How long the service asks to wait.
@@ -198,7 +196,7 @@ fn says_no(answer: &Answer) -> bool {
 /// A 2xx that does not say no: a success if its body can be read.
 fn classify_success(answer: &Answer) -> Verdict {
     match &answer.content {
-        Content::Envelope(envelope) => Verdict::Done(envelope.data.clone()),
+        Content::Envelope(_) => Verdict::Done,
         Content::Unreadable { how, .. } => Verdict::Passing {
             failure: failure(
                 answer,
@@ -351,6 +349,7 @@ fn failure(answer: &Answer, class: ErrorClass) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::reply::Data;
 
     fn json(status: u16, success: Option<bool>, code: &str, message: &str) -> Answer {
         Answer {
@@ -380,7 +379,7 @@ mod tests {
     /// One word for a verdict, to keep the table readable.
     fn word(answer: Answer) -> String {
         match classify(&Reply::Answer(answer)) {
-            Verdict::Done(_) => "done".into(),
+            Verdict::Done => "done".into(),
             Verdict::Throttled { wait, limit, .. } => {
                 let limit = limit.map(|limit| (limit.count, limit.window));
                 format!("throttled {wait:?} {limit:?}")

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use http::uri::InvalidUri;
+use http::{Method, Uri};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use reqwest::Method;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
 use crate::engine::ports::{Request, Service};
 use crate::model::endpoint::Endpoint;
-use crate::model::id::Id;
 use crate::model::reading::{Of, PAGE};
 use crate::model::reply::{Answer, Cause, Content, Data, Renewal, Reply, Silence, Skew};
 
@@ -122,8 +122,7 @@ impl Lane {
             cause: Cause::Unsendable,
             detail,
         };
-        let url = url(&self.endpoint, request)
-            .ok_or_else(|| unsendable("its ids would change the URL".to_owned()))?;
+        let uri = uri(&self.endpoint, request).map_err(|error| unsendable(error.to_string()))?;
         let (method, body) = match request {
             Request::Get(_) | Request::Read(_) => (Method::GET, Vec::new()),
             Request::Put(_, update) => {
@@ -135,7 +134,7 @@ impl Lane {
         let json = HeaderValue::from_static("application/json");
         Ok(Parcel {
             method,
-            url,
+            uri,
             headers: vec![(CONTENT_TYPE, json)],
             body,
         })
@@ -226,52 +225,44 @@ fn wanted(request: &Request) -> Wanted {
     }
 }
 
-/// The URL of `request`, if it is the one that its ids mean: same origin, same prefix, and segments that
-/// decode to the ids.
-fn url(endpoint: &Endpoint, request: &Request) -> Option<Url> {
+/// The URI of `request`: the endpoint's, with its ids as one segment each.
+fn uri(endpoint: &Endpoint, request: &Request) -> Result<Uri, InvalidUri> {
     let workspace = request.workspace();
-    let (project, workspace) = (
-        workspace.project_id.as_str(),
-        workspace.workspace_id.as_str(),
-    );
-    let mut segments = vec!["v1", project, "workspaces", workspace, "soc", "workflows"];
-    segments.extend(request.workflow_id().map(Id::as_str));
-    let mut query = None;
+    let mut path = String::with_capacity(256);
+    path.push_str(endpoint.as_str());
+    let mut push = |before: &str, id: &str| {
+        path.push_str(before);
+        path.extend(utf8_percent_encode(id, SEGMENT));
+    };
+    push("/v1/", workspace.project_id.as_str());
+    if let Request::Read(reading) = request
+        && let Of::Workspaces(offset, _) = &reading.of
+    {
+        path.push_str(&format!("/workspaces?limit={PAGE}&offset={offset}"));
+        return Uri::try_from(path);
+    }
+    push("/workspaces/", workspace.workspace_id.as_str());
+    match request.workflow_id() {
+        Some(workflow_id) => push("/soc/workflows/", workflow_id.as_str()),
+        None => path.push_str("/soc/workflows"),
+    }
     if let Request::Read(reading) = request {
         match &reading.of {
             Of::Page(page) => {
                 let order = if page.from_the_end { "DESC" } else { "ASC" };
                 let enabled = page.enabled.map(|on| format!("enabled={on}&"));
                 // Sorted, as the vendor's SDK sends it.
-                query = Some(format!(
-                    "{}limit={PAGE}&offset={}&order={order}&sortby=create_time",
+                path.push_str(&format!(
+                    "?{}limit={PAGE}&offset={}&order={order}&sortby=create_time",
                     enabled.unwrap_or_default(),
                     page.offset
                 ));
             }
-            Of::Workflow(_) => {}
-            Of::Versions(_) => segments.push("versions"),
-            Of::Workspaces(offset, _) => {
-                segments.truncate(3);
-                query = Some(format!("limit={PAGE}&offset={offset}"));
-            }
+            Of::Versions(_) => path.push_str("/versions"),
+            Of::Workflow(_) | Of::Workspaces(..) => {}
         }
     }
-    let mut path = endpoint.as_str().to_owned();
-    for segment in &segments {
-        path.push('/');
-        path.extend(utf8_percent_encode(segment, SEGMENT));
-    }
-    let mut url = Url::parse(&path).ok()?;
-    let decoded = url
-        .path_segments()?
-        .map(|segment| percent_decode_str(segment).decode_utf8_lossy());
-    let decoded: Vec<_> = decoded.collect();
-    let kept = url.origin() == endpoint.url().origin()
-        && decoded.len() >= segments.len()
-        && decoded[decoded.len() - segments.len()..] == segments[..];
-    url.set_query(query.as_deref());
-    kept.then_some(url)
+    Uri::try_from(path)
 }
 
 pub(super) fn answer(received: Received, via: Option<&str>, wanted: Wanted) -> Answer {
@@ -352,7 +343,11 @@ pub(super) fn blot_out_answer(credential: &Credential, mut answer: Answer) -> An
 }
 
 fn clean(credential: &Credential, text: String, most: usize) -> String {
-    credential.blot_out(text).chars().take(most).collect()
+    let mut text = credential.blot_out(text);
+    if let Some((end, _)) = text.char_indices().nth(most) {
+        text.truncate(end);
+    }
+    text
 }
 
 #[cfg(test)]
@@ -361,6 +356,7 @@ mod tests {
     use std::sync::Arc;
 
     use crate::model::guard::Guards;
+    use crate::model::id::Id;
     use crate::model::reading::{Need, Page, Reading};
     use crate::model::row::Row;
     use crate::model::target::{LaneId, Workspace};
@@ -386,10 +382,10 @@ mod tests {
     #[test]
     fn ids_are_encoded_as_one_segment() {
         let endpoint = Endpoint::parse("https://host/prefix/").unwrap();
-        let url = |id| url(&endpoint, &get(id)).map(String::from);
+        let url = |id| uri(&endpoint, &get(id)).unwrap().to_string();
         let at = |id| format!("https://host/prefix/v1/p/workspaces/s/soc/workflows/{id}");
-        assert_eq!(url("9b9f1b1e-5a52"), Some(at("9b9f1b1e-5a52")));
-        assert_eq!(url("a.b_c~d"), Some(at("a%2Eb_c~d")));
+        assert_eq!(url("9b9f1b1e-5a52"), at("9b9f1b1e-5a52"));
+        assert_eq!(url("a.b_c~d"), at("a%2Eb_c~d"));
     }
 
     #[test]
@@ -401,8 +397,8 @@ mod tests {
                 workspace: get("w").workspace().clone(),
                 of,
             };
-            let url = url(&endpoint, &Request::Read(Arc::new(reading))).unwrap();
-            url.as_str()
+            let uri = uri(&endpoint, &Request::Read(Arc::new(reading))).unwrap();
+            uri.to_string()
                 .trim_start_matches("https://host/v1/p/workspaces/s/soc/")
                 .to_owned()
         };
@@ -430,7 +426,8 @@ mod tests {
     fn an_id_of_dots_alone_never_leaves() {
         let endpoint = Endpoint::parse("https://host").unwrap();
         // `...` is an ordinary segment; `..` cannot even become an Id.
-        assert!(url(&endpoint, &get("...")).is_some());
+        let uri = uri(&endpoint, &get("...")).unwrap();
+        assert!(uri.path().ends_with("/%2E%2E%2E"), "{uri}");
         assert!(Id::parse("..").is_err());
     }
 

@@ -2,10 +2,16 @@
 
 use std::error::Error;
 
+use hyper_util::client::legacy;
+
 use crate::model::reply::{Cause, Silence};
 
 /// `text` on one line: no control, escape or direction-changing characters.
 pub fn tidy(text: &str) -> String {
+    // Most are tidy as they are.
+    if text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return text.to_owned();
+    }
     let mut tidy = String::new();
     let mut blank = false;
     let plain = text
@@ -40,21 +46,22 @@ const TLS: [&str; 4] = [
     "peer is incompatible",
 ];
 
+/// What a name that nobody can resolve is called in the chain of causes.
+const DNS: &str = "dns error";
+
 /// Why there was no answer.
-pub fn silence(error: reqwest::Error) -> Silence {
-    // The URL is in the row already, and may be long.
-    let error = error.without_url();
-    let chain = chain(&error);
+pub fn silence(error: &legacy::Error) -> Silence {
+    // What follows says better what it was.
+    let chain = match error.source() {
+        Some(source) => chain(source),
+        None => chain(error),
+    };
     let cause = if TLS.iter().any(|text| chain.contains(text)) {
         Cause::Tls
-    } else if error.is_builder() {
-        Cause::Unsendable
-    } else if error.is_dns() {
+    } else if error.is_connect() && chain.contains(DNS) {
         Cause::Dns
     } else if error.is_connect() {
         Cause::Connect
-    } else if error.is_timeout() {
-        Cause::TimedOut
     } else {
         Cause::Lost
     };

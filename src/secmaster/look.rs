@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
+use http::{Method, Uri};
 use jiff::{SignedDuration, Timestamp};
-use reqwest::Method;
 use serde::Deserialize;
-use url::Url;
 
 use crate::model::id::Id;
 use crate::model::reply::{Answer, Cause, Silence};
@@ -80,14 +79,14 @@ impl Lane {
             Some(workspace_id) => format!("{workspaces}/{workspace_id}/soc/workflows"),
             None => workspaces,
         };
-        let url = Url::parse_with_params(&path, [("limit", "1"), ("offset", "0")]);
-        let url = url.map_err(|error| Silence {
+        let uri = Uri::try_from(format!("{path}?limit=1&offset=0"));
+        let uri = uri.map_err(|error| Silence {
             cause: Cause::Unsendable,
             detail: tidy(&error.to_string()),
         })?;
         Ok(Parcel {
             method: Method::GET,
-            url,
+            uri,
             headers: Vec::new(),
             body: Vec::new(),
         })

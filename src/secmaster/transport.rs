@@ -1,13 +1,31 @@
 //! The way to a server: TLS, proxies, one request and its whole answer.
 
+use std::io::Read;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hyper_util::client::proxy::matcher::Matcher;
+use bytes::{Bytes, BytesMut};
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, DATE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
+};
+use http::{Method, Uri};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::proxy::Tunnel;
+use hyper_util::client::legacy::{Client, ResponseFuture};
+use hyper_util::client::proxy::matcher::{Intercept, Matcher};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
-use reqwest::header::{DATE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Certificate, Method, Response};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_platform_verifier::Verifier;
+use tower_service::Service;
 use url::Url;
 
 use crate::model::endpoint::Endpoint;
@@ -18,8 +36,15 @@ use super::error::{chain, silence, tidy};
 /// The longest body that is read, decoded: a page of a hundred workflows with the longest names and
 /// descriptions is below 2 MiB.
 const LONGEST_BODY: usize = 4 << 20;
-/// How long a connection may take to come about.
+/// How long a connection may take to come about, with its tunnel and TLS.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection that nobody uses stays open.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
+/// How often a silent connection is asked whether the other side is still there, and how often in vain.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+const KEEP_ALIVE_RETRIES: u32 = 3;
+/// How long the kernel sends again what nobody confirms.
+const UNCONFIRMED: Duration = Duration::from_secs(30);
 
 /// Whom a server is believed by, and by which way it is reached.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,8 +72,20 @@ pub struct SetUp(String);
 /// The way to one server.
 #[derive(Clone, Debug)]
 pub struct Transport {
-    http: reqwest::Client,
+    way: Way,
     via: Option<Arc<str>>,
+}
+
+type Body = Full<Bytes>;
+/// TCP, with TLS where the URI says so.
+type Direct = HttpsConnector<HttpConnector>;
+
+/// A pool of connections, and how a new one comes about.
+#[derive(Clone, Debug)]
+enum Way {
+    Direct(Box<Client<Timely<Direct>, Body>>),
+    /// TLS through a tunnel through a proxy. What is not TLS stays on this machine.
+    Tunnel(Box<Client<Timely<HttpsConnector<Tunnel<Direct>>>, Body>>),
 }
 
 /// A request, ready to leave.
@@ -57,7 +94,7 @@ pub struct Parcel {
     /// How.
     pub method: Method,
     /// Whereto.
-    pub url: Url,
+    pub uri: Uri,
     /// Besides those that HTTP itself needs.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Byte for byte.
@@ -72,7 +109,7 @@ pub struct Received {
     /// Its headers.
     pub headers: HeaderMap,
     /// The body, decoded, or why there is none.
-    pub body: Result<Vec<u8>, Unreadable>,
+    pub body: Result<Bytes, Unreadable>,
 }
 
 impl Transport {
@@ -81,35 +118,32 @@ impl Transport {
     /// # Errors
     /// TLS could not be set up, for example for want of root certificates.
     pub fn new(endpoint: &Endpoint, trust: &Trust, http: Http) -> Result<Self, SetUp> {
-        let set_up = |error: reqwest::Error| SetUp(chain(&error));
-        let mut builder = plain()
-            .https_only(endpoint.url().scheme() == "https")
-            .tls_version_min(reqwest::tls::Version::TLS_1_2);
-        let mut believed = Vec::new();
-        if let Some(pem) = &trust.ca {
-            believed = Certificate::from_pem_bundle(pem).map_err(set_up)?;
-        }
-        builder = match endpoint.is_loopback() {
-            // What stays on this machine needs neither a proxy nor the system's certificates.
-            true => builder.no_proxy().tls_certs_only(believed),
-            false => builder.tls_certs_merge(believed),
+        let believed = match &trust.ca {
+            Some(pem) => certificates(pem)?,
+            None => Vec::new(),
         };
-        let mut via = None;
-        if !endpoint.is_loopback() {
-            via = match &trust.proxy {
-                Some(proxy) => {
-                    builder = builder.proxy(reqwest::Proxy::all(proxy.as_str()).map_err(set_up)?);
-                    Some(place(proxy.host_str(), proxy.port_or_known_default()))
-                }
-                None => environment_proxy(endpoint),
-            };
+        // What stays on this machine needs neither a proxy nor the system's certificates.
+        if endpoint.is_loopback() {
+            return Self::direct(tls_by(&believed)?, http);
         }
-        if http == Http::Two {
-            builder = builder.http2_prior_knowledge();
+        let tls = tls_by_system(&believed)?;
+        let Some(proxy) = proxy(endpoint, trust)? else {
+            return Self::direct(tls, http);
+        };
+        let mut tunnel = Tunnel::new(proxy.uri().clone(), connector(tls.clone(), tcp(), http));
+        if let Some(password) = proxy.basic_auth() {
+            tunnel = tunnel.with_auth(password.clone());
         }
         Ok(Self {
-            http: builder.build().map_err(set_up)?,
-            via: via.map(Arc::from),
+            way: Way::Tunnel(client(connector(tls, tunnel, http), http)),
+            via: Some(place(proxy.uri()).into()),
+        })
+    }
+
+    fn direct(tls: ClientConfig, http: Http) -> Result<Self, SetUp> {
+        Ok(Self {
+            way: Way::Direct(client(connector(tls, tcp(), http), http)),
+            via: None,
         })
     }
 
@@ -118,9 +152,7 @@ impl Transport {
     /// # Errors
     /// One of them is none.
     pub fn certificates(pem: &[u8]) -> Result<usize, SetUp> {
-        let certificates = Certificate::from_pem_bundle(pem);
-        let certificates = certificates.map_err(|error| SetUp(chain(&error)))?;
-        Ok(certificates.len())
+        Ok(certificates(pem)?.len())
     }
 
     /// A way to a server of this machine or of its host, in the clear and past any proxy.
@@ -128,11 +160,7 @@ impl Transport {
     /// # Errors
     /// The HTTP client could not be set up.
     pub(super) fn plain() -> Result<Self, SetUp> {
-        let builder = plain().no_proxy().tls_certs_only([]);
-        Ok(Self {
-            http: builder.build().map_err(|error| SetUp(chain(&error)))?,
-            via: None,
-        })
+        Self::direct(tls_by(&[])?, Http::Negotiated)
     }
 
     /// The proxy on the way, if there is one: host and port.
@@ -145,16 +173,14 @@ impl Transport {
     /// # Errors
     /// There was none.
     pub async fn send(&self, parcel: Parcel, timeout: Duration) -> Result<Received, Silence> {
-        let mut request = self.http.request(parcel.method, parcel.url);
-        for (name, value) in parcel.headers {
-            request = request.header(name, value);
-        }
         let exchange = async {
-            let mut response = request.body(parcel.body).send().await.map_err(silence)?;
+            let answer = self.leave(parcel).await.map_err(|error| silence(&error))?;
+            let (head, body) = answer.into_parts();
+            let body = read(body).await;
             Ok(Received {
-                status: response.status().as_u16(),
-                headers: std::mem::take(response.headers_mut()),
-                body: read(&mut response).await,
+                status: head.status.as_u16(),
+                body: body.and_then(|body| decoded(&head.headers, body)),
+                headers: head.headers,
             })
         };
         let received = match tokio::time::timeout(timeout, exchange).await {
@@ -177,48 +203,208 @@ impl Transport {
             ) => silence,
         })
     }
+
+    /// No redirect is followed: it would carry the credential to another host. Nothing that has left is sent
+    /// again: the schedule alone does that, its record would miss it.
+    fn leave(&self, parcel: Parcel) -> ResponseFuture {
+        let mut request = http::Request::new(Full::from(parcel.body));
+        *request.method_mut() = parcel.method;
+        *request.uri_mut() = parcel.uri;
+        let headers = request.headers_mut();
+        headers.reserve(parcel.headers.len() + 4);
+        headers.extend(
+            parcel
+                .headers
+                .into_iter()
+                .map(|(name, value)| (Some(name), value)),
+        );
+        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        let this = concat!("flowbatch/", env!("CARGO_PKG_VERSION"));
+        headers.insert(USER_AGENT, HeaderValue::from_static(this));
+        match &self.way {
+            Way::Direct(client) => client.request(request),
+            Way::Tunnel(client) => client.request(request),
+        }
+    }
 }
 
-fn plain() -> reqwest::ClientBuilder {
-    reqwest::Client::builder()
-        .user_agent(concat!("flowbatch/", env!("CARGO_PKG_VERSION")))
-        // A redirect would carry X-Auth-Token to another host.
-        .redirect(reqwest::redirect::Policy::none())
-        // The schedule alone sends again: its record would miss a resend in here.
-        .retry(reqwest::retry::never())
-        .referer(false)
-        .connect_timeout(CONNECT_TIMEOUT)
-        .tcp_nodelay(true)
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, SetUp> {
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let certificates = certificates.map_err(|error| SetUp(chain(&error)))?;
+    // Whether they are certificates inside.
+    roots(&certificates)?;
+    Ok(certificates)
 }
 
-/// The proxy that the environment names for `endpoint`, found as the HTTP client itself finds it.
-fn environment_proxy(endpoint: &Endpoint) -> Option<String> {
-    let uri = endpoint.as_str().parse().ok()?;
-    let intercept = Matcher::from_env().intercept(&uri)?;
-    let proxy = intercept.uri();
-    Some(place(proxy.host(), proxy.port_u16()))
+fn roots(believed: &[CertificateDer<'static>]) -> Result<RootCertStore, SetUp> {
+    let mut roots = RootCertStore::empty();
+    for certificate in believed {
+        let added = roots.add(certificate.clone());
+        added.map_err(|error| SetUp(chain(&error)))?;
+    }
+    Ok(roots)
 }
 
-fn place(host: Option<&str>, port: Option<u16>) -> String {
-    let host = host.unwrap_or_default();
-    match port {
-        Some(port) => format!("{host}:{port}"),
-        None => host.to_owned(),
+/// TLS with servers that `believed` vouch for.
+fn tls_by(believed: &[CertificateDer<'static>]) -> Result<ClientConfig, SetUp> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let tls = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let tls = tls.map_err(|error| SetUp(chain(&error)))?;
+    Ok(tls
+        .with_root_certificates(roots(believed)?)
+        .with_no_client_auth())
+}
+
+/// TLS with servers that the system or `believed` vouch for.
+fn tls_by_system(believed: &[CertificateDer<'static>]) -> Result<ClientConfig, SetUp> {
+    let set_up = |error: rustls::Error| SetUp(chain(&error));
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let verifier = Verifier::new_with_extra_roots(believed.to_vec(), Arc::clone(&provider));
+    let tls = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    Ok(tls
+        .map_err(set_up)?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier.map_err(set_up)?))
+        .with_no_client_auth())
+}
+
+fn tcp() -> HttpConnector {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    tcp.set_keepalive(Some(KEEP_ALIVE));
+    tcp.set_keepalive_interval(Some(KEEP_ALIVE));
+    tcp.set_keepalive_retries(Some(KEEP_ALIVE_RETRIES));
+    #[cfg(target_os = "linux")]
+    tcp.set_tcp_user_timeout(Some(UNCONFIRMED));
+    tcp
+}
+
+fn connector<C>(tls: ClientConfig, below: C, http: Http) -> HttpsConnector<C> {
+    let builder = HttpsConnector::<C>::builder()
+        .with_tls_config(tls)
+        .https_or_http();
+    match http {
+        Http::Negotiated => builder.enable_all_versions().wrap_connector(below),
+        Http::Two => builder.enable_http2().wrap_connector(below),
+    }
+}
+
+fn client<C>(connector: C, http: Http) -> Box<Client<Timely<C>, Body>>
+where
+    Timely<C>: hyper_util::client::legacy::connect::Connect + Clone,
+{
+    let client = Client::builder(TokioExecutor::new())
+        .http2_only(http == Http::Two)
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .build(Timely(connector));
+    Box::new(client)
+}
+
+/// Gives up a connection that does not come about in time, whatever it waits for.
+#[derive(Clone, Debug)]
+struct Timely<C>(C);
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+impl<C> Service<Uri> for Timely<C>
+where
+    C: Service<Uri>,
+    C::Future: Send + 'static,
+    C::Error: Into<BoxError>,
+{
+    type Response = C::Response;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<C::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.0.poll_ready(context).map_err(Into::into)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let connecting = self.0.call(uri);
+        Box::pin(async move {
+            match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
+                Ok(connected) => connected.map_err(Into::into),
+                Err(elapsed) => Err(elapsed.into()),
+            }
+        })
+    }
+}
+
+/// The proxy that is named for `endpoint`, if there is one.
+fn proxy(endpoint: &Endpoint, trust: &Trust) -> Result<Option<Intercept>, SetUp> {
+    let uri = endpoint.as_str().parse::<Uri>();
+    let uri = uri.map_err(|error| SetUp(chain(&error)))?;
+    let matcher = match &trust.proxy {
+        Some(proxy) => Matcher::builder().all(proxy.as_str()).build(),
+        None => Matcher::from_env(),
+    };
+    let proxy = matcher.intercept(&uri);
+    match proxy.as_ref().and_then(|proxy| proxy.uri().scheme_str()) {
+        Some("http" | "https") | None => Ok(proxy),
+        Some(scheme) => Err(SetUp(format!(
+            "the proxy is to be reached by {scheme}, which is neither http nor https"
+        ))),
+    }
+}
+
+/// Host and port of `proxy`.
+fn place(proxy: &Uri) -> String {
+    let host = proxy.host().unwrap_or_default();
+    match (proxy.port_u16(), proxy.scheme_str()) {
+        (Some(port), _) => format!("{host}:{port}"),
+        (None, Some("https")) => format!("{host}:443"),
+        (None, _) => format!("{host}:80"),
     }
 }
 
 /// Reads the body, up to the cap.
-async fn read(response: &mut Response) -> Result<Vec<u8>, Unreadable> {
-    let mut body = Vec::new();
-    loop {
-        match response.chunk().await {
-            Ok(Some(chunk)) if body.len() + chunk.len() > LONGEST_BODY => {
-                return Err(Unreadable::TooLarge);
-            }
-            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-            Ok(None) => return Ok(body),
-            Err(_) => return Err(Unreadable::Truncated),
+async fn read(mut body: Incoming) -> Result<Bytes, Unreadable> {
+    let mut first = Bytes::new();
+    let mut all = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Unreadable::Truncated)?;
+        let Ok(part) = frame.into_data() else {
+            continue;
+        };
+        if first.len().max(all.len()) + part.len() > LONGEST_BODY {
+            return Err(Unreadable::TooLarge);
         }
+        // Mostly it comes in one piece, which needs no copy.
+        if first.is_empty() {
+            first = part;
+            continue;
+        }
+        if all.is_empty() {
+            all.extend_from_slice(&first);
+        }
+        all.extend_from_slice(&part);
+    }
+    Ok(if all.is_empty() { first } else { all.freeze() })
+}
+
+/// `body` as it was before it was compressed.
+fn decoded(headers: &HeaderMap, body: Bytes) -> Result<Bytes, Unreadable> {
+    let is_compressed = headers
+        .get(CONTENT_ENCODING)
+        .is_some_and(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"gzip"));
+    if !is_compressed {
+        return Ok(body);
+    }
+    let mut plain = Vec::new();
+    let decoder = flate2::read::MultiGzDecoder::new(&body[..]);
+    match decoder
+        .take(LONGEST_BODY as u64 + 1)
+        .read_to_end(&mut plain)
+    {
+        Ok(length) if length > LONGEST_BODY => Err(Unreadable::TooLarge),
+        Ok(_) => Ok(plain.into()),
+        Err(_) => Err(Unreadable::Truncated),
     }
 }
 

@@ -9,33 +9,34 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::model::reply::{Content, Data, Envelope, Unreadable};
-use crate::model::workflow::Listed;
+use crate::model::workflow::{Listed, Workflow};
 
 use super::error::tidy;
 
-/// The members that any of the shapes may have.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Body<'a> {
+/// The members that any of the shapes may have, with `data` as a `D`.
+#[derive(Debug, Deserialize)]
+#[serde(bound(deserialize = "D: Deserialize<'de>"))]
+struct Body<'a, D> {
     success: Option<bool>,
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     code: Text<'a>,
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     message: Text<'a>,
-    #[serde(borrow, alias = "errorCode")]
+    #[serde(borrow, default, alias = "errorCode")]
     error_code: Text<'a>,
-    #[serde(borrow, alias = "errorMsg")]
+    #[serde(borrow, default, alias = "errorMsg")]
     error_msg: Text<'a>,
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     request_id: Text<'a>,
     #[serde(borrow)]
     error: Option<&'a RawValue>,
-    #[serde(borrow)]
-    data: Option<&'a RawValue>,
+    data: Option<D>,
+    #[serde(default)]
     total: Count,
     /// Workspaces are listed without an envelope.
     #[serde(borrow)]
     workspaces: Option<&'a RawValue>,
+    #[serde(default)]
     count: Count,
 }
 
@@ -79,7 +80,7 @@ pub enum Wanted {
 
 impl Wanted {
     /// What `body` holds; nothing if it is something else.
-    fn data(self, body: &Body<'_>) -> Data {
+    fn data(self, body: &Body<'_, &RawValue>) -> Data {
         let (data, total) = match self {
             Self::Workspaces => (body.workspaces, body.count.0),
             Self::Nothing | Self::Workflow | Self::Listed | Self::Page | Self::Versions => {
@@ -122,15 +123,29 @@ fn listed(json: &str) -> Option<Listed> {
 
 /// Reads the body of an answer. The second value is the request id in it, if any.
 pub fn read(bytes: &[u8], wanted: Wanted) -> (Content, Option<String>) {
-    let Ok(body) = serde_json::from_slice::<Body<'_>>(bytes) else {
-        return (unreadable(bytes), None);
-    };
+    let text = String::from_utf8_lossy(bytes);
+    // Most answers are what they should be, and are read in one go.
+    if wanted == Wanted::Workflow
+        && let Ok(mut body) = serde_json::from_str::<Body<'_, Workflow>>(&text)
+    {
+        let data = body.data.take().map(Data::of).unwrap_or_default();
+        return envelope(body, data);
+    }
+    match serde_json::from_str::<Body<'_, &RawValue>>(&text) {
+        Ok(body) => {
+            let data = wanted.data(&body);
+            envelope(body, data)
+        }
+        Err(_) => (unreadable(bytes), None),
+    }
+}
+
+fn envelope<D>(body: Body<'_, D>, data: Data) -> (Content, Option<String>) {
     // Some put a text there, or nothing.
     let nested = body
         .error
         .and_then(|error| serde_json::from_str(error.get()).ok());
     let nested: Nested<'_> = nested.unwrap_or_default();
-    let data = wanted.data(&body);
     let text = |texts: [Text<'_>; 3]| texts.into_iter().find_map(Text::into_owned);
     let envelope = Envelope {
         success: body.success,
@@ -244,7 +259,7 @@ mod tests {
         let (envelope, _) = envelope(include_str!("../../tests/data/update-answer.json"));
         assert_eq!(envelope.success, Some(true));
         assert_eq!(envelope.code.as_deref(), Some("00000000"));
-        let live = envelope.data.workflow().unwrap();
+        let live = envelope.data.into_workflow().unwrap();
         assert_eq!(live.name, "Test_aop");
         assert_eq!(live.labels, "IP");
         assert_eq!(live.update_time, "2025-07-18T14:47:16.939Z+0800");

@@ -250,7 +250,7 @@ mod tests {
             panic!("{reply:?}")
         };
         assert_eq!(envelope.success, Some(true));
-        assert_eq!(envelope.data.workflow().unwrap().name, "New");
+        assert_eq!(envelope.data.into_workflow().unwrap().name, "New");
     }
 
     #[tokio::test(start_paused = true)]

@@ -4,10 +4,12 @@ use std::io::BufRead;
 
 use serde::Deserialize;
 
+use crate::model::event::{Event, Meaning, Method};
+
 use super::reader::{Reader, Unreadable};
 
 /// How each row stands.
-#[derive(Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Ends(Vec<Entry>);
 
 /// What a journal says of a row.
@@ -95,6 +97,63 @@ impl Ends {
         let is_sent = |entry: &Entry| matches!(entry.trace(), Trace::Sent { .. });
         self.0.iter().any(is_sent)
     }
+
+    /// Takes `event` into account, whose line begins at byte `offset`: what [`find_ends`] would read there.
+    pub fn see(&mut self, event: &Event, offset: u64) {
+        match event {
+            Event::Attempt {
+                row,
+                method: Method::Put,
+                ..
+            } => self.change(*row, Entry::sent),
+            Event::Answer {
+                row,
+                method: Method::Put,
+                meaning,
+                doubt,
+                ..
+            } => {
+                let doubt = *doubt || matches!(meaning, Meaning::Done | Meaning::Final);
+                self.change(*row, |entry| entry.answered(doubt));
+            }
+            Event::RowEnded { row, .. } => self.change(*row, |entry| entry.ended(offset)),
+            Event::Attempt {
+                method: Method::Get,
+                ..
+            }
+            | Event::Answer {
+                method: Method::Get,
+                ..
+            }
+            | Event::RunStarted(_)
+            | Event::SessionStarted(_)
+            | Event::LegStarted { .. }
+            | Event::Read { .. }
+            | Event::WorkspaceNamed { .. }
+            | Event::Planned(_)
+            | Event::Proven { .. }
+            | Event::LanePaused { .. }
+            | Event::RateChanged { .. }
+            | Event::LaneResumed { .. }
+            | Event::LaneClosed { .. }
+            | Event::CredentialRenewed { .. }
+            | Event::WorkspaceClosed { .. }
+            | Event::Stop { .. }
+            | Event::SessionEnded { .. } => {}
+        }
+    }
+
+    fn change(&mut self, row: u64, change: impl FnOnce(Entry) -> Entry) {
+        if row == 0 {
+            return;
+        }
+        let row = usize::try_from(row).unwrap_or(usize::MAX);
+        if self.0.len() < row {
+            self.0.resize(row, Entry::default());
+        }
+        let entry = &mut self.0[row - 1];
+        *entry = change(*entry);
+    }
 }
 
 /// Reads what is left of a journal and notes how rows stand, over all its sessions: the last end
@@ -113,7 +172,7 @@ pub fn find_ends<R: BufRead>(journal: &mut Reader<R>) -> Result<Ends, Unreadable
         #[serde(default)]
         doubt: bool,
     }
-    let mut ends: Vec<Entry> = Vec::new();
+    let mut ends = Ends::default();
     while let Some(line) = journal.next_line()? {
         let head: Head<'_> =
             serde_json::from_slice(line.text).map_err(|cause| Unreadable::Line {
@@ -121,24 +180,18 @@ pub fn find_ends<R: BufRead>(journal: &mut Reader<R>) -> Result<Ends, Unreadable
                 offset: line.offset,
                 cause,
             })?;
-        let put = head.method == Some("put");
-        let change: Option<fn(Entry, bool, u64) -> Entry> = match head.event {
-            "row_ended" => Some(|entry, _, offset| entry.ended(offset)),
-            "attempt" if put => Some(|entry, _, _| entry.sent()),
-            "answer" if put => Some(|entry, doubt, _| entry.answered(doubt)),
-            _ => None,
-        };
-        if let (Some(row), Some(change)) = (head.row.filter(|row| *row > 0), change) {
-            let row = usize::try_from(row).unwrap_or(usize::MAX);
-            if ends.len() < row {
-                ends.resize(row, Entry::default());
+        let (row, put) = (head.row.unwrap_or(0), head.method == Some("put"));
+        match head.event {
+            "row_ended" => ends.change(row, |entry| entry.ended(line.offset)),
+            "attempt" if put => ends.change(row, Entry::sent),
+            "answer" if put => {
+                let doubt = head.doubt || matches!(head.meaning, Some("done" | "final"));
+                ends.change(row, |entry| entry.answered(doubt));
             }
-            let doubt = head.doubt || matches!(head.meaning, Some("done" | "final"));
-            let entry = &mut ends[row - 1];
-            *entry = change(*entry, doubt, line.offset);
+            _ => {}
         }
     }
-    Ok(Ends(ends))
+    Ok(ends)
 }
 
 #[cfg(test)]
@@ -152,7 +205,7 @@ mod tests {
         for event in [r#""event":"run_started","format":1"#].iter().chain(events) {
             begins.push(journal.len() as u64);
             let mut line = format!(r#"{{"at":"2026-11-24T08:00:00Z",{event}}}"#).into_bytes();
-            seal(&mut line);
+            seal(&mut line, 0);
             journal.extend(line);
         }
         (journal, begins)

@@ -14,6 +14,7 @@ use crate::engine::ports::{Record, RecordError, Seq};
 use crate::model::event::Stamped;
 
 use super::disk::Disk;
+use super::ends::Ends;
 use super::line;
 use super::reader::Extent;
 
@@ -31,11 +32,13 @@ const ROOM_TO_END: u64 = 8 << 10;
 #[derive(Debug)]
 pub struct Journal {
     shared: Arc<Shared>,
-    line: Vec<u8>,
+    lines: Vec<u8>,
     /// Where the file ends, in bytes.
     length: u64,
     /// How far the room reaches that is reserved.
     reserved: u64,
+    /// How the rows stand; none where what stands before was not read here.
+    ends: Option<Ends>,
 }
 
 /// Why a journal takes no more.
@@ -88,7 +91,16 @@ impl Journal {
     /// # Errors
     /// The system has no thread for it.
     pub fn start(disk: impl Disk) -> io::Result<Self> {
-        Self::go_on(Box::new(disk), Extent::default())
+        let mut journal = Self::go_on(Box::new(disk), Extent::default())?;
+        journal.ends = Some(Ends::default());
+        Ok(journal)
+    }
+
+    /// How the rows of the run stand by it, if it was written from its beginning to its end here: what reading it
+    /// once more would find.
+    pub fn take_ends(&mut self) -> Option<Ends> {
+        let is_sound = self.shared.progress().failure.is_none();
+        self.ends.take().filter(|_| is_sound)
     }
 
     /// The journal of a run that goes on: what stands on the disk after its `good` part is cut off, and
@@ -121,29 +133,43 @@ impl Journal {
             .spawn(move || syncing.keep_syncing())?;
         Ok(Self {
             shared,
-            line: Vec::new(),
+            lines: Vec::new(),
             length: good.bytes,
             reserved: good.bytes,
+            ends: None,
         })
     }
 }
 
+impl Journal {
+    /// Writes the lines of `events` into memory.
+    fn write(&mut self, events: &[Stamped]) -> Result<(), Failure> {
+        for event in events {
+            let begin = self.lines.len();
+            serde_json::to_writer(&mut self.lines, event).map_err(Failure::Text)?;
+            line::seal(&mut self.lines, begin);
+            if let Some(ends) = &mut self.ends {
+                ends.see(&event.event, self.length + begin as u64);
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Record for Journal {
-    fn append(&mut self, event: &Stamped) -> Result<Seq, RecordError> {
+    fn append(&mut self, events: &[Stamped]) -> Result<Seq, RecordError> {
         if let Some(failure) = &self.shared.progress().failure {
             return Err(failure.into());
         }
-        self.line.clear();
-        let done = serde_json::to_writer(&mut self.line, event)
-            .map_err(Failure::Text)
-            .and_then(|()| {
-                line::seal(&mut self.line);
-                self.shared.disk.append(&self.line).map_err(Failure::Write)
-            });
+        self.lines.clear();
+        let done = self.write(events).and_then(|()| {
+            let appended = self.shared.disk.append(&self.lines);
+            appended.map_err(Failure::Write)
+        });
         match done {
             Ok(()) => {
-                self.length += self.line.len() as u64;
-                Ok(self.shared.wrote())
+                self.length += self.lines.len() as u64;
+                Ok(self.shared.wrote(events.len() as Seq))
             }
             Err(failure) => Err((&self.shared.fail(failure)).into()),
         }
@@ -196,10 +222,10 @@ impl Shared {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One more event is written; returns its number.
-    fn wrote(&self) -> Seq {
+    /// So many more events are written; gives the last one's number.
+    fn wrote(&self, count: Seq) -> Seq {
         let mut progress = self.progress();
-        progress.written += 1;
+        progress.written += count;
         let is_first = progress.waiting_since.is_none();
         if is_first {
             progress.waiting_since = Some(now());

@@ -34,14 +34,15 @@ pub enum Flaw {
     Long,
 }
 
-/// Closes `object`, the text of a JSON object with at least one member, with its checksum and an LF.
-pub fn seal(object: &mut Vec<u8>) {
+/// Closes the text of a JSON object with at least one member, which `lines` holds from byte `begin` to its
+/// end, with its checksum and an LF.
+pub fn seal(lines: &mut Vec<u8>, begin: usize) {
     // The closing brace comes again at the end.
-    object.pop();
-    let sum = digits(object);
-    object.extend_from_slice(BEFORE);
-    object.extend_from_slice(&sum);
-    object.extend_from_slice(AFTER);
+    lines.pop();
+    let sum = digits(&lines[begin..]);
+    lines.extend_from_slice(BEFORE);
+    lines.extend_from_slice(&sum);
+    lines.extend_from_slice(AFTER);
 }
 
 /// Checks that `line`, with its LF, is as it was written.
@@ -79,7 +80,7 @@ mod tests {
 
     fn sealed(text: &str) -> Vec<u8> {
         let mut line = text.as_bytes().to_vec();
-        seal(&mut line);
+        seal(&mut line, 0);
         line
     }
 

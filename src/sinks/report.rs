@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, BufRead, Seek, Write};
 
+use csv::ByteRecord;
+use jiff::fmt::temporal::DateTimePrinter;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
@@ -22,6 +24,8 @@ use super::left::Left;
 use super::reader::Unreadable;
 use super::rerun::Columns;
 use super::undo::undo_row;
+
+const MILLISECONDS: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
 
 /// A report that could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -88,11 +92,12 @@ where
     csv.write_record(REPORT_COLUMNS)
         .map_err(ReportError::Write)?;
     let mut written = Written::default();
+    let mut line = ByteRecord::new();
     for row in rows {
         let (row, taken) = row.map_err(|error| ReportError::Rows(error.into()))?;
         let (at, outcome) = match source.history.of(row.number) {
             Trace::Ended { offset, attempts } => {
-                let (at, mut outcome) = source.history.end(offset)?;
+                let (at, mut outcome) = source.history.end(row.number, offset)?;
                 // An end knows of its own session alone.
                 outcome.attempts = outcome.attempts.max(attempts);
                 (Some(at), outcome)
@@ -121,13 +126,9 @@ where
         };
         let route = source.lanes.get(row.lane.0).map(|lane| &lane.route);
         let name = source.names.get(&(row.lane, row.workspace.clone()));
-        let line = cells(&row, at, &outcome, route, name);
-        for cell in &line {
-            csv.write_field(&*guarded(cell))
-                .map_err(ReportError::Write)?;
-        }
-        csv.write_record(None::<&[u8]>)
-            .map_err(ReportError::Write)?;
+        line.clear();
+        cells(&mut line, &row, at, &outcome, route, name);
+        csv.write_byte_record(&line).map_err(ReportError::Write)?;
         written.rows += 1;
         if let Some(change) = &outcome.change {
             let undo = undo_row(&row, outcome.workflow_id.as_ref(), change, true);
@@ -171,27 +172,21 @@ fn without_end(taken: bool, left_because: &str) -> Outcome {
         (Status::Skipped, None)
     };
     Outcome {
-        status,
-        attempts: 0,
-        duration_ms: None,
-        http_status: None,
-        request_id: None,
-        workflow_id: None,
-        live_name: None,
-        change: None,
         failure,
-        note: None,
-        refused: false,
+        ..Outcome::without_requests(status)
     }
 }
 
+/// Puts the cells of a row's line into `line`, one for each of [`REPORT_COLUMNS`].
 fn cells(
+    line: &mut ByteRecord,
     row: &Row,
     at: Option<Timestamp>,
     outcome: &Outcome,
     route: Option<&Route>,
     workspace_name: Option<&String>,
-) -> [String; REPORT_COLUMNS.len()] {
+) {
+    let mut put = |cell: &str| line.push_field(guarded(cell).as_bytes());
     let changed = outcome.status == Status::Succeeded;
     let fields: Vec<Field> = match &outcome.change {
         Some(change) => change.after.keys().copied().collect(),
@@ -199,91 +194,108 @@ fn cells(
         None => row.update.fields().filter(|_| changed).collect(),
     };
     let names: Vec<_> = fields.iter().map(|field| field.as_str()).collect();
-    let (before, after) = match &outcome.change {
-        Some(change) => (object(&change.before), object(&change.after)),
-        None => (String::new(), object(&sent(row, &fields))),
-    };
-    let optional = |text: Option<&str>| text.unwrap_or_default().to_owned();
     let failure = outcome.failure.as_ref();
-    // The region's name stands for a project that nobody had to look up.
-    let project = row.workspace.project_id.to_string();
-    let stands_in = route.is_some_and(|route| route.region.as_ref() == Some(&project));
-    let project = if stands_in { String::new() } else { project };
+    let region = route.and_then(|route| route.region.as_deref());
+    let profile = route.and_then(|route| route.profile.as_deref());
     // A row that sent nothing has no times of its own.
     let finished = at.filter(|_| outcome.duration_ms.is_some());
     let started = finished.zip(outcome.duration_ms).and_then(|(at, ms)| {
         let ms = i64::try_from(ms).ok()?;
         at.checked_sub(SignedDuration::from_millis(ms)).ok()
     });
-    [
-        row.number.to_string(),
-        row.line.to_string(),
-        project,
-        row.workspace.workspace_id.to_string(),
-        match (&outcome.workflow_id, &row.called) {
-            (Some(id), _) => id.to_string(),
-            (None, None) => row.workflow_id.to_string(),
-            (None, Some(_)) => String::new(),
-        },
-        optional(outcome.live_name.as_deref()),
-        outcome.status.to_string(),
-        names.join(" "),
-        outcome.attempts.to_string(),
-        outcome
-            .http_status
-            .map(|status| status.to_string())
-            .unwrap_or_default(),
-        optional(failure.map(|failure| failure.class.as_str())),
-        optional(failure.and_then(|failure| failure.code.as_deref())),
-        optional(
-            failure
-                .map(|failure| failure.message.as_str())
-                .or(outcome.note.as_deref()),
-        ),
-        optional(outcome.request_id.as_deref()),
-        started.map(instant).unwrap_or_default(),
-        finished.map(instant).unwrap_or_default(),
-        outcome
-            .duration_ms
-            .map(|ms| ms.to_string())
-            .unwrap_or_default(),
-        before,
-        after,
-        row.hash(),
-        String::new(),
-        String::new(),
-        optional(route.and_then(|route| route.region.as_deref())),
-        optional(route.and_then(|route| route.profile.as_deref())),
-        workspace_name.cloned().unwrap_or_default(),
-    ]
-}
 
-/// What `row` sent in `fields`.
-fn sent(row: &Row, fields: &[Field]) -> BTreeMap<Field, String> {
-    let value = |field: &Field| row.update.value(*field).unwrap_or_default().to_owned();
-    fields.iter().map(|field| (*field, value(field))).collect()
+    put(&row.number.to_string());
+    put(&row.line.to_string());
+    let project = row.workspace.project_id.as_str();
+    // The region's name stands for a project that nobody had to look up.
+    put(if region == Some(project) { "" } else { project });
+    put(row.workspace.workspace_id.as_str());
+    put(match (&outcome.workflow_id, &row.called) {
+        (Some(id), _) => id.as_str(),
+        (None, None) => row.workflow_id.as_str(),
+        (None, Some(_)) => "",
+    });
+    put(outcome.live_name.as_deref().unwrap_or_default());
+    put(outcome.status.as_str());
+    put(&names.join(" "));
+    put(&outcome.attempts.to_string());
+    put(&outcome
+        .http_status
+        .map(|status| status.to_string())
+        .unwrap_or_default());
+    put(failure
+        .map(|failure| failure.class.as_str())
+        .unwrap_or_default());
+    put(failure
+        .and_then(|failure| failure.code.as_deref())
+        .unwrap_or_default());
+    let message = failure.map(|failure| failure.message.as_str());
+    put(message.or(outcome.note.as_deref()).unwrap_or_default());
+    put(outcome.request_id.as_deref().unwrap_or_default());
+    put(&started.map(instant).unwrap_or_default());
+    put(&finished.map(instant).unwrap_or_default());
+    put(&outcome
+        .duration_ms
+        .map(|ms| ms.to_string())
+        .unwrap_or_default());
+    match &outcome.change {
+        Some(change) => {
+            put(&object(
+                change
+                    .before
+                    .iter()
+                    .map(|(field, value)| (*field, value.as_str())),
+            ));
+            put(&object(
+                change
+                    .after
+                    .iter()
+                    .map(|(field, value)| (*field, value.as_str())),
+            ));
+        }
+        None => {
+            put("");
+            let sent = fields
+                .iter()
+                .map(|field| (*field, row.update.value(*field)));
+            put(&object(
+                sent.map(|(field, value)| (field, value.unwrap_or_default())),
+            ));
+        }
+    }
+    put(&row.hash());
+    put("");
+    put("");
+    put(region.unwrap_or_default());
+    put(profile.unwrap_or_default());
+    put(workspace_name.map_or("", String::as_str));
 }
 
 /// Fields as a JSON object; empty if there is none.
-fn object(fields: &BTreeMap<Field, String>) -> String {
-    if fields.is_empty() {
-        return String::new();
-    }
-    let members = fields.iter().map(|(field, value)| {
+fn object<'a>(fields: impl Iterator<Item = (Field, &'a str)>) -> String {
+    let mut object = String::new();
+    for (field, value) in fields {
+        object.push(if object.is_empty() { '{' } else { ',' });
         let value = match field {
-            Field::Enabled => Value::Bool(value == "true"),
+            Field::Enabled => Value::Bool(value == "true").to_string(),
             Field::Name | Field::Description | Field::VersionId | Field::Labels => {
-                Value::String(value.clone())
+                // A text has no key that could fail.
+                serde_json::to_string(value).unwrap_or_default()
             }
         };
-        format!("\"{field}\":{value}")
-    });
-    format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+        for part in ["\"", field.as_str(), "\":", &value] {
+            object.push_str(part);
+        }
+    }
+    if !object.is_empty() {
+        object.push('}');
+    }
+    object
 }
 
 /// RFC 3339, UTC, to the millisecond.
 fn instant(at: Timestamp) -> String {
-    format!("{at:.3}")
+    MILLISECONDS.timestamp_to_string(&at)
 }
 
 impl From<io::Error> for ReportError {

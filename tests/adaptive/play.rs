@@ -324,7 +324,7 @@ pub(crate) fn play(script: &Script, seed: u64) -> Played {
                 Next::Answers(key, status) => {
                     in_flight -= 1;
                     let reply = reply(script, &service.limiter, status);
-                    schedule.answered(now, key, &reply, service.dice.f64());
+                    schedule.answered(now, key, reply, service.dice.f64());
                 }
             }
         }

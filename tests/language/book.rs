@@ -73,8 +73,8 @@ impl Book {
     }
 }
 
-impl Record for Book {
-    fn append(&mut self, event: &Stamped) -> Result<Seq, RecordError> {
+impl Book {
+    fn take(&self, event: &Stamped) -> Result<Seq, RecordError> {
         let mut page = self.page();
         if matches!(self.disk, Disk::Full(most) if page.events.len() >= most) {
             page.failed = true;
@@ -103,6 +103,16 @@ impl Record for Book {
             Disk::Trailing(by) => page.durable = page.durable.max(count.saturating_sub(by)),
         }
         Ok(count as Seq)
+    }
+}
+
+impl Record for Book {
+    fn append(&mut self, events: &[Stamped]) -> Result<Seq, RecordError> {
+        let mut last = 0;
+        for event in events {
+            last = self.take(event)?;
+        }
+        Ok(last)
     }
 
     fn make_room(&mut self, _requests: usize) -> Result<(), RecordError> {

@@ -27,29 +27,29 @@ const READ_BACK_EVERY: Duration = Duration::from_secs(1);
 
 impl Schedule {
     /// Takes the reply to the request in flight for `row`.
-    pub fn answered(&mut self, now: Duration, row: u64, reply: &Reply, dice: f64) {
+    pub fn answered(&mut self, now: Duration, row: u64, mut reply: Reply, dice: f64) {
         let Some(mut work) = self.in_flight.remove(&row) else {
             debug_assert!(false, "an answer for {row}, which is not in flight");
             return;
         };
         let index = work.lane().0;
         self.lanes[index].in_flight -= 1;
-        match reply {
+        let verdict = classify(&reply);
+        match &mut reply {
             Reply::Answer(answer) => {
                 work.http_status = Some(answer.http_status);
-                work.request_id.clone_from(&answer.request_id);
+                work.request_id = answer.request_id.take();
             }
             Reply::Silence(_) => {
                 work.http_status = None;
                 work.request_id = None;
             }
         }
-        let verdict = classify(reply);
         if !matches!(verdict, Verdict::CredentialRefused { .. }) {
             work.replayed = false;
         }
         let pace = &mut self.lanes[index].pace;
-        let found = match (&verdict, reply) {
+        let found = match (&verdict, &reply) {
             // It says so itself.
             (Verdict::Throttled { .. }, _) => None,
             (Verdict::CredentialRefused { .. }, _) | (_, Reply::Silence(_)) => {
@@ -65,7 +65,7 @@ impl Schedule {
             });
         }
         match verdict {
-            Verdict::Done(live) => self.done(now, work, live),
+            Verdict::Done => self.done(now, work, reply.into_data()),
             Verdict::Throttled {
                 wait,
                 limit,
@@ -127,7 +127,7 @@ impl Schedule {
             }
             Matter::Row(row) => Arc::clone(row),
         };
-        let live = data.workflow().cloned();
+        let live = data.into_workflow();
         if let Some(live) = &live {
             work.live_name = Some(live.name.clone()).filter(|name| !name.is_empty());
         }

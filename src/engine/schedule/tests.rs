@@ -108,7 +108,7 @@ fn leaving(schedule: &mut Schedule, rows: &mut Given, now: Duration) -> (Vec<u64
 fn one_request_proves_the_credential_and_the_others_follow() {
     let (mut schedule, mut rows) = (schedule(1, None), given(&[0; 6]));
     assert_eq!(leaving(&mut schedule, &mut rows, ms(0)).0, [1]);
-    schedule.answered(ms(9), 1, &answer(200, None), 0.5);
+    schedule.answered(ms(9), 1, answer(200, None), 0.5);
     assert_eq!(leaving(&mut schedule, &mut rows, ms(9)).0, [2, 3, 4, 5]);
 }
 
@@ -116,8 +116,8 @@ fn one_request_proves_the_credential_and_the_others_follow() {
 fn lanes_take_turns() {
     let (mut schedule, mut rows) = (schedule(2, None), given(&[0, 0, 0, 1, 1, 1]));
     assert_eq!(leaving(&mut schedule, &mut rows, ms(0)).0, [1, 4]);
-    schedule.answered(ms(9), 1, &answer(200, None), 0.5);
-    schedule.answered(ms(9), 4, &answer(200, None), 0.5);
+    schedule.answered(ms(9), 1, answer(200, None), 0.5);
+    schedule.answered(ms(9), 4, answer(200, None), 0.5);
     assert_eq!(leaving(&mut schedule, &mut rows, ms(9)).0, [2, 5, 3, 6]);
 }
 
@@ -128,12 +128,12 @@ fn a_row_that_was_throttled_goes_before_new_ones_and_has_used_up_nothing() {
     let mut now = ms(0);
     for _ in 0..5 {
         assert_eq!(leaving(&mut schedule, &mut rows, now).0, [1]);
-        schedule.answered(now, 1, &answer(429, Some(ms(1_000))), 0.5);
+        schedule.answered(now, 1, answer(429, Some(ms(1_000))), 0.5);
         assert!(leaving(&mut schedule, &mut rows, now).0.is_empty());
         now += ms(1_000);
     }
     assert_eq!(leaving(&mut schedule, &mut rows, now).0[0], 1);
-    schedule.answered(now, 1, &answer(200, None), 0.5);
+    schedule.answered(now, 1, answer(200, None), 0.5);
     let Some(Event::RowEnded {
         row: 1, outcome, ..
     }) = schedule.take_events().pop()
@@ -147,12 +147,12 @@ fn a_row_that_was_throttled_goes_before_new_ones_and_has_used_up_nothing() {
 fn a_wait_beyond_patience_ends_at_once_even_where_a_shorter_pause_goes_on() {
     let (mut schedule, mut rows) = (schedule(1, None), given(&[0; 9]));
     leaving(&mut schedule, &mut rows, ms(0));
-    schedule.answered(ms(1), 1, &answer(200, None), 0.5);
+    schedule.answered(ms(1), 1, answer(200, None), 0.5);
     assert_eq!(leaving(&mut schedule, &mut rows, ms(1)).0, [2, 3, 4, 5]);
-    schedule.answered(ms(2), 2, &answer(429, Some(ms(1_000))), 0.5);
-    schedule.answered(ms(3), 3, &answer(429, Some(HOUR * 2)), 0.5);
-    schedule.answered(ms(4), 4, &answer(200, None), 0.5);
-    schedule.answered(ms(4), 5, &answer(200, None), 0.5);
+    schedule.answered(ms(2), 2, answer(429, Some(ms(1_000))), 0.5);
+    schedule.answered(ms(3), 3, answer(429, Some(HOUR * 2)), 0.5);
+    schedule.answered(ms(4), 4, answer(200, None), 0.5);
+    schedule.answered(ms(4), 5, answer(200, None), 0.5);
     let (left, step) = leaving(&mut schedule, &mut rows, ms(5));
     assert!(left.is_empty() && matches!(step, Step::Done), "{step:?}");
     assert_eq!(schedule.ended(), Ended::Patience);
@@ -162,10 +162,10 @@ fn a_wait_beyond_patience_ends_at_once_even_where_a_shorter_pause_goes_on() {
 fn a_wait_beyond_the_deadline_ends_its_lane_and_no_other() {
     let (mut schedule, mut rows) = (schedule(2, Some(HOUR / 2)), given(&[0, 0, 1, 1]));
     leaving(&mut schedule, &mut rows, ms(0));
-    schedule.answered(ms(1), 1, &answer(429, Some(HOUR / 2)), 0.5);
-    schedule.answered(ms(1), 3, &answer(200, None), 0.5);
+    schedule.answered(ms(1), 1, answer(429, Some(HOUR / 2)), 0.5);
+    schedule.answered(ms(1), 3, answer(200, None), 0.5);
     assert_eq!(leaving(&mut schedule, &mut rows, ms(1)).0, [4]);
-    schedule.answered(ms(2), 4, &answer(200, None), 0.5);
+    schedule.answered(ms(2), 4, answer(200, None), 0.5);
     assert!(matches!(
         leaving(&mut schedule, &mut rows, ms(2)).1,
         Step::Done
@@ -177,7 +177,7 @@ fn a_wait_beyond_the_deadline_ends_its_lane_and_no_other() {
 fn a_backoff_that_reaches_beyond_the_deadline_ends_nothing_before_it() {
     let (mut schedule, mut rows) = (schedule(1, Some(ms(100))), given(&[0; 2]));
     leaving(&mut schedule, &mut rows, ms(0));
-    schedule.answered(ms(1), 1, &answer(429, None), 0.5);
+    schedule.answered(ms(1), 1, answer(429, None), 0.5);
     let (_, step) = leaving(&mut schedule, &mut rows, ms(1));
     assert!(
         matches!(step, Step::Wait(Some(at)) if at == ms(100)),
@@ -233,13 +233,13 @@ fn ended_as(schedule: &mut Schedule) -> Status {
 fn a_guarded_row_is_read_again_before_its_update_goes_again() {
     let (mut schedule, mut rows) = (schedule(1, None), guarded());
     assert_eq!(next_method(&mut schedule, &mut rows, ms(0)), Method::Get);
-    schedule.answered(ms(1), 1, &read("old"), 0.5);
+    schedule.answered(ms(1), 1, read("old"), 0.5);
     assert_eq!(next_method(&mut schedule, &mut rows, ms(1)), Method::Put);
-    schedule.answered(ms(2), 1, &answer(429, Some(ms(60_000))), 0.5);
+    schedule.answered(ms(2), 1, answer(429, Some(ms(60_000))), 0.5);
     // A minute later somebody else has renamed it.
     let later = ms(60_002);
     assert_eq!(next_method(&mut schedule, &mut rows, later), Method::Get);
-    schedule.answered(later, 1, &read("theirs"), 0.5);
+    schedule.answered(later, 1, read("theirs"), 0.5);
     assert_eq!(ended_as(&mut schedule), Status::Conflict);
 }
 
@@ -252,11 +252,11 @@ fn an_update_that_may_have_arrived_is_found_by_reading_again() {
     for (found, status) in [("new", Status::Succeeded), ("theirs", Status::Conflict)] {
         let (mut schedule, mut rows) = (schedule(1, None), guarded());
         next_method(&mut schedule, &mut rows, ms(0));
-        schedule.answered(ms(1), 1, &read("old"), 0.5);
+        schedule.answered(ms(1), 1, read("old"), 0.5);
         next_method(&mut schedule, &mut rows, ms(1));
-        schedule.answered(ms(2), 1, &lost, 0.0);
+        schedule.answered(ms(2), 1, lost.clone(), 0.0);
         assert_eq!(next_method(&mut schedule, &mut rows, ms(3)), Method::Get);
-        schedule.answered(ms(4), 1, &read(found), 0.5);
+        schedule.answered(ms(4), 1, read(found), 0.5);
         assert_eq!(ended_as(&mut schedule), status, "{found}");
     }
 }
@@ -270,9 +270,9 @@ fn doubt_survives_a_refusal_that_says_nothing_about_the_wish() {
     for (http_status, status) in [(401, Status::Unknown), (400, Status::Failed)] {
         let (mut schedule, mut rows) = (schedule(1, None), given(&[0]));
         next_method(&mut schedule, &mut rows, ms(0));
-        schedule.answered(ms(1), 1, &lost, 0.0);
+        schedule.answered(ms(1), 1, lost.clone(), 0.0);
         next_method(&mut schedule, &mut rows, ms(2));
-        schedule.answered(ms(3), 1, &answer(http_status, None), 0.5);
+        schedule.answered(ms(3), 1, answer(http_status, None), 0.5);
         let mut ended = None;
         for event in schedule.take_events() {
             if let Event::RowEnded { outcome, .. } = event {
@@ -299,15 +299,15 @@ fn rows_refused_with_a_credential_that_was_renewed_go_again_at_once_and_use_no_a
     let (mut schedule, mut rows) = (schedule(1, None), given(&[0, 0, 0]));
     let (left, _) = leaving(&mut schedule, &mut rows, ms(0));
     assert_eq!(left, [1]);
-    schedule.answered(ms(1), 1, &answer(200, None), 0.5);
+    schedule.answered(ms(1), 1, answer(200, None), 0.5);
     let (left, _) = leaving(&mut schedule, &mut rows, ms(1_000));
     assert_eq!(left, [2, 3]);
-    schedule.answered(ms(1_001), 2, &unauthorized(Some(1)), 0.5);
-    schedule.answered(ms(1_002), 3, &unauthorized(Some(1)), 0.5);
+    schedule.answered(ms(1_001), 2, unauthorized(Some(1)), 0.5);
+    schedule.answered(ms(1_002), 3, unauthorized(Some(1)), 0.5);
     let (left, _) = leaving(&mut schedule, &mut rows, ms(2_000));
     assert_eq!(left, [2, 3]);
-    schedule.answered(ms(2_001), 2, &answer(200, None), 0.5);
-    schedule.answered(ms(2_001), 3, &answer(200, None), 0.5);
+    schedule.answered(ms(2_001), 2, answer(200, None), 0.5);
+    schedule.answered(ms(2_001), 3, answer(200, None), 0.5);
     assert!(matches!(
         schedule.next(ms(2_002), &mut rows),
         Ok(Step::Done)
@@ -322,10 +322,10 @@ fn rows_refused_with_a_credential_that_was_renewed_go_again_at_once_and_use_no_a
 fn a_refusal_that_another_credential_does_not_cure_closes_the_lane() {
     let (mut schedule, mut rows) = (schedule(1, None), given(&[0, 0]));
     leaving(&mut schedule, &mut rows, ms(0));
-    schedule.answered(ms(1), 1, &unauthorized(Some(1)), 0.5);
+    schedule.answered(ms(1), 1, unauthorized(Some(1)), 0.5);
     let (left, _) = leaving(&mut schedule, &mut rows, ms(1_000));
     assert_eq!(left, [1], "one replay");
-    schedule.answered(ms(1_001), 1, &unauthorized(Some(2)), 0.5);
+    schedule.answered(ms(1_001), 1, unauthorized(Some(2)), 0.5);
     let (left, step) = leaving(&mut schedule, &mut rows, ms(2_000));
     assert!(left.is_empty() && matches!(step, Step::Done), "{left:?}");
     assert_eq!(schedule.ended(), Ended::Refused);
@@ -365,7 +365,7 @@ fn a_first_row_whose_lane_is_given_up_does_not_keep_the_other_lanes_waiting() {
         let Step::Send(1, Request::Get(_)) = schedule.next(ms(0), &mut rows).unwrap() else {
             panic!("row 1 is read")
         };
-        schedule.answered(ms(1), 1, &given_up, 0.5);
+        schedule.answered(ms(1), 1, given_up.clone(), 0.5);
         let step = schedule.next(ms(2), &mut rows).unwrap();
         assert!(matches!(step, Step::Send(2, _)), "{had_ended}: {step:?}");
     }

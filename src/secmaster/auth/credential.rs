@@ -1,11 +1,12 @@
 //! What a request shows: a token, or a signature.
 
+use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use http::uri::Authority;
 use jiff::Timestamp;
-use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use url::form_urlencoded;
 
 use super::super::transport::Parcel;
 use super::keys::Keys;
-use super::redaction::blot_out;
 use super::signature::{Unsigned, sign};
 use super::token::{HEADER, Token};
 
@@ -30,26 +31,22 @@ impl Credential {
     /// `text` without the secrets, should the other side have echoed them.
     pub fn blot_out(&self, text: String) -> String {
         match self {
-            Self::Token(token) => blot_out(token.secret(), "token", text),
-            Self::Keys(keys) => {
-                let text = blot_out(keys.secret_key(), "secret key", text);
-                match keys.security_token() {
-                    Some(token) => blot_out(token, "security token", text),
-                    None => text,
-                }
-            }
+            Self::Token(token) => token.blot_out(text),
+            Self::Keys(keys) => keys.blot_out(text),
         }
     }
 }
 
 fn put_signature(keys: &Keys, parcel: &mut Parcel, project_id: Option<&str>, at: Timestamp) {
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    let query = parcel.url.query_pairs();
+    let query = parcel.uri.query().unwrap_or_default();
+    let query = form_urlencoded::parse(query.as_bytes());
     let signed = sign(
         Unsigned {
             method: parcel.method.as_str(),
-            host: &host(&parcel.url),
-            path: parcel.url.path(),
+            // An endpoint leaves its scheme's own port out, as HTTP does.
+            host: parcel.uri.authority().map_or("", Authority::as_str),
+            path: parcel.uri.path(),
             query: query.into_owned().collect(),
             headers: parcel
                 .headers
@@ -80,13 +77,4 @@ fn put_signature(keys: &Keys, parcel: &mut Parcel, project_id: Option<&str>, at:
             Some((name, value))
         })
         .collect();
-}
-
-/// The host as HTTP writes it: with the port, unless it is the scheme's own.
-fn host(url: &url::Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    match url.port() {
-        Some(port) => format!("{host}:{port}"),
-        None => host.to_owned(),
-    }
 }

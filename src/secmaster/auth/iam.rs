@@ -4,9 +4,9 @@
 
 use std::time::Duration;
 
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::{Method, Uri};
 use jiff::Timestamp;
-use reqwest::Method;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use url::Url;
@@ -130,7 +130,7 @@ impl Iam {
         let parcel = Parcel {
             method: Method::POST,
             // Without it the answer and the token grow by the list of all services.
-            url: self.url("/v3/auth/tokens", Some(("nocatalog", "true")))?,
+            uri: self.uri("/v3/auth/tokens", Some(("nocatalog", "true")))?,
             headers: vec![(CONTENT_TYPE, HeaderValue::from_static("application/json"))],
             body: password_body(user, scope)?,
         };
@@ -157,7 +157,7 @@ impl Iam {
     pub async fn whose(&self, token: &Token) -> Result<Owner, SupplyError> {
         let mut parcel = Parcel {
             method: Method::GET,
-            url: self.url("/v3/auth/tokens", Some(("nocatalog", "true")))?,
+            uri: self.uri("/v3/auth/tokens", Some(("nocatalog", "true")))?,
             headers: vec![(SUBJECT, token.header())],
             body: Vec::new(),
         };
@@ -183,7 +183,7 @@ impl Iam {
         }
         let mut parcel = Parcel {
             method: Method::GET,
-            url: self.url("/v3/projects", name.map(|name| ("name", name)))?,
+            uri: self.uri("/v3/projects", name.map(|name| ("name", name)))?,
             headers: Vec::new(),
             body: Vec::new(),
         };
@@ -223,7 +223,7 @@ impl Iam {
         }
     }
 
-    fn url(&self, path: &str, query: Option<(&str, &str)>) -> Result<Url, SupplyError> {
+    fn uri(&self, path: &str, query: Option<(&str, &str)>) -> Result<Uri, SupplyError> {
         // Some write the version with it.
         let base = self.endpoint.as_str().trim_end_matches("/v3");
         let url = Url::parse(&format!("{base}{path}"));
@@ -231,7 +231,8 @@ impl Iam {
         if let Some((name, value)) = query {
             url.query_pairs_mut().append_pair(name, value);
         }
-        Ok(url)
+        let uri = url.as_str().parse::<Uri>();
+        uri.map_err(|error| self.unavailable(&error.to_string()))
     }
 
     fn unavailable(&self, what: &str) -> SupplyError {

@@ -39,7 +39,7 @@ struct Slot {
 }
 
 struct Held {
-    credential: Credential,
+    credential: Rc<Credential>,
     ends: Option<Timestamp>,
     /// When it is time to renew it.
     renew_at: Option<Timestamp>,
@@ -55,7 +55,7 @@ struct Held {
 #[derive(Clone, Debug)]
 pub struct Shown {
     /// It.
-    pub credential: Credential,
+    pub credential: Rc<Credential>,
     renewal: u32,
 }
 
@@ -142,7 +142,7 @@ impl Keeper {
             }
         }
         match self.supply.supply(project_id, now).await {
-            Ok(supplied) if supplied.credential == shown.credential => Renewal::Same,
+            Ok(supplied) if supplied.credential == *shown.credential => Renewal::Same,
             Ok(supplied) => Renewal::Renewed(self.take(&slot, supplied, now).renewal),
             Err(SupplyError::Unavailable(why)) => Renewal::Late(why),
             Err(
@@ -162,7 +162,7 @@ impl Keeper {
         let mut held = slot.held.borrow_mut();
         let renew_at = renew_at(supplied.ends, now);
         let renewal = match held.as_mut() {
-            Some(held) if held.credential == supplied.credential => {
+            Some(held) if *held.credential == supplied.credential => {
                 held.renew_at = renew_at;
                 held.ends = supplied.ends;
                 return held.shown();
@@ -174,7 +174,7 @@ impl Keeper {
             None => 0,
         };
         let new = Held {
-            credential: supplied.credential,
+            credential: Rc::new(supplied.credential),
             ends: supplied.ends,
             renew_at,
             renewal,
@@ -203,7 +203,7 @@ impl Slot {
     fn is_spent(&self, credential: &Credential) -> bool {
         let held = self.held.borrow();
         held.as_ref()
-            .is_some_and(|held| held.spent && held.credential == *credential)
+            .is_some_and(|held| held.spent && *held.credential == *credential)
     }
 
     fn rest_until(&self, at: Option<Timestamp>) {
@@ -224,7 +224,7 @@ impl Held {
 
     fn shown(&self) -> Shown {
         Shown {
-            credential: self.credential.clone(),
+            credential: Rc::clone(&self.credential),
             renewal: self.renewal,
         }
     }

@@ -2,6 +2,8 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
+use super::redaction::Echoes;
+
 /// An access key with its secret: permanent, or temporary with a security token. The secrets are
 /// redacted in `Debug` and wiped from memory when dropped.
 #[derive(Clone, Debug)]
@@ -9,6 +11,8 @@ pub struct Keys {
     access_key: String,
     secret_key: SecretString,
     security_token: Option<SecretString>,
+    /// Of the secret key, and of the security token.
+    echoes: (Echoes, Option<Echoes>),
 }
 
 /// Why texts are no [`Keys`].
@@ -36,10 +40,17 @@ impl Keys {
             .map(str::trim)
             .filter(|token| !token.is_empty());
         let token = security_token.map(|token| word("security token", token));
+        let token = token.transpose()?;
+        let access_key = word("access key", access_key)?.to_owned();
+        let secret_key = word("secret key", secret_key)?;
         Ok(Self {
-            access_key: word("access key", access_key)?.to_owned(),
-            secret_key: SecretString::from(word("secret key", secret_key)?),
-            security_token: token.transpose()?.map(SecretString::from),
+            access_key,
+            echoes: (
+                Echoes::of(secret_key, "secret key"),
+                token.map(|token| Echoes::of(token, "security token")),
+            ),
+            secret_key: SecretString::from(secret_key),
+            security_token: token.map(SecretString::from),
         })
     }
 
@@ -56,6 +67,16 @@ impl Keys {
         self.security_token
             .as_ref()
             .map(ExposeSecret::expose_secret)
+    }
+
+    /// `text` without the secrets, should the other side have echoed them.
+    pub(super) fn blot_out(&self, text: String) -> String {
+        let (secret_key, security_token) = &self.echoes;
+        let text = secret_key.blot_out(text);
+        match security_token {
+            Some(token) => token.blot_out(text),
+            None => text,
+        }
     }
 
     /// Whether the key ends by itself.

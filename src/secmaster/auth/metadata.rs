@@ -6,9 +6,9 @@
 use std::time::Duration;
 
 use futures::future::LocalBoxFuture;
+use http::header::{HeaderName, HeaderValue};
+use http::{Method, Uri};
 use jiff::Timestamp;
-use reqwest::Method;
-use reqwest::header::{HeaderName, HeaderValue};
 use url::Url;
 
 use crate::model::id::Id;
@@ -91,20 +91,21 @@ impl Metadata {
     ) -> Result<Received, SupplyError> {
         let mut url = self.address.clone();
         url.set_path(path);
+        let unavailable = |why: &str| {
+            SupplyError::Unavailable(format!(
+                "no metadata service at {}: {why}",
+                self.address.host_str().unwrap_or_default(),
+            ))
+        };
+        let uri = url.as_str().parse::<Uri>();
         let parcel = Parcel {
             method,
-            url,
+            uri: uri.map_err(|error| unavailable(&error.to_string()))?,
             headers,
             body: Vec::new(),
         };
         let sent = self.transport.send(parcel, TIMEOUT).await;
-        sent.map_err(|silence| {
-            SupplyError::Unavailable(format!(
-                "no metadata service at {}: {}",
-                self.address.host_str().unwrap_or_default(),
-                silence.detail
-            ))
-        })
+        sent.map_err(|silence| unavailable(&silence.detail))
     }
 }
 

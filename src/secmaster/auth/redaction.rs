@@ -1,40 +1,79 @@
 //! Takes secrets out of texts that the other side sent.
 
+use std::fmt;
+
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use secrecy::{ExposeSecret, SecretString};
 
 /// Secrets are found by so many first characters, so that an echo that was cut is found as well.
 const START: usize = 8;
 /// A shorter one would eat ordinary words.
 const SHORTEST: usize = 6;
 
-/// `text` with `secret` blotted out as `[label]`, should the other side have echoed it: as it is or in
-/// base64, either of them percent-encoded in whole or in part, whole or cut.
-pub(super) fn blot_out(secret: &str, label: &str, text: String) -> String {
-    if secret.len() < SHORTEST {
-        return text;
+/// What an echo of a secret may look like, found out once: texts of the other side are many.
+#[derive(Clone)]
+pub(super) struct Echoes {
+    label: &'static str,
+    /// The secret as it is and in base64; none where it is too short to be looked for.
+    forms: Option<[SecretString; 3]>,
+}
+
+impl Echoes {
+    /// Those of `secret`, which is told as `[label]`.
+    pub(super) fn of(secret: &str, label: &'static str) -> Self {
+        let forms = (secret.len() >= SHORTEST).then(|| {
+            [
+                secret.to_owned(),
+                STANDARD_NO_PAD.encode(secret),
+                URL_SAFE_NO_PAD.encode(secret),
+            ]
+            .map(SecretString::from)
+        });
+        Self { label, forms }
     }
-    let forms = [
-        secret.to_owned(),
-        STANDARD_NO_PAD.encode(secret),
-        URL_SAFE_NO_PAD.encode(secret),
-    ];
-    let mut clean = String::new();
-    let mut found = false;
-    let mut rest = text.as_str();
-    while let Some(first) = rest.chars().next() {
-        let echoes = forms.iter().filter_map(|form| echo(form, rest));
-        let Some(length) = echoes.max() else {
-            clean.push(first);
-            rest = &rest[first.len_utf8()..];
-            continue;
+
+    /// `text` with the secret blotted out, should the other side have echoed it: as it is or in base64, either
+    /// of them percent-encoded in whole or in part, whole or cut.
+    pub(super) fn blot_out(&self, text: String) -> String {
+        let Some(forms) = &self.forms else {
+            return text;
         };
-        found = true;
-        clean += &format!("[{label}]");
-        // A password may end in half a character.
-        rest = &rest[rest.ceil_char_boundary(length)..];
+        let forms = forms.each_ref().map(SecretString::expose_secret);
+        let mut clean = String::new();
+        // What stands before is clean, and not taken over yet.
+        let mut begin = 0;
+        let mut at = 0;
+        while at < text.len() {
+            let rest = &text[at..];
+            let echoes = forms.iter().filter_map(|form| echo(form, rest));
+            let Some(length) = echoes.max() else {
+                at = text.ceil_char_boundary(at + 1);
+                continue;
+            };
+            clean.push_str(&text[begin..at]);
+            clean += &format!("[{}]", self.label);
+            // A password may end in half a character.
+            at = text.ceil_char_boundary(at + length);
+            begin = at;
+        }
+        if begin == 0 {
+            return text;
+        }
+        clean.push_str(&text[begin..]);
+        clean
     }
-    if found { clean } else { text }
+}
+
+impl fmt::Debug for Echoes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Echoes of a {}", self.label)
+    }
+}
+
+/// `text` with `secret` blotted out as `[label]`.
+pub(super) fn blot_out(secret: &str, label: &'static str, text: String) -> String {
+    Echoes::of(secret, label).blot_out(text)
 }
 
 /// How many bytes at the beginning of `text` are an echo of `form`, if so many of its first are there

@@ -1,14 +1,20 @@
 //! An IAM token.
 
-use reqwest::header::{HeaderName, HeaderValue};
+use http::header::{HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
+
+use super::redaction::Echoes;
 
 /// The header that carries a token.
 pub const HEADER: HeaderName = HeaderName::from_static("x-auth-token");
 
-/// An IAM token: redacted in `Debug`, wiped from memory when dropped.
+/// An IAM token: redacted in `Debug`; its own copy is wiped from memory when dropped.
 #[derive(Clone, Debug)]
-pub struct Token(SecretString);
+pub struct Token {
+    secret: SecretString,
+    header: HeaderValue,
+    echoes: Echoes,
+}
 
 /// Why a text is no token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,26 +40,30 @@ impl Token {
         if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(TokenFault::Characters);
         }
-        Ok(Self(SecretString::from(token)))
+        // Printable ASCII is what every header value may hold.
+        let mut header = HeaderValue::from_str(token).map_err(|_| TokenFault::Characters)?;
+        header.set_sensitive(true);
+        Ok(Self {
+            secret: SecretString::from(token),
+            header,
+            echoes: Echoes::of(token, "token"),
+        })
     }
 
-    pub(super) fn secret(&self) -> &str {
-        self.0.expose_secret()
+    /// `text` without the token, should the other side have echoed it.
+    pub(super) fn blot_out(&self, text: String) -> String {
+        self.echoes.blot_out(text)
     }
 
     /// The header's value, which HTTP libraries neither log nor index.
     pub fn header(&self) -> HeaderValue {
-        // `parse` admits printable ASCII only, which every header value may hold.
-        let mut value =
-            HeaderValue::from_str(self.secret()).unwrap_or_else(|_| HeaderValue::from_static(""));
-        value.set_sensitive(true);
-        value
+        self.header.clone()
     }
 }
 
 impl PartialEq for Token {
     fn eq(&self, other: &Self) -> bool {
-        self.secret() == other.secret()
+        self.secret.expose_secret() == other.secret.expose_secret()
     }
 }
 

@@ -18,7 +18,7 @@ fn lines(count: usize) -> Vec<Vec<u8>> {
 
 fn sealed(text: &str) -> Vec<u8> {
     let mut line = text.as_bytes().to_vec();
-    seal(&mut line);
+    seal(&mut line, 0);
     line
 }
 
