@@ -17,9 +17,10 @@ import sys
 import tempfile
 import time
 
-PROJECT = "0f9183e1c2d34b6c8a7e5d4c3b2a1908"
-WORKSPACE = "909494e3-558e-46b6-a9eb-07a8e18ca621"
-ROWS, SDK_ROWS, ROUNDS, CONCURRENCY = 20_000, 2_000, 5, 64
+import simulated
+from simulated import CONCURRENCY, PROJECT, TOKEN, WORKSPACE
+
+ROWS, SDK_ROWS, ROUNDS = 20_000, 2_000, 3
 
 SDK = """
 import os, sys
@@ -44,16 +45,11 @@ with ThreadPoolExecutor(64) as pool:
 """
 
 
-def on_core(core, command):
-    """The command, on a core of its own where there are two."""
-    return ["taskset", "-c", str(core), *command] if os.cpu_count() > 1 else command
-
-
 def measured(command, environment):
     """CPU seconds and wall seconds of a command that has to end well."""
     begun = time.monotonic()
     child = subprocess.Popen(
-        on_core(1, command), env={**os.environ, **environment},
+        simulated.on_core(1, command), env=environment,
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
     )
     said = child.stderr.read().decode()
@@ -68,25 +64,13 @@ class Work:
 
     def __init__(self, program, python, address, folder):
         self.program, self.python, self.address, self.folder = program, python, address, folder
-        self.environment = {"HW_AUTH_TOKEN": "t", "HOME": folder, "FLOWBATCH_STATE_DIR": f"{folder}/state"}
-        target = ["--endpoint", address, "--project-id", PROJECT, "--workspace-id", WORKSPACE]
-        self.target = target
-        subprocess.run(
-            [program, "export", *target, "--out", f"{folder}/all.csv", "-q", "--rate", "100000/s"],
-            check=True, env={**os.environ, **self.environment},
-        )
-        with open(f"{folder}/all.csv") as table:
-            self.ids = [line.split(",")[0] for line in table.readlines()[1:]]
+        self.environment = simulated.environment(folder)
+        self.ids = simulated.ids(program, address, folder)
 
     def flowbatch(self, number, *flags):
         path = f"{self.folder}/rows.csv"
-        with open(path, "w") as rows:
-            rows.write("workflow_id,description\n")
-            rows.writelines(f"{id},round {number}\n" for id in self.ids)
-        command = [
-            self.program, "run", path, *self.target, "-j", str(CONCURRENCY), "--rate", "1000000/s",
-            "--burst", "1000", "--progress", "none", "--yes", *flags,
-        ]
+        simulated.describe(path, self.ids, f"round {number}")
+        command = simulated.run(self.program, path, self.address, *flags)
         return measured(command, self.environment), len(self.ids)
 
     def curl(self, number):
@@ -97,7 +81,7 @@ class Work:
                     config.write("next\n")
                 url = f"{self.address}/v1/{PROJECT}/workspaces/{WORKSPACE}/soc/workflows/{id}"
                 config.write(
-                    f'url = "{url}"\nrequest = "PUT"\nheader = "X-Auth-Token: t"\n'
+                    f'url = "{url}"\nrequest = "PUT"\nheader = "X-Auth-Token: {TOKEN}"\n'
                     'header = "Content-Type: application/json"\n'
                     f'data = "{{\\"description\\":\\"round {number}\\"}}"\noutput = "/dev/null"\n'
                 )
@@ -116,16 +100,6 @@ class Work:
         return measured(command, self.environment), SDK_ROWS
 
 
-def serve(program, latency):
-    return subprocess.Popen(
-        on_core(0, [
-            program, "simulate", "--workflows", str(ROWS), "--latency", latency,
-            "--project-id", PROJECT, "--workspace-id", WORKSPACE,
-        ]),
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-    )
-
-
 def latency_of(address, rows=40):
     """Seconds that the server takes for an answer when it has nothing else to do, on the average."""
     host = address.removeprefix("http://")
@@ -134,7 +108,7 @@ def latency_of(address, rows=40):
     taken = []
     for _ in range(rows):
         begun = time.monotonic()
-        connection.request("GET", path, headers={"X-Auth-Token": "t"})
+        connection.request("GET", path, headers={"X-Auth-Token": TOKEN})
         connection.getresponse().read()
         taken.append(time.monotonic() - begun)
     return statistics.mean(taken)
@@ -142,48 +116,38 @@ def latency_of(address, rows=40):
 
 def throughput(program, python):
     """How much of what so many in flight could do at best, where an answer takes 50 ms."""
-    server = serve(program, "50ms")
-    try:
-        address = server.stdout.readline().decode().strip()
-        with tempfile.TemporaryDirectory() as folder:
-            work = Work(program, python, address, folder)
-            (_, wall), rows = work.flowbatch("slow", "--snapshot", "off")
-            latency = latency_of(address)
-            ideal = rows * latency / CONCURRENCY
-            print(
-                f"\n{latency * 1e3:.1f} ms a request, {CONCURRENCY} in flight: {rows} rows in {wall:.2f} s, "
-                f"{ideal / wall * 100:.1f} % of what is possible"
-            )
-    finally:
-        server.terminate()
+    with simulated.simulator(program, ROWS, "50ms") as address, tempfile.TemporaryDirectory() as folder:
+        work = Work(program, python, address, folder)
+        (_, wall), rows = work.flowbatch("slow", "--snapshot", "off")
+        latency = latency_of(address)
+        ideal = rows * latency / CONCURRENCY
+        print(
+            f"\n{latency * 1e3:.1f} ms a request, {CONCURRENCY} in flight: {rows} rows in {wall:.2f} s, "
+            f"{ideal / wall * 100:.1f} % of what is possible"
+        )
 
 
 def main():
     program, python = map(os.path.abspath, sys.argv[1:3])
-    server = serve(program, "0ms")
-    try:
-        address = server.stdout.readline().decode().strip()
-        with tempfile.TemporaryDirectory() as folder:
-            work = Work(program, python, address, folder)
-            tools = {
-                "flowbatch": lambda number: work.flowbatch(number, "--snapshot", "off"),
-                "flowbatch, with the snapshot": lambda number: work.flowbatch(f"{number} again"),
-                "curl --parallel": work.curl,
-                "the vendor's SDK, 64 threads": work.sdk,
-            }
-            seen = {tool: [] for tool in tools}
-            for number in range(1, ROUNDS + 1):
-                for tool, carry_out in tools.items():
-                    (cpu, wall), rows = carry_out(number)
-                    seen[tool].append((cpu / rows * 1e6, rows / wall))
-            ours = statistics.median(cpu for cpu, _ in seen["flowbatch"])
-            print(f"{'':30} {'CPU, us a row':>14} {'rows a second':>14} {'times ours':>11}")
-            for tool, rounds in seen.items():
-                cpu = statistics.median(cpu for cpu, _ in rounds)
-                speed = statistics.median(speed for _, speed in rounds)
-                print(f"{tool:30} {cpu:14.1f} {speed:14.0f} {cpu / ours:11.2f}")
-    finally:
-        server.terminate()
+    with simulated.simulator(program, ROWS) as address, tempfile.TemporaryDirectory() as folder:
+        work = Work(program, python, address, folder)
+        tools = {
+            "flowbatch": lambda number: work.flowbatch(number, "--snapshot", "off"),
+            "flowbatch, with the snapshot": lambda number: work.flowbatch(f"{number} again"),
+            "curl --parallel": work.curl,
+            "the vendor's SDK, 64 threads": work.sdk,
+        }
+        seen = {tool: [] for tool in tools}
+        for number in range(1, ROUNDS + 1):
+            for tool, carry_out in tools.items():
+                (cpu, wall), rows = carry_out(number)
+                seen[tool].append((cpu / rows * 1e6, rows / wall))
+        ours = statistics.median(cpu for cpu, _ in seen["flowbatch"])
+        print(f"{'':30} {'CPU, us a row':>14} {'rows a second':>14} {'times ours':>11}")
+        for tool, rounds in seen.items():
+            cpu = statistics.median(cpu for cpu, _ in rounds)
+            speed = statistics.median(speed for _, speed in rounds)
+            print(f"{tool:30} {cpu:14.1f} {speed:14.0f} {cpu / ours:11.2f}")
     throughput(program, python)
 
 

@@ -12,24 +12,17 @@ import sys
 import tempfile
 import time
 
-PROJECT = "0f9183e1c2d34b6c8a7e5d4c3b2a1908"
-WORKSPACE = "909494e3-558e-46b6-a9eb-07a8e18ca621"
+import simulated
+
 SMALL, LARGE, MOST_PER_ROW = 10_000, 100_000, 64
 
 
 def peak_kib(program, address, rows, folder, snapshot):
     path = os.path.join(folder, f"{rows}.csv")
-    with open(path, "w") as table:
-        table.write("workflow_id,description\n")
-        table.writelines(f"w{row:031x},reviewed {row}\n" for row in range(rows))
-    command = [
-        program, "run", path, "--endpoint", address, "--project-id", PROJECT,
-        "--workspace-id", WORKSPACE, "--rate", "1000000/s", "--burst", "1000", "-j", "64",
-        "--max-errors", "100%", "--state-dir", os.path.join(folder, "state"), "--progress", "none",
-        "--snapshot", snapshot,
-    ]
+    simulated.describe(path, (f"w{row:031x}" for row in range(rows)), "reviewed")
+    command = simulated.run(program, path, address, "--max-errors", "100%", "--snapshot", snapshot)
     begun = time.monotonic()
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "HW_AUTH_TOKEN": "t"})
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, env=simulated.environment(folder))
     out = child.stdout.read().decode()
     _, status, usage = os.wait4(child.pid, 0)
     seconds = time.monotonic() - begun
@@ -42,23 +35,14 @@ def peak_kib(program, address, rows, folder, snapshot):
 
 def main():
     program = sys.argv[1]
-    server = subprocess.Popen(
-        [program, "simulate", "--workflows", "1", "--latency", "0ms"],
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-    )
-    try:
-        address = server.stdout.readline().decode().strip()
-        with tempfile.TemporaryDirectory() as folder:
-            for snapshot in ("off", "required"):
-                small = peak_kib(program, address, SMALL, folder, snapshot)
-                large = peak_kib(program, address, LARGE, folder, snapshot)
-                growth = (large - small) * 1024 / (LARGE - SMALL)
-                print(f"growth: {growth:.0f} bytes a row")
-                if growth > MOST_PER_ROW:
-                    sys.exit(f"memory grows by more than {MOST_PER_ROW} bytes a row")
-    finally:
-        server.terminate()
-        server.wait()
+    with simulated.simulator(program, 1) as address, tempfile.TemporaryDirectory() as folder:
+        for snapshot in ("off", "required"):
+            small = peak_kib(program, address, SMALL, folder, snapshot)
+            large = peak_kib(program, address, LARGE, folder, snapshot)
+            growth = (large - small) * 1024 / (LARGE - SMALL)
+            print(f"growth: {growth:.0f} bytes a row")
+            if growth > MOST_PER_ROW:
+                sys.exit(f"memory grows by more than {MOST_PER_ROW} bytes a row")
 
 
 if __name__ == "__main__":

@@ -26,8 +26,10 @@ impl Clock for System {
         self.started.elapsed()
     }
 
+    /// To the millisecond, as the record has it.
     fn wall(&self) -> Timestamp {
-        wall()
+        let now = wall();
+        Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
     }
 }
 

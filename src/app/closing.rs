@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::job::flags::Snapshot;
 use crate::model::outcome::Ended;
+use crate::model::target::LaneId;
 use crate::sinks::digest::Digest;
 use crate::sinks::ends::Ends;
 use crate::sinks::report::Written;
@@ -285,6 +286,10 @@ impl Closed<'_> {
             ticket: record.ticket.clone(),
             simulated: open.is_simulated(),
             snapshot: taken.job.settings.snapshot.as_str().to_owned(),
+            rate: match taken.job.settings.adapts {
+                true => "auto".to_owned(),
+                false => taken.job.settings.rate.to_string(),
+            },
             job: JobFacts {
                 name: taken.name.clone(),
                 sha256: start
@@ -296,7 +301,7 @@ impl Closed<'_> {
                 sha256: input.sha256.clone(),
                 rows: taken.census.rows,
             }),
-            targets: targets(open, taken),
+            targets: targets(open, taken, digest),
             counts: Counts::from(&digest.tally),
             started_at: digest.started_at,
             finished_at: digest.last_at,
@@ -352,12 +357,14 @@ fn unreadable(digest: &Digest, taken: &Taken) -> Option<&'static str> {
 }
 
 /// The lanes that rows left by.
-fn targets(open: &Open, taken: &Taken) -> Vec<TargetFacts> {
+fn targets(open: &Open, taken: &Taken, digest: &Digest) -> Vec<TargetFacts> {
     let lanes = open.lanes.iter().zip(&taken.census.lanes);
-    let used = lanes.filter(|(facts, _)| facts.credential.is_some());
-    used.map(|(facts, census)| TargetFacts {
+    let lanes = lanes.enumerate();
+    let used = lanes.filter(|(_, (facts, _))| facts.credential.is_some());
+    used.map(|(lane, (facts, census))| TargetFacts {
         lane: facts.clone(),
         workspaces: census.workspaces,
+        found_limit: digest.limits.get(&LaneId(lane)).copied(),
     })
     .collect()
 }

@@ -410,8 +410,9 @@ pub(super) fn sha256(bytes: &[u8]) -> String {
 
 /// The SHA-256 of a file.
 pub(super) fn sha256_of(path: &Path) -> io::Result<String> {
-    let mut hashed = Hashed::new(BufReader::new(File::open(path)?));
-    io::copy(&mut hashed, &mut io::sink())?;
+    let mut hashed = Hashed::new(File::open(path)?);
+    let mut buffered = BufReader::with_capacity(64 << 10, &mut hashed);
+    io::copy(&mut buffered, &mut io::sink())?;
     Ok(hashed.finish())
 }
 

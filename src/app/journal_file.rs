@@ -20,9 +20,6 @@ use crate::sinks::reader::{Extent, Reader};
 use super::clock;
 use super::folder::Readers;
 
-/// As much of a journal as is read at once, in bytes: rows end near to where those beside them end.
-const BUFFER: usize = 128 << 10;
-
 /// The file a journal is kept in, open for appending.
 pub(super) struct JournalFile(File);
 
@@ -79,7 +76,7 @@ pub(super) fn is_written(path: &Path) -> bool {
 /// What stands in the journal at `path`; with `salvage`, what is damaged is passed over.
 pub(super) fn read(path: &Path, salvage: bool) -> Result<Reader<BufReader<File>>, Error> {
     let file = File::open(path).map_err(Error::file("cannot read", path))?;
-    let journal = BufReader::with_capacity(BUFFER, file);
+    let journal = BufReader::new(file);
     Ok(match salvage {
         true => Reader::salvaging(journal),
         false => Reader::new(journal),
@@ -87,19 +84,16 @@ pub(super) fn read(path: &Path, salvage: bool) -> Result<Reader<BufReader<File>>
 }
 
 /// What became of the rows by the journal at `path`, and its good part.
-pub(super) fn history(
-    path: &Path,
-    salvage: bool,
-) -> Result<(History<BufReader<File>>, Extent), Error> {
+pub(super) fn history(path: &Path, salvage: bool) -> Result<(History<File>, Extent), Error> {
     let mut reader = read(path, salvage)?;
     let ends = find_ends(&mut reader).map_err(Error::machine("the journal cannot be read"))?;
     Ok((history_by(Rc::new(ends), path)?, reader.extent()))
 }
 
 /// What became of the rows by the journal at `path`, in which they stand as `ends` says.
-pub(super) fn history_by(ends: Rc<Ends>, path: &Path) -> Result<History<BufReader<File>>, Error> {
+pub(super) fn history_by(ends: Rc<Ends>, path: &Path) -> Result<History<File>, Error> {
     let file = File::open(path).map_err(Error::file("cannot read", path))?;
-    Ok(History::new(ends, BufReader::with_capacity(BUFFER, file)))
+    Ok(History::new(ends, file))
 }
 
 /// A link that somebody has put there is not followed.

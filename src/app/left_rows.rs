@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::BufReader;
 
 use crate::engine::ports::{Past, RowsError};
 use crate::job::index::Index;
@@ -21,7 +20,7 @@ use super::intake::Taken;
 /// sessions left.
 #[derive(Default)]
 pub(super) struct LeftRows {
-    history: Option<History<BufReader<File>>>,
+    history: Option<History<File>>,
     /// Whether those that failed for good are taken up as well.
     failed_too: bool,
     /// What rows in doubt were to change.
@@ -30,7 +29,7 @@ pub(super) struct LeftRows {
 
 impl LeftRows {
     /// Those that `history` leaves; with `failed_too`, also those that failed for good.
-    pub(super) fn of(history: History<BufReader<File>>, failed_too: bool) -> Self {
+    pub(super) fn of(history: History<File>, failed_too: bool) -> Self {
         Self {
             history: Some(history),
             failed_too,

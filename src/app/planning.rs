@@ -209,7 +209,7 @@ fn of_session(folder: &RunFolder, name: &str, session: u32) -> PathBuf {
 pub(super) fn planned_changes(
     folder: &RunFolder,
     sessions: u32,
-    history: &History<BufReader<File>>,
+    history: &History<File>,
 ) -> std::io::Result<HashMap<u64, (Id, Change)>> {
     let mut changes = HashMap::new();
     if !history.has_sent() {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Write};
+use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::rc::Rc;
 
@@ -54,7 +54,7 @@ impl Reporting<'_> {
         Ok(written)
     }
 
-    fn history(&self) -> Result<History<BufReader<File>>, Error> {
+    fn history(&self) -> Result<History<File>, Error> {
         let journal = self.folder.file("journal.jsonl");
         match &self.ends {
             Some(ends) => journal_file::history_by(Rc::clone(ends), &journal),
@@ -63,10 +63,7 @@ impl Reporting<'_> {
     }
 
     /// What rows that were sent without an end were to change.
-    fn planned(
-        &self,
-        history: &History<BufReader<File>>,
-    ) -> Result<HashMap<u64, (Id, Change)>, Error> {
+    fn planned(&self, history: &History<File>) -> Result<HashMap<u64, (Id, Change)>, Error> {
         planned_changes(self.folder, self.digest.sessions + 1, history)
             .map_err(Error::machine("the plan of the run cannot be read"))
     }

@@ -1,6 +1,6 @@
 //! The state of a lane: paused, in an outage, closed, and which of its workspaces refuse.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::model::outcome::Ended;
@@ -34,7 +34,7 @@ pub struct Health {
     /// Since when nothing was admitted.
     starved: Option<Duration>,
     closed: Option<Closed>,
-    workspaces: HashMap<Workspace, Standing>,
+    workspaces: BTreeMap<Workspace, Standing>,
     /// What last went wrong with the lane as a whole.
     last_trouble: Option<String>,
 }

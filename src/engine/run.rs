@@ -313,8 +313,9 @@ impl<'a, S: Service, R: Record, C: Clock, D: Dice> Run<'a, S, R, C, D> {
     }
 
     fn tell(&mut self) {
+        let at = self.clock.wall();
         for event in self.schedule.take_events() {
-            self.chronicle.tell(self.clock.wall(), event);
+            self.chronicle.tell(at, event);
         }
     }
 }

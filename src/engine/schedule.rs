@@ -2,11 +2,12 @@
 //!
 //! It knows lanes, rows and instants; it sends nothing, reads no clock and throws no dice.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::mem;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
+use std::vec;
 
 use crate::model::event::{Event, Method, WasEnded};
 use crate::model::outcome::{Ended, ErrorClass, Failure, Outcome, Status};
@@ -33,7 +34,7 @@ pub struct Rules {
     pub concurrency: usize,
     /// Requests that may leave, per lane.
     pub rate: Rate,
-    /// Whether it is only the most, and the service's own limit is found.
+    /// Whether it is only the most, and what the service admits is to be found out from the beginning.
     pub adapts: bool,
     /// Requests that may leave at once after a quiet time.
     pub burst: NonZeroU32,
@@ -75,7 +76,7 @@ pub struct Schedule {
     rules: Rules,
     lanes: Vec<Lane>,
     turn: usize,
-    in_flight: HashMap<u64, Work>,
+    in_flight: BTreeMap<u64, Box<Work>>,
     tally: Tally,
     stop: Option<Ended>,
     /// Whether a row of this session ended with an error that counts.
@@ -152,7 +153,7 @@ impl Schedule {
             rules,
             lanes: (0..lanes).map(lane).collect(),
             turn: 0,
-            in_flight: HashMap::new(),
+            in_flight: BTreeMap::new(),
             tally,
             stop: None,
             has_errors: false,
@@ -251,8 +252,8 @@ impl Schedule {
     }
 
     /// What has happened since the last call, in order.
-    pub fn take_events(&mut self) -> Vec<Event> {
-        mem::take(&mut self.events)
+    pub fn take_events(&mut self) -> vec::Drain<'_, Event> {
+        self.events.drain(..)
     }
 
     /// What to do at `now`.
@@ -440,14 +441,14 @@ impl Schedule {
                 if !work.asks_a_project() {
                     lane.health.workspace_met(work.workspace());
                 }
-                lane.queue.take_up(work);
+                lane.queue.take_up(Box::new(work));
             }
             None => lane.exhausted = true,
         }
         Ok(())
     }
 
-    fn send(&mut self, index: usize, now: Duration, mut work: Work) -> Request {
+    fn send(&mut self, index: usize, now: Duration, mut work: Box<Work>) -> Request {
         let reopens = match work.method {
             Method::Put => work.ended.take(),
             Method::Get => None,
@@ -477,7 +478,7 @@ impl Schedule {
         request
     }
 
-    fn end_with(&mut self, now: Duration, mut work: Work, status: Status, refused: bool) {
+    fn end_with(&mut self, now: Duration, mut work: Box<Work>, status: Status, refused: bool) {
         if let Matter::Reading(reading) = &work.matter {
             let reading = Arc::clone(reading);
             let failure = work.failure.take();
@@ -501,7 +502,7 @@ impl Schedule {
 
     /// Ends a row that no request is sent for any more. One that had ended in an earlier session stays
     /// as it was.
-    fn leave(&mut self, mut work: Work, now: Duration, why: &str) {
+    fn leave(&mut self, mut work: Box<Work>, now: Duration, why: &str) {
         match &work.matter {
             Matter::Reading(reading) => {
                 let reading = Arc::clone(reading);
@@ -614,9 +615,7 @@ impl Schedule {
 
     /// Drops what is in flight: those rows are in doubt.
     pub fn abandon(&mut self, now: Duration) {
-        let mut works: Vec<_> = mem::take(&mut self.in_flight).into_values().collect();
-        works.sort_unstable_by_key(|work| work.key);
-        for mut work in works {
+        for mut work in mem::take(&mut self.in_flight).into_values() {
             let lane = &mut self.lanes[work.lane().0];
             lane.in_flight -= 1;
             lane.pace.unanswered();

@@ -329,9 +329,9 @@ pub fn millis(span: Duration) -> u64 {
 pub struct Queue {
     again: BinaryHeap<Reverse<Due>>,
     order: u64,
-    fresh: Option<Work>,
+    fresh: Option<Box<Work>>,
     /// Picked, but without a permit yet.
-    next: Option<Work>,
+    next: Option<Box<Work>>,
 }
 
 /// New rows are not taken up while this many wait to go again.
@@ -343,7 +343,7 @@ impl Queue {
     /// With guards it is read again before its update. Only where that update is throttled as
     /// well it goes again as it is: a limit that admits one request at a time would otherwise
     /// admit the reading and never the update.
-    pub fn push_throttled(&mut self, due: Duration, mut work: Work) {
+    pub fn push_throttled(&mut self, due: Duration, mut work: Box<Work>) {
         if work.method == Method::Put {
             work.was_throttled = true;
             work.read_again = !work.read_again && work.reads_first;
@@ -356,7 +356,7 @@ impl Queue {
 
     /// Lets `work` go again at `due`. With guards it is read again first: what was read before
     /// the wait may not be true any more.
-    pub fn push_again(&mut self, due: Duration, mut work: Work) {
+    pub fn push_again(&mut self, due: Duration, mut work: Box<Work>) {
         if work.reads_first {
             work.method = Method::Get;
         }
@@ -364,12 +364,12 @@ impl Queue {
     }
 
     /// Lets `work` send its next request at `due`.
-    pub fn push(&mut self, due: Duration, work: Work) {
+    pub fn push(&mut self, due: Duration, work: Box<Work>) {
         self.order += 1;
         self.again.push(Reverse(Due {
             at: due,
             order: self.order,
-            work: Box::new(work),
+            work,
         }));
     }
 
@@ -389,32 +389,32 @@ impl Queue {
     }
 
     /// Takes up a new one.
-    pub fn take_up(&mut self, work: Work) {
+    pub fn take_up(&mut self, work: Box<Work>) {
         debug_assert!(self.fresh.is_none(), "one new row is taken up at a time");
         self.fresh = Some(work);
     }
 
     /// The first that goes again, due or not by `due_only`; nothing new.
-    pub fn pick_old(&mut self, now: Duration, due_only: bool) -> Option<Work> {
+    pub fn pick_old(&mut self, now: Duration, due_only: bool) -> Option<Box<Work>> {
         if let Some(next) = self.next.take() {
             return Some(next);
         }
         let due = self.due().is_some_and(|due| due <= now);
         let old = (due || !due_only).then(|| self.again.pop()).flatten();
-        old.map(|Reverse(due)| *due.work)
+        old.map(|Reverse(due)| due.work)
     }
 
     /// The row that is next: the first that is due, else the new one.
-    pub fn pick(&mut self, now: Duration) -> Option<Work> {
+    pub fn pick(&mut self, now: Duration) -> Option<Box<Work>> {
         if self.next.is_none() && self.due().is_some_and(|due| due <= now) {
-            return self.again.pop().map(|Reverse(due)| *due.work);
+            return self.again.pop().map(|Reverse(due)| due.work);
         }
         self.next.take().or_else(|| self.fresh.take())
     }
 
     /// The row for a probe, due or not: by turns a new one, so that a row which itself is the
     /// trouble cannot pass for an outage.
-    pub fn pick_probe(&mut self, turn: u32) -> Option<Work> {
+    pub fn pick_probe(&mut self, turn: u32) -> Option<Box<Work>> {
         if turn % 2 == 1 && self.next.is_none() && self.fresh.is_some() {
             return self.fresh.take();
         }
@@ -422,15 +422,15 @@ impl Queue {
     }
 
     /// Returns a row that was picked but may not leave yet; it stays the next one.
-    pub fn put_back(&mut self, work: Work) {
+    pub fn put_back(&mut self, work: Box<Work>) {
         debug_assert!(self.next.is_none(), "one row is picked at a time");
         self.next = Some(work);
     }
 
     /// Any row, to be ended.
-    pub fn pop(&mut self) -> Option<Work> {
+    pub fn pop(&mut self) -> Option<Box<Work>> {
         let next = self.next.take();
-        let again = || self.again.pop().map(|Reverse(due)| *due.work);
+        let again = || self.again.pop().map(|Reverse(due)| due.work);
         next.or_else(again).or_else(|| self.fresh.take())
     }
 }
@@ -493,8 +493,8 @@ mod tests {
         }
     }
 
-    fn new(row: Row) -> Work {
-        Work::row(row.into(), Sent::Changed)
+    fn new(row: Row) -> Box<Work> {
+        Box::new(Work::row(row.into(), Sent::Changed))
     }
 
     /// A queue with a new row 1, and rows that are due when told.
@@ -507,7 +507,7 @@ mod tests {
         queue
     }
 
-    fn number(work: Option<Work>) -> Option<u64> {
+    fn number(work: Option<Box<Work>>) -> Option<u64> {
         work.map(|work| work.key)
     }
 

@@ -219,6 +219,13 @@ impl<D: Draft> Desk<'_, D> {
         let mut keeps = false;
         let mut sound = true;
         for field in Field::ALL {
+            let columns = [Column::Wish(field), Column::Expect(field)];
+            if columns
+                .iter()
+                .all(|column| self.draft.cell(*column).is_none())
+            {
+                continue;
+            }
             if let Some(kept) = self.kept(field) {
                 // As it was exported, whatever it is.
                 keeps = true;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// The longest id the service documents (workflow and version ids: 32 to 64 characters),
 /// doubled, because the limit is not confirmed.
@@ -15,8 +15,12 @@ const LONGEST: usize = 128;
 /// Anything else would change which resource a request reaches: `..` collapses to the parent
 /// even when it is percent-encoded.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Id(Arc<str>);
+#[serde(try_from = "String")]
+pub struct Id(#[serde(serialize_with = "as_text")] Arc<str>);
+
+fn as_text<S: Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(text)
+}
 
 /// Why a text is no [`Id`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -76,7 +80,7 @@ impl Id {
             "." | ".." => return Err(IdFault::Dots),
             _ => {}
         }
-        let is_unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+        let is_unreserved = |byte| matches!(byte, b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'_' | b'.' | b'~');
         let is_safe = id.bytes().all(is_unreserved);
         if !is_safe && id.contains(['/', '\\']) {
             return Err(IdFault::Slash);
@@ -118,6 +122,9 @@ fn looks_like_a_number(id: &str) -> bool {
     let rounded = |tail: &str| tail.bytes().all(|digit| digit == b'0');
     if id.len() > 15 && id.bytes().all(|byte| byte.is_ascii_digit()) {
         return rounded(&id[15..]);
+    }
+    if !matches!(id.as_bytes(), [b'0'..=b'9', b'.' | b',' | b'E' | b'e', ..]) {
+        return false;
     }
     let Some((mantissa, exponent)) = id.split_once(['E', 'e']) else {
         return false;

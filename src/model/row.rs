@@ -70,30 +70,18 @@ impl Row {
         self.update.is_empty() && self.version.is_none()
     }
 
-    /// Identifies the wish as written: the first 128 bits of the SHA-256 of what the row names,
-    /// sets and expects, in hexadecimal.
+    /// Identifies the wish as written: the first 128 bits of the SHA-256 of what the row names, sets and
+    /// expects, as a JSON array, in hexadecimal.
     pub fn hash(&self) -> String {
-        #[derive(Serialize)]
-        struct Wish<'a> {
-            workspace: &'a Workspace,
-            workflow_id: Option<&'a Id>,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            called: Option<&'a str>,
-            update: &'a Update,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            version: Option<VersionWish>,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            guards: Option<&'a Guards>,
-        }
-        let wish = Wish {
-            workspace: &self.workspace,
-            workflow_id: Some(&self.workflow_id).filter(|_| self.called.is_none()),
-            called: self.called.as_deref(),
-            update: &self.update,
-            version: self.version,
-            guards: Some(&self.guards).filter(|guards| !guards.is_empty()),
-        };
-        // Serializing these types to memory cannot fail: no map with foreign keys, no own impl.
+        let wish = (
+            &self.workspace.project_id,
+            &self.workspace.workspace_id,
+            Some(&self.workflow_id).filter(|_| self.called.is_none()),
+            &self.called,
+            &self.update,
+            self.version,
+            Some(&self.guards).filter(|guards| !guards.is_empty()),
+        );
         let mut bytes = Vec::with_capacity(512);
         serde_json::to_writer(&mut bytes, &wish).unwrap_or_default();
         hex(&digest(&SHA256, &bytes).as_ref()[..16])

@@ -127,12 +127,13 @@ pub struct Adaptive {
     in_flight: usize,
     latency: Latency,
     room: Room,
+    /// Whether nobody has said what the service admits: until something is refused, no more are let into flight than
+    /// have shown to be admitted, and every refusal is learnt from. Otherwise only a limit that the gateway names is.
+    is_cautious: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Phase {
-    /// Nothing is learnt: the pace is the one that was asked for.
-    Steady,
     /// Nothing was refused yet.
     Unlimited,
     /// Something was refused, and nothing was admitted that left later.
@@ -209,19 +210,16 @@ impl Latency {
 }
 
 impl Adaptive {
-    /// A pace of `asked` at most, with `burst` at once after a quiet time and `concurrency` in flight at most. Only one that
-    /// `adapts` learns from refusals.
-    pub fn new(asked: Rate, burst: NonZeroU32, concurrency: usize, adapts: bool) -> Self {
+    /// A pace of `asked` at most, with `burst` at once after a quiet time and `concurrency` in flight at most; all of
+    /// them from the beginning, unless it `is_cautious`.
+    pub fn new(asked: Rate, burst: NonZeroU32, concurrency: usize, is_cautious: bool) -> Self {
         Self {
             asked,
             burst,
             concurrency,
             pace: Pace::new(asked, burst),
             left: VecDeque::new(),
-            phase: match adapts {
-                true => Phase::Unlimited,
-                false => Phase::Steady,
-            },
+            phase: Phase::Unlimited,
             admitted: VecDeque::new(),
             total: 0,
             began: None,
@@ -231,6 +229,7 @@ impl Adaptive {
             in_flight: 0,
             latency: Latency::default(),
             room: Room::new(concurrency),
+            is_cautious,
         }
     }
 
@@ -260,7 +259,7 @@ impl Adaptive {
         let asked = self.asked.per_second();
         match self.phase {
             Phase::Known(known) => known.limit.per_second().min(asked),
-            Phase::Steady | Phase::Unlimited | Phase::Shut(_) => asked,
+            Phase::Unlimited | Phase::Shut(_) => asked,
         }
     }
 
@@ -272,7 +271,7 @@ impl Adaptive {
     /// How many requests may be in flight at present.
     pub fn slots(&self) -> usize {
         let slots = match self.phase {
-            Phase::Steady => return self.concurrency,
+            Phase::Unlimited if !self.is_cautious => return self.concurrency,
             Phase::Unlimited => {
                 let more = self.total.saturating_sub(CAUTIOUS);
                 FIRST_SLOTS.saturating_add(usize::try_from(more).unwrap_or(usize::MAX))
@@ -296,9 +295,6 @@ impl Adaptive {
     /// A request that left at `sent` was admitted. Gives the rate if that shows another one.
     pub fn admitted(&mut self, now: Duration, sent: Duration) -> Option<f64> {
         self.in_flight = self.in_flight.saturating_sub(1);
-        if let Phase::Steady = self.phase {
-            return None;
-        }
         let latency = now.saturating_sub(sent);
         self.latency.see(latency);
         self.room.see(now, latency);
@@ -311,7 +307,7 @@ impl Adaptive {
                 self.open(now, sent, episode);
                 matches!(self.phase, Phase::Known(_)).then(|| self.per_second())
             }
-            Phase::Shut(_) | Phase::Unlimited | Phase::Known(_) | Phase::Steady => None,
+            Phase::Shut(_) | Phase::Unlimited | Phase::Known(_) => None,
         }
     }
 
@@ -327,7 +323,8 @@ impl Adaptive {
         self.in_flight = self.in_flight.saturating_sub(1);
         let retry_after = retry_after.filter(|asked| !asked.is_zero());
         let mut episode = match self.phase {
-            Phase::Steady => return None,
+            // Whoever named a pace is believed until the gateway names a limit: a guess could be far too low.
+            Phase::Unlimited if !self.is_cautious && told.is_none() => return None,
             Phase::Shut(episode) if sent <= episode.since => episode,
             Phase::Shut(episode) => Episode {
                 tries: episode.tries + 1,
@@ -345,7 +342,7 @@ impl Adaptive {
                 retry_after: None,
                 before: match self.phase {
                     Phase::Known(known) => Some(known),
-                    Phase::Steady | Phase::Unlimited | Phase::Shut(_) => None,
+                    Phase::Unlimited | Phase::Shut(_) => None,
                 },
             },
         };
@@ -643,7 +640,7 @@ impl Adaptive {
         const MOST: usize = 65_536;
         let longest = match self.phase {
             Phase::Known(known) => known.limit.window.max(WINDOWS[3]),
-            Phase::Steady | Phase::Unlimited | Phase::Shut(_) => WINDOWS[3],
+            Phase::Unlimited | Phase::Shut(_) => WINDOWS[3],
         };
         if let Phase::Shut(_) = self.phase {
             // What is to be learnt from is still needed.
@@ -685,11 +682,18 @@ mod tests {
     }
 
     #[test]
-    fn a_pace_that_was_named_learns_nothing() {
+    fn a_pace_that_was_named_learns_from_the_gateways_own_words_alone() {
         let mut pace = pace(false);
         admit(&mut pace, 0, 50);
         assert_eq!(pace.refused(ms(505), ms(500), None, Some(ms(1_000))), None);
         assert_eq!((pace.slots(), pace.per_second()), (64, 1_000.0));
+        let told = Limit {
+            count: 600,
+            window: Duration::from_secs(60),
+        };
+        assert!(pace.refused(ms(605), ms(600), Some(told), None).is_some());
+        assert_eq!(pace.slots(), 1);
+        assert_eq!(pace.admitted(ms(60_000), ms(59_990)), Some(10.0));
     }
 
     #[test]

@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use http::uri::InvalidUri;
 use http::{Method, Uri};
-use jiff::Timestamp;
-use jiff::fmt::rfc2822;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
@@ -20,7 +18,7 @@ use super::auth::gate::{Gate, Pass};
 use super::auth::keeper::{Keeper, Shown};
 use super::auth::supply::SupplyError;
 use super::error::tidy;
-use super::transport::{Parcel, Received, Transport, wall};
+use super::transport::{Parcel, Received, Transport, instant, wall};
 use super::wire::{self, Wanted};
 
 /// The longest message of the other side that is kept, in characters.
@@ -108,9 +106,9 @@ impl Lane {
         shown.credential.put_on(&mut parcel, project, wall());
         let reply = match self.transport.send(parcel, timeout).await {
             Ok(received) => {
-                let there = received.served_at();
+                let date = received.headers.get(DATE).cloned();
                 let answer = answer(received, self.transport.via(), wanted(request));
-                self.judge(request, &shown, &mut pass, answer, there).await
+                self.judge(request, &shown, &mut pass, answer, date).await
             }
             Err(silence) => Reply::Silence(silence),
         };
@@ -147,7 +145,7 @@ impl Lane {
         shown: &Shown,
         pass: &mut Pass,
         mut answer: Answer,
-        there: Option<Timestamp>,
+        date: Option<HeaderValue>,
     ) -> Reply {
         let project_id = &request.workspace().project_id;
         if answer.accepts_credential() {
@@ -158,6 +156,7 @@ impl Lane {
             return Reply::Answer(answer);
         }
         let now = wall();
+        let there = date.as_ref().and_then(instant);
         answer.skew = there.and_then(|there| Skew::beyond(now, there));
         let renewal = self.keeper.refused(project_id, shown, now).await;
         match &renewal {
@@ -300,11 +299,11 @@ pub(super) fn answer(received: Received, via: Option<&str>, wanted: Wanted) -> A
 
 /// `Retry-After` in seconds or as an HTTP date (RFC 9110, 10.2.3); a date in the past is no wait.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = value.parse() {
+    let value = headers.get(RETRY_AFTER)?;
+    if let Ok(seconds) = value.to_str().ok()?.trim().parse() {
         return Some(Duration::from_secs(seconds));
     }
-    let until = rfc2822::DateTimeParser::new().parse_timestamp(value).ok()?;
+    let until = instant(value)?;
     let wait = until.duration_since(wall());
     Some(wait.try_into().unwrap_or(Duration::ZERO))
 }
@@ -344,7 +343,9 @@ pub(super) fn blot_out_answer(credential: &Credential, mut answer: Answer) -> An
 
 fn clean(credential: &Credential, text: String, most: usize) -> String {
     let mut text = credential.blot_out(text);
-    if let Some((end, _)) = text.char_indices().nth(most) {
+    if text.len() > most
+        && let Some((end, _)) = text.char_indices().nth(most)
+    {
         text.truncate(end);
     }
     text

@@ -211,7 +211,8 @@ impl Transport {
         *request.method_mut() = parcel.method;
         *request.uri_mut() = parcel.uri;
         let headers = request.headers_mut();
-        headers.reserve(parcel.headers.len() + 4);
+        // HTTP adds some of its own.
+        headers.reserve(parcel.headers.len() + 8);
         headers.extend(
             parcel
                 .headers
@@ -417,9 +418,14 @@ impl Received {
 
     /// What the server's clock said.
     pub fn served_at(&self) -> Option<Timestamp> {
-        let date = self.headers.get(DATE)?.to_str().ok()?;
-        rfc2822::DateTimeParser::new().parse_timestamp(date).ok()
+        self.headers.get(DATE).and_then(instant)
     }
+}
+
+/// The instant that an HTTP date (RFC 9110, 5.6.7) names.
+pub(super) fn instant(date: &HeaderValue) -> Option<Timestamp> {
+    let parser = rfc2822::DateTimeParser::new();
+    parser.parse_timestamp(date.to_str().ok()?).ok()
 }
 
 /// The time of day, for signatures and for what ends.

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use crate::engine::ports::Watcher;
 use crate::model::event::{Counts, Event, Pause, RunStarted, Stamped, WasEnded};
 use crate::model::outcome::{Ended, ErrorClass, Failure, Outcome, Status};
+use crate::model::rate::Rate;
 use crate::model::reading;
 use crate::model::tally::Tally;
 use crate::model::target::{LaneId, Workspace};
@@ -36,6 +37,8 @@ pub struct Digest {
     pub ended: Option<Ended>,
     /// Pauses by throttling, and how long they were at least.
     pub throttles: (u64, Duration),
+    /// The service's own limits, as far as they were found, as they were last.
+    pub limits: BTreeMap<LaneId, Rate>,
     /// What the last plan came to.
     pub plan: Option<Counts>,
     /// What people call the workspaces that rows go to, as far as anybody says.
@@ -76,7 +79,8 @@ impl Digest {
         errors
     }
 
-    fn prefix(&self, lane: LaneId) -> String {
+    /// `lane` in a few words with a colon after it; nothing where there is but one.
+    pub(super) fn prefix(&self, lane: LaneId) -> String {
         let start = self.start.as_ref();
         start.map(|start| start.prefix(lane)).unwrap_or_default()
     }
@@ -180,6 +184,9 @@ impl Watcher for Digest {
                     .push(format!("{prefix}workspace {workspace}: {message}"));
             }
             Event::CredentialRenewed { .. } => self.renewals += 1,
+            Event::RateChanged { lane, rate } => {
+                self.limits.insert(*lane, *rate);
+            }
             Event::SessionStarted(_) => {
                 // What stopped the session before this one stops this one no more.
                 self.stopped = None;
@@ -216,7 +223,6 @@ impl Watcher for Digest {
             | Event::LanePaused {
                 why: Pause::Outage, ..
             }
-            | Event::RateChanged { .. }
             | Event::LaneResumed { .. } => {}
         }
     }

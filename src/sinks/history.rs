@@ -1,6 +1,6 @@
 //! What became of single rows, read from a journal where its ends stand.
 
-use std::io::{BufRead, Seek};
+use std::io::{self, BufRead, Read, Seek, SeekFrom};
 use std::rc::Rc;
 
 use jiff::Timestamp;
@@ -11,24 +11,29 @@ use super::ends::{Ends, Trace};
 use super::line;
 use super::reader::Unreadable;
 
+/// As much of a journal as is read at once, in bytes, and how much of that stands before what is asked for: rows end
+/// nearly in the order in which they began.
+const WINDOW: u64 = 128 << 10;
+const BEFORE: u64 = WINDOW / 4;
+
 /// How rows stand by a journal, and the journal.
 #[derive(Debug)]
 pub struct History<J> {
     ends: Rc<Ends>,
     journal: J,
-    /// Where `journal` stands, in bytes.
-    here: u64,
-    line: Vec<u8>,
+    /// Part of the journal, and the byte at which it begins.
+    window: Vec<u8>,
+    begin: u64,
 }
 
-impl<J: BufRead + Seek> History<J> {
-    /// The history that `journal`, which stands at its beginning, tells; its rows stand as `ends` says.
+impl<J: Read + Seek> History<J> {
+    /// The history that `journal` tells, whose rows stand as `ends` says.
     pub fn new(ends: Rc<Ends>, journal: J) -> Self {
         Self {
             ends,
             journal,
-            here: 0,
-            line: Vec::new(),
+            window: Vec::new(),
+            begin: 0,
         }
     }
 
@@ -47,17 +52,40 @@ impl<J: BufRead + Seek> History<J> {
     /// # Errors
     /// The journal cannot be read, or the row does not end there any more.
     pub fn end(&mut self, number: u64, offset: u64) -> Result<(Timestamp, Outcome), Unreadable> {
-        // Rows mostly end in the order in which they began: a small step stays in the buffer.
-        self.journal
-            .seek_relative(offset.wrapping_sub(self.here).cast_signed())?;
-        self.line.clear();
-        self.here = offset + self.journal.read_until(b'\n', &mut self.line)? as u64;
         let moved = || Unreadable::Moved { offset };
-        line::check(&self.line).map_err(|_| moved())?;
-        let line = str::from_utf8(&self.line).map_err(|_| moved())?;
+        if self.line_at(offset).is_none() {
+            self.read_around(offset)?;
+        }
+        let line = self.line_at(offset).ok_or_else(moved)?;
+        line::check(line).map_err(|_| moved())?;
+        let line = str::from_utf8(line).map_err(|_| moved())?;
         let at = ended_at(line, number).ok_or_else(moved)?;
         let outcome = serde_json::from_str(line).map_err(|_| moved())?;
         Ok((at, outcome))
+    }
+
+    /// The line at byte `offset` with its LF, if all of it is in the window.
+    fn line_at(&self, offset: u64) -> Option<&[u8]> {
+        let from = usize::try_from(offset.checked_sub(self.begin)?).ok()?;
+        let rest = self.window.get(from..)?;
+        let length = { rest }.skip_until(b'\n').ok()?;
+        rest.get(..length).filter(|line| line.ends_with(b"\n"))
+    }
+
+    fn read_around(&mut self, offset: u64) -> io::Result<()> {
+        self.begin = offset.saturating_sub(BEFORE);
+        let mut most = WINDOW;
+        loop {
+            self.window.clear();
+            self.journal.seek(SeekFrom::Start(self.begin))?;
+            let mut part = self.journal.by_ref().take(most);
+            let length = part.read_to_end(&mut self.window)? as u64;
+            // A line may be longer than any window.
+            if length < most || self.line_at(offset).is_some() {
+                return Ok(());
+            }
+            most *= 2;
+        }
     }
 }
 
@@ -74,6 +102,40 @@ mod tests {
     use super::*;
     use crate::model::event::{Event, Stamped};
     use crate::model::outcome::Status;
+
+    #[test]
+    fn ends_are_found_wherever_they_stand_and_however_long_they_are() {
+        let mut journal = b"not read".to_vec();
+        let mut offsets = Vec::new();
+        for (row, length) in [(1, 10), (2, 300_000), (3, 10), (4, 40_000), (5, 200_000)] {
+            offsets.push((row, journal.len() as u64, length));
+            let outcome = Outcome {
+                live_name: Some("x".repeat(length)),
+                ..Outcome::without_requests(Status::Unchanged)
+            };
+            let event = Event::RowEnded {
+                row,
+                outcome,
+                replaces: None,
+            };
+            let stamped = Stamped {
+                at: Timestamp::UNIX_EPOCH,
+                event,
+            };
+            let begin = journal.len();
+            serde_json::to_writer(&mut journal, &stamped).unwrap();
+            line::seal(&mut journal, begin);
+        }
+        let mut history = History::new(Rc::default(), io::Cursor::new(journal));
+        for &(row, offset, length) in offsets.iter().chain(offsets.iter().rev()) {
+            let (_, outcome) = history.end(row, offset).unwrap();
+            assert_eq!(outcome.live_name.unwrap().len(), length);
+            assert!(matches!(
+                history.end(row + 1, offset),
+                Err(Unreadable::Moved { .. })
+            ));
+        }
+    }
 
     #[test]
     fn an_end_is_told_by_its_first_members() {

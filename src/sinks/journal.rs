@@ -18,8 +18,8 @@ use super::ends::Ends;
 use super::line;
 use super::reader::Extent;
 
-/// Events that are made durable together at most.
-const MOST_TOGETHER: Seq = 64;
+/// So many events are made durable at once, whatever the time: half of what stops the run from starting more.
+const MOST_TOGETHER: Seq = 512;
 /// How long an event waits for others at most.
 const LONGEST_WAIT: Duration = Duration::from_millis(20);
 /// Room, in bytes, for what one request in flight may still lead to: its attempt, its answer and its
@@ -146,7 +146,7 @@ impl Journal {
     fn write(&mut self, events: &[Stamped]) -> Result<(), Failure> {
         for event in events {
             let begin = self.lines.len();
-            serde_json::to_writer(&mut self.lines, event).map_err(Failure::Text)?;
+            line::put(&mut self.lines, event).map_err(Failure::Text)?;
             line::seal(&mut self.lines, begin);
             if let Some(ends) = &mut self.ends {
                 ends.see(&event.event, self.length + begin as u64);

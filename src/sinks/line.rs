@@ -12,6 +12,8 @@
 //! What is not covered (the member itself and the LF) is compared as text, byte by byte: read as a
 //! number, a digit in upper case would pass for the one in lower case.
 
+use crate::model::event::Stamped;
+
 /// What follows the covered bytes, without the digits.
 const BEFORE: &[u8] = b",\"crc\":\"";
 const AFTER: &[u8] = b"\"}\n";
@@ -32,6 +34,23 @@ pub enum Flaw {
     /// It is longer than any line that is written.
     #[error("it is too long")]
     Long,
+}
+
+/// Puts `event` at the end of `lines`, as its `Serialize` writes it. That goes through a map that holds both the
+/// instant and the event's own members; this does not.
+///
+/// # Errors
+/// None that is known: the members are texts, numbers and lists of them.
+pub fn put(lines: &mut Vec<u8>, event: &Stamped) -> serde_json::Result<()> {
+    lines.extend_from_slice(b"{\"at\":");
+    serde_json::to_writer(&mut *lines, &event.at)?;
+    let middle = lines.len();
+    serde_json::to_writer(&mut *lines, &event.event)?;
+    // The event's own members follow.
+    if let Some(brace) = lines.get_mut(middle) {
+        *brace = b',';
+    }
+    Ok(())
 }
 
 /// Closes the text of a JSON object with at least one member, which `lines` holds from byte `begin` to its
@@ -95,6 +114,41 @@ mod tests {
         assert_eq!(check(&line), Ok(()));
         let read: serde_json::Value = serde_json::from_slice(&line).unwrap();
         assert_eq!(read["a"], 1);
+    }
+
+    #[test]
+    fn an_event_is_put_as_serde_writes_it() {
+        use crate::model::event::{Event, Leg, Meaning, Method};
+        use crate::model::outcome::{Outcome, Status};
+        let events = [
+            Event::LegStarted { leg: Leg::Rows },
+            Event::Answer {
+                row: 7,
+                method: Method::Put,
+                request: 1,
+                latency_ms: 20,
+                http_status: Some(200),
+                meaning: Meaning::Done,
+                failure: None,
+                doubt: false,
+            },
+            Event::RowEnded {
+                row: 7,
+                outcome: Outcome {
+                    live_name: Some("\"quoted\"".to_owned()),
+                    ..Outcome::without_requests(Status::Succeeded)
+                },
+                replaces: None,
+            },
+        ];
+        for event in events {
+            let at = "2026-11-24T08:00:00.5Z".parse().unwrap();
+            let event = Stamped { at, event };
+            let mut lines = b"before".to_vec();
+            put(&mut lines, &event).unwrap();
+            let expected = format!("before{}", serde_json::to_string(&event).unwrap());
+            assert_eq!(String::from_utf8(lines).unwrap(), expected);
+        }
     }
 
     #[test]

@@ -16,9 +16,19 @@ pub struct Log {
     start: Option<RunStarted>,
     /// A throttle has been told: the next ones say nothing new.
     throttled: bool,
+    /// Whether nobody named a rate: a throttle is how the service's limit is found.
+    finds_limit: bool,
 }
 
 impl Log {
+    /// The log of a run; with `finds_limit` of one whose rate nobody named.
+    pub fn new(finds_limit: bool) -> Self {
+        Self {
+            finds_limit,
+            ..Self::default()
+        }
+    }
+
     fn prefix(&self, lane: LaneId) -> String {
         let start = self.start.as_ref();
         start.map(|start| start.prefix(lane)).unwrap_or_default()
@@ -140,9 +150,11 @@ impl Watcher for Log {
                     }
                     Pause::Throttled => {
                         self.throttled = true;
-                        warn!(
-                            "{prefix}throttled, waiting {wait} (a lower --rate avoids this): {message}"
-                        );
+                        let advice = match self.finds_limit {
+                            true => "to find the service's limit",
+                            false => "(a lower --rate avoids this)",
+                        };
+                        warn!("{prefix}throttled, waiting {wait} {advice}: {message}");
                     }
                     Pause::Outage => {
                         warn!("{prefix}no usable answer, probing in {wait}: {message}");

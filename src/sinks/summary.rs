@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use crate::model::outcome::{Ended, ErrorClass, Failure, Status};
+use crate::model::rate::Rate;
 use crate::model::route::LaneFacts;
 use crate::model::span;
 use crate::model::tally::Tally;
@@ -34,6 +35,9 @@ pub struct Summary {
     pub simulated: bool,
     /// Whether the live state was read first; `off`: rows were sent as they stood.
     pub snapshot: String,
+    /// The rate that was asked for: `auto`, or so many requests in a unit of time.
+    #[serde(default)]
+    pub rate: String,
     /// The job.
     pub job: JobFacts,
     /// The CSV.
@@ -92,6 +96,9 @@ pub struct TargetFacts {
     pub lane: LaneFacts,
     /// How many workspaces the rows name.
     pub workspaces: u64,
+    /// The service's own limit, as it was last, where it was found.
+    #[serde(default)]
+    pub found_limit: Option<Rate>,
 }
 
 /// A file in [`Summary`].
@@ -274,7 +281,7 @@ fn time_line(digest: &Digest, zone: &TimeZone) -> Option<String> {
     Some(line)
 }
 
-/// `312 attempts, 12 throttled in 2 pauses of 4s`
+/// `312 attempts, 12 throttled in 2 pauses of 4s; the service admits 60/s`
 fn request_line(digest: &Digest) -> String {
     let tally = &digest.tally;
     let plural = if tally.attempts == 1 {
@@ -299,6 +306,13 @@ fn request_line(digest: &Digest) -> String {
             tally.throttled,
             span::show(length)
         );
+    }
+    let limits = digest.limits.iter();
+    let limits: Vec<_> = limits
+        .map(|(lane, rate)| format!("{}{rate}", digest.prefix(*lane)))
+        .collect();
+    if !limits.is_empty() {
+        let _ = write!(line, "; the service admits {}", limits.join(", "));
     }
     line
 }

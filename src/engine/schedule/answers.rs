@@ -103,7 +103,7 @@ impl Schedule {
         }
     }
 
-    fn done(&mut self, now: Duration, mut work: Work, data: Data) {
+    fn done(&mut self, now: Duration, mut work: Box<Work>, data: Data) {
         let index = work.lane().0;
         if !work.asks_a_project() {
             self.lanes[index].health.workspace_works(work.workspace());
@@ -186,7 +186,7 @@ impl Schedule {
 
     /// The update was confirmed. What the service echoes is compared with what was sent and with what was
     /// there; the first row of a run, and whatever looks damaged, is read back.
-    fn updated(&mut self, now: Duration, mut work: Work, echo: Option<&Workflow>) {
+    fn updated(&mut self, now: Duration, mut work: Box<Work>, echo: Option<&Workflow>) {
         let before = work.live.as_ref().map(|live| &live.workflow);
         let effect = echo.map(|echo| match before {
             Some(before) => Effect::of(&work.send, before, echo),
@@ -209,7 +209,7 @@ impl Schedule {
     }
 
     /// What is there after an update that was confirmed.
-    fn read_back(&mut self, now: Duration, mut work: Work, live: &Workflow) {
+    fn read_back(&mut self, now: Duration, mut work: Box<Work>, live: &Workflow) {
         let before = work.live.as_ref().map(|live| live.workflow.clone());
         let effect = Effect::of(&work.send, &before.unwrap_or_default(), live);
         if !effect.cleared.is_empty() {
@@ -239,7 +239,7 @@ impl Schedule {
     }
 
     /// An update has cleared what it did not hold: nothing else may leave.
-    pub(super) fn damaged(&mut self, now: Duration, mut work: Work, effect: Effect) {
+    pub(super) fn damaged(&mut self, now: Duration, mut work: Box<Work>, effect: Effect) {
         let names: Vec<_> = effect
             .cleared
             .iter()
@@ -267,7 +267,7 @@ impl Schedule {
     }
 
     /// What the live state says to the row; `effect` is that of an update which may have arrived.
-    fn found(&mut self, now: Duration, mut work: Work, decision: Decision, effect: Effect) {
+    fn found(&mut self, now: Duration, mut work: Box<Work>, decision: Decision, effect: Effect) {
         match decision {
             // It may still arrive: nobody knows how long the service takes.
             Decision::Change(..) if work.read_back => {
@@ -323,7 +323,7 @@ impl Schedule {
     fn throttled(
         &mut self,
         now: Duration,
-        mut work: Work,
+        mut work: Box<Work>,
         (asked, limit): (Option<Duration>, Option<Limit>),
         message: String,
         dice: f64,
@@ -392,7 +392,7 @@ impl Schedule {
     fn passing(
         &mut self,
         now: Duration,
-        mut work: Work,
+        mut work: Box<Work>,
         failure: Failure,
         trouble: Trouble,
         at_most: Option<u32>,
@@ -464,7 +464,7 @@ impl Schedule {
     fn unauthorized(
         &mut self,
         now: Duration,
-        mut work: Work,
+        mut work: Box<Work>,
         failure: Failure,
         renewal: Option<u32>,
     ) {
@@ -492,7 +492,7 @@ impl Schedule {
         );
     }
 
-    fn forbidden(&mut self, now: Duration, work: Work, failure: Failure, whole: bool) {
+    fn forbidden(&mut self, now: Duration, work: Box<Work>, failure: Failure, whole: bool) {
         let index = work.lane().0;
         let workspace = work.workspace().clone();
         let message = failure.message.clone();
@@ -524,7 +524,7 @@ impl Schedule {
         }
     }
 
-    fn fail(&mut self, now: Duration, mut work: Work, failure: Failure, refused: bool) {
+    fn fail(&mut self, now: Duration, mut work: Box<Work>, failure: Failure, refused: bool) {
         self.answer(now, &work, Meaning::Final, Some(failure.clone()));
         let status = if work.doubt && !refuses_the_wish(failure.class) {
             Status::Unknown

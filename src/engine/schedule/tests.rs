@@ -136,7 +136,7 @@ fn a_row_that_was_throttled_goes_before_new_ones_and_has_used_up_nothing() {
     schedule.answered(now, 1, answer(200, None), 0.5);
     let Some(Event::RowEnded {
         row: 1, outcome, ..
-    }) = schedule.take_events().pop()
+    }) = schedule.take_events().next_back()
     else {
         panic!("row 1 has not ended")
     };
@@ -223,7 +223,7 @@ fn next_method(schedule: &mut Schedule, rows: &mut Given, now: Duration) -> Meth
 }
 
 fn ended_as(schedule: &mut Schedule) -> Status {
-    match schedule.take_events().pop() {
+    match schedule.take_events().next_back() {
         Some(Event::RowEnded { outcome, .. }) => outcome.status,
         other => panic!("{other:?}"),
     }
@@ -312,7 +312,7 @@ fn rows_refused_with_a_credential_that_was_renewed_go_again_at_once_and_use_no_a
         schedule.next(ms(2_002), &mut rows),
         Ok(Step::Done)
     ));
-    let events = schedule.take_events();
+    let events: Vec<_> = schedule.take_events().collect();
     let renewed = |event: &&Event| matches!(event, Event::CredentialRenewed { renewal: 1, .. });
     assert_eq!(events.iter().filter(renewed).count(), 1, "{events:?}");
     assert_eq!(schedule.ended(), Ended::Completed);

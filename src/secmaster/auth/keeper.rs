@@ -1,7 +1,7 @@
 //! Keeps a credential, and renews it: before it ends, and once for everybody when it is refused.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 
@@ -26,7 +26,7 @@ const REST: SignedDuration = SignedDuration::from_secs(60);
 pub struct Keeper {
     supply: Box<dyn Supply>,
     /// By project, where each needs its own; else under `None`.
-    slots: RefCell<HashMap<Option<Id>, Rc<Slot>>>,
+    slots: RefCell<BTreeMap<Option<Id>, Rc<Slot>>>,
     renewals: Cell<u32>,
 }
 

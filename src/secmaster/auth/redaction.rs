@@ -40,11 +40,19 @@ impl Echoes {
             return text;
         };
         let forms = forms.each_ref().map(SecretString::expose_secret);
+        // Only there an echo can begin; none of these bytes is in the middle of a character.
+        let may_begin = |byte: &u8| {
+            *byte == b'%'
+                || forms
+                    .iter()
+                    .any(|form| form.as_bytes().first() == Some(byte))
+        };
         let mut clean = String::new();
         // What stands before is clean, and not taken over yet.
         let mut begin = 0;
         let mut at = 0;
-        while at < text.len() {
+        while let Some(step) = text.as_bytes()[at..].iter().position(may_begin) {
+            at += step;
             let rest = &text[at..];
             let echoes = forms.iter().filter_map(|form| echo(form, rest));
             let Some(length) = echoes.max() else {
