@@ -251,24 +251,22 @@ fn ended(number: u64) -> Stamped {
 }
 
 fn records(criterion: &mut Criterion) {
-    let event = ended(7);
+    let event = [ended(7)];
     let mut lines = Vec::new();
     criterion.bench_function("a line of the journal", |bencher| {
         bencher.iter(|| {
             lines.clear();
-            line::put(&mut lines, black_box(&event)).unwrap();
-            line::seal(&mut lines, 0);
+            line::write(&mut lines, black_box(&event), |_, _| {}).unwrap();
         });
     });
 
     let mut journal = b"{}\n".to_vec();
     let mut ends = Ends::default();
-    for number in 1..=ROWS {
-        let (event, begin) = (ended(number), journal.len());
-        ends.see(&event.event, begin as u64);
-        line::put(&mut journal, &event).unwrap();
-        line::seal(&mut journal, begin);
-    }
+    let events: Vec<_> = (1..=ROWS).map(ended).collect();
+    line::write(&mut journal, &events, |event, begin| {
+        ends.see(event, begin as u64);
+    })
+    .unwrap();
     let ends = Rc::new(ends);
     let facts = LaneFacts {
         route: Route {

@@ -16,18 +16,22 @@ def on_core(core, command):
 
 
 @contextlib.contextmanager
-def simulator(program, workflows, latency="0ms"):
-    """The address of `flowbatch simulate`, on the first core, for as long as it is needed."""
-    command = [
-        program, "simulate", "--workflows", str(workflows), "--latency", latency,
-        "--project-id", PROJECT, "--workspace-id", WORKSPACE,
-    ]
+def serving(command):
+    """The address of the simulator that the command starts, on the first core, for as long as it is needed."""
     server = subprocess.Popen(on_core(0, command), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     try:
         yield server.stdout.readline().decode().strip()
     finally:
         server.terminate()
         server.wait()
+
+
+def simulator(program, workflows, latency="0ms"):
+    """A simulator with so many workflows."""
+    return serving([
+        program, "simulate", "--workflows", str(workflows), "--latency", latency,
+        "--project-id", PROJECT, "--workspace-id", WORKSPACE,
+    ])
 
 
 def target(address):
@@ -40,10 +44,10 @@ def environment(folder):
     return {**os.environ, "HW_AUTH_TOKEN": TOKEN, "HOME": folder, "FLOWBATCH_STATE_DIR": f"{folder}/state"}
 
 
-def ids(program, address, folder):
+def ids(program, address, folder, rate="100000/s"):
     """The workflows that the simulator has."""
     path = f"{folder}/all.csv"
-    command = [program, "export", *target(address), "--out", path, "-q", "--rate", "100000/s"]
+    command = [program, "export", *target(address), "--out", path, "-q", "--rate", rate]
     subprocess.run(command, check=True, env=environment(folder))
     with open(path) as table:
         return [line.split(",")[0] for line in table.readlines()[1:]]

@@ -57,10 +57,9 @@ impl<R: Read> Read for LineEnds<R> {
             return Err(io::Error::new(io::ErrorKind::InvalidData, TooLong { line }));
         }
         let length = self.bytes.read(buffer)?;
-        for (at, byte) in (self.offset..).zip(&buffer[..length]) {
-            if matches!(byte, b'\r' | b'\n') {
-                self.ends.push_back((at, *byte == b'\n'));
-            }
+        for at in memchr::memchr2_iter(b'\r', b'\n', &buffer[..length]) {
+            let is_lf = buffer[at] == b'\n';
+            self.ends.push_back((self.offset + at as u64, is_lf));
         }
         self.offset += length as u64;
         Ok(length)

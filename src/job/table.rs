@@ -38,6 +38,7 @@ pub struct Table<R> {
     file: Arc<str>,
     headers: Vec<String>,
     slots: Vec<Slot>,
+    has_nameless: bool,
     record: StringRecord,
     line: u64,
     header_line: u64,
@@ -93,6 +94,7 @@ impl<R: Read> Table<R> {
             file: Arc::clone(file),
             headers: Vec::new(),
             slots: Vec::new(),
+            has_nameless: false,
             record: StringRecord::new(),
             line: 0,
             header_line: 0,
@@ -173,6 +175,7 @@ impl<R: Read> Table<R> {
                 ));
             }
         }
+        self.has_nameless = slots.contains(&Slot::Nameless);
         self.slots = slots;
         problems.count() == before
     }
@@ -208,7 +211,7 @@ impl<R: Read> Table<R> {
     /// problems.
     pub fn advance(&mut self, problems: &mut Problems) -> bool {
         while self.read(problems) {
-            if self.record.iter().all(str::is_empty) {
+            if self.record.as_slice().is_empty() {
                 // What is left of a row that was cleared in the spreadsheet.
                 continue;
             }
@@ -242,11 +245,12 @@ impl<R: Read> Table<R> {
     fn fits(&self, problems: &mut Problems) -> bool {
         let (cells, columns) = (self.record.len(), self.slots.len());
         let spare = self.record.iter().skip(columns);
-        let nameless = self
-            .record
-            .iter()
-            .zip(&self.slots)
-            .any(|(cell, slot)| *slot == Slot::Nameless && !trim(cell).is_empty());
+        let nameless = self.has_nameless
+            && self
+                .record
+                .iter()
+                .zip(&self.slots)
+                .any(|(cell, slot)| *slot == Slot::Nameless && !trim(cell).is_empty());
         if cells < columns || spare.clone().any(|cell| !trim(cell).is_empty()) {
             problems.push(Problem::new(
                 self.whole(),

@@ -243,23 +243,27 @@ impl<D: Draft> Desk<'_, D> {
                 sound = false;
                 continue;
             };
-            let edited = wish.is_some() && wish != expected;
-            if let Some(value) = wish.clone().filter(|_| edited) {
-                own.set(field, &value);
-            } else if wish.is_some() {
-                keeps = true;
-                if field == Field::VersionId {
-                    kept_version.clone_from(&wish);
+            let (has_wish, edited) = (wish.is_some(), wish.is_some() && wish != expected);
+            match wish {
+                Some(value) if edited => {
+                    own.set(field, value);
                 }
+                Some(value) => {
+                    keeps = true;
+                    if field == Field::VersionId {
+                        kept_version = Some(value);
+                    }
+                }
+                None => {}
             }
             // An empty cell of a field that is empty was not edited either.
-            let is_kept_empty = wish.is_none()
+            let is_kept_empty = !has_wish
                 && expected.as_deref() == Some("")
                 && self.draft.cell(Column::Wish(field)).is_some();
             keeps |= is_kept_empty;
             // An unedited cell asks for nothing, unless a default is to change its field.
             if let Some(expected) = expected
-                && ((wish.is_none() && !is_kept_empty) || edited || defaults.value(field).is_some())
+                && ((!has_wish && !is_kept_empty) || edited || defaults.value(field).is_some())
             {
                 guards.fields.push((field, expected));
             }
@@ -346,7 +350,7 @@ pub fn read_update(draft: &impl Draft, problems: &mut Problems) -> Update {
     let mut desk = Desk { draft, problems };
     for field in Field::ALL {
         if let Ok(Some(value)) = desk.value(Column::Wish(field), field) {
-            update.set(field, &value);
+            update.set(field, value);
         }
     }
     update

@@ -1,6 +1,6 @@
 //! The counts of a run, as a fold of its events.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
@@ -42,7 +42,7 @@ pub struct Tally {
     #[serde(skip)]
     pub is_proven: bool,
     #[serde(skip)]
-    waiting: HashSet<u64>,
+    waiting: BTreeSet<u64>,
 }
 
 impl Tally {

@@ -104,14 +104,15 @@ impl Update {
 
     /// Sets `field` to `value`, written as an export writes it. Tells whether it could: an unknown label
     /// cannot be sent.
-    pub fn set(&mut self, field: Field, value: &str) -> bool {
+    pub fn set(&mut self, field: Field, value: impl Into<String>) -> bool {
+        let value = value.into();
         match field {
-            Field::Name => self.name = Some(value.to_owned()),
-            Field::Description => self.description = Some(value.to_owned()),
+            Field::Name => self.name = Some(value),
+            Field::Description => self.description = Some(value),
             Field::Enabled => self.enabled = Some(value == "true"),
-            Field::VersionId => self.version_id = Some(value.to_owned()),
+            Field::VersionId => self.version_id = Some(value),
             Field::Labels if value.is_empty() => self.labels = Some(Label::Cleared),
-            Field::Labels => match Label::parse(value) {
+            Field::Labels => match Label::parse(&value) {
                 Some(label) => self.labels = Some(label),
                 None => return false,
             },

@@ -130,10 +130,13 @@ impl Lane {
             }
         };
         let json = HeaderValue::from_static("application/json");
+        // The credential follows.
+        let mut headers = Vec::with_capacity(4);
+        headers.push((CONTENT_TYPE, json));
         Ok(Parcel {
             method,
             uri,
-            headers: vec![(CONTENT_TYPE, json)],
+            headers,
             body,
         })
     }

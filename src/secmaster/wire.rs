@@ -147,11 +147,14 @@ fn envelope<D>(body: Body<'_, D>, data: Data) -> (Content, Option<String>) {
         .error
         .and_then(|error| serde_json::from_str(error.get()).ok());
     let nested: Nested<'_> = nested.unwrap_or_default();
-    let text = |texts: [Text<'_>; 3]| texts.into_iter().find_map(Text::into_owned);
+    let text = |texts: [Text<'_>; 3]| {
+        let mut said = texts.into_iter().filter_map(|text| text.0);
+        said.find(|text| !text.is_empty()).map(|text| tidy(&text))
+    };
     let envelope = Envelope {
         success: body.success,
-        code: text([body.error_code, body.code, nested.code]).map(|text| tidy(&text)),
-        message: text([body.error_msg, body.message, nested.message]).map(|text| tidy(&text)),
+        code: text([body.error_code, body.code, nested.code]),
+        message: text([body.error_msg, body.message, nested.message]),
         data,
     };
     (Content::Envelope(envelope), body.request_id.into_owned())

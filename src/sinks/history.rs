@@ -1,6 +1,6 @@
 //! What became of single rows, read from a journal where its ends stand.
 
-use std::io::{self, BufRead, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::rc::Rc;
 
 use jiff::Timestamp;
@@ -68,8 +68,8 @@ impl<J: Read + Seek> History<J> {
     fn line_at(&self, offset: u64) -> Option<&[u8]> {
         let from = usize::try_from(offset.checked_sub(self.begin)?).ok()?;
         let rest = self.window.get(from..)?;
-        let length = { rest }.skip_until(b'\n').ok()?;
-        rest.get(..length).filter(|line| line.ends_with(b"\n"))
+        let end = memchr::memchr(b'\n', rest)?;
+        Some(&rest[..=end])
     }
 
     fn read_around(&mut self, offset: u64) -> io::Result<()> {
@@ -122,9 +122,7 @@ mod tests {
                 at: Timestamp::UNIX_EPOCH,
                 event,
             };
-            let begin = journal.len();
-            serde_json::to_writer(&mut journal, &stamped).unwrap();
-            line::seal(&mut journal, begin);
+            line::write(&mut journal, &[stamped], |_, _| {}).unwrap();
         }
         let mut history = History::new(Rc::default(), io::Cursor::new(journal));
         for &(row, offset, length) in offsets.iter().chain(offsets.iter().rev()) {

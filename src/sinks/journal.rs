@@ -144,15 +144,13 @@ impl Journal {
 impl Journal {
     /// Writes the lines of `events` into memory.
     fn write(&mut self, events: &[Stamped]) -> Result<(), Failure> {
-        for event in events {
-            let begin = self.lines.len();
-            line::put(&mut self.lines, event).map_err(Failure::Text)?;
-            line::seal(&mut self.lines, begin);
-            if let Some(ends) = &mut self.ends {
-                ends.see(&event.event, self.length + begin as u64);
+        let (length, ends) = (self.length, &mut self.ends);
+        let written = line::write(&mut self.lines, events, |event, begin| {
+            if let Some(ends) = ends {
+                ends.see(event, length + begin as u64);
             }
-        }
-        Ok(())
+        });
+        written.map_err(Failure::Text)
     }
 }
 

@@ -12,7 +12,11 @@
 //! What is not covered (the member itself and the LF) is compared as text, byte by byte: read as a
 //! number, a digit in upper case would pass for the one in lower case.
 
-use crate::model::event::Stamped;
+use std::ops::Range;
+
+use jiff::Timestamp;
+
+use crate::model::event::{Event, Stamped};
 
 /// What follows the covered bytes, without the digits.
 const BEFORE: &[u8] = b",\"crc\":\"";
@@ -36,19 +40,36 @@ pub enum Flaw {
     Long,
 }
 
-/// Puts `event` at the end of `lines`, as its `Serialize` writes it. That goes through a map that holds both the
-/// instant and the event's own members; this does not.
+/// Writes the lines of `events` at the end of `lines`, each as its `Serialize` writes it and sealed; `begun` is shown
+/// each event and where its line begins.
+///
+/// The instant is written by hand: mostly it is that of the event before.
 ///
 /// # Errors
-/// None that is known: the members are texts, numbers and lists of them.
-pub fn put(lines: &mut Vec<u8>, event: &Stamped) -> serde_json::Result<()> {
-    lines.extend_from_slice(b"{\"at\":");
-    serde_json::to_writer(&mut *lines, &event.at)?;
-    let middle = lines.len();
-    serde_json::to_writer(&mut *lines, &event.event)?;
-    // The event's own members follow.
-    if let Some(brace) = lines.get_mut(middle) {
-        *brace = b',';
+/// None that is known: members are texts, numbers and lists of them.
+pub fn write(
+    lines: &mut Vec<u8>,
+    events: &[Stamped],
+    mut begun: impl FnMut(&Event, usize),
+) -> serde_json::Result<()> {
+    let mut last: Option<(Timestamp, Range<usize>)> = None;
+    for Stamped { at, event } in events {
+        let begin = lines.len();
+        begun(event, begin);
+        lines.extend_from_slice(b"{\"at\":");
+        let from = lines.len();
+        match last {
+            Some((same, range)) if same == *at => lines.extend_from_within(range),
+            Some(_) | None => serde_json::to_writer(&mut *lines, at)?,
+        }
+        let middle = lines.len();
+        last = Some((*at, from..middle));
+        serde_json::to_writer(&mut *lines, event)?;
+        // The event's own members follow.
+        if let Some(brace) = lines.get_mut(middle) {
+            *brace = b',';
+        }
+        seal(lines, begin);
     }
     Ok(())
 }
@@ -117,8 +138,8 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_put_as_serde_writes_it() {
-        use crate::model::event::{Event, Leg, Meaning, Method};
+    fn an_event_is_written_as_serde_writes_it() {
+        use crate::model::event::{Leg, Meaning, Method};
         use crate::model::outcome::{Outcome, Status};
         let events = [
             Event::LegStarted { leg: Leg::Rows },
@@ -141,14 +162,29 @@ mod tests {
                 replaces: None,
             },
         ];
-        for event in events {
-            let at = "2026-11-24T08:00:00.5Z".parse().unwrap();
-            let event = Stamped { at, event };
-            let mut lines = b"before".to_vec();
-            put(&mut lines, &event).unwrap();
-            let expected = format!("before{}", serde_json::to_string(&event).unwrap());
-            assert_eq!(String::from_utf8(lines).unwrap(), expected);
+        let times = [
+            "2026-11-24T08:00:00.5Z",
+            "2026-11-24T08:00:00.5Z",
+            "2026-11-24T08:00:01Z",
+        ];
+        let stamped: Vec<_> = events
+            .into_iter()
+            .zip(times)
+            .map(|(event, at)| Stamped {
+                at: at.parse().unwrap(),
+                event,
+            })
+            .collect();
+        let mut lines = b"before".to_vec();
+        let mut begins = Vec::new();
+        write(&mut lines, &stamped, |_, begin| begins.push(begin)).unwrap();
+        let mut expected = b"before".to_vec();
+        for (event, begin) in stamped.iter().zip(begins) {
+            assert_eq!(begin, expected.len());
+            serde_json::to_writer(&mut expected, event).unwrap();
+            seal(&mut expected, begin);
         }
+        assert_eq!(String::from_utf8(lines), String::from_utf8(expected));
     }
 
     #[test]

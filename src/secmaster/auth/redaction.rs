@@ -40,13 +40,10 @@ impl Echoes {
             return text;
         };
         let forms = forms.each_ref().map(SecretString::expose_secret);
-        // Only there an echo can begin; none of these bytes is in the middle of a character.
-        let may_begin = |byte: &u8| {
-            *byte == b'%'
-                || forms
-                    .iter()
-                    .any(|form| form.as_bytes().first() == Some(byte))
-        };
+        // Only there an echo can begin: no form is empty, and none begins in the middle of a character.
+        let [plain, standard, url_safe] = forms.map(|form| form.as_bytes()[0]);
+        let may_begin =
+            |byte: &u8| *byte == b'%' || *byte == plain || *byte == standard || *byte == url_safe;
         let mut clean = String::new();
         // What stands before is clean, and not taken over yet.
         let mut begin = 0;
