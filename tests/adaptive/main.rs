@@ -93,6 +93,32 @@ fn a_pace_that_is_named_is_kept_to_the_last_hundredth_and_nothing_is_refused() {
     }
 }
 
+/// Requests that are on their way for 5 to 35 ms arrive closer together in some second than they left. What it costs is
+/// the second that the service asks to wait once, of these ten, and 3 % of the pace from then on.
+#[test]
+fn a_named_pace_that_arrives_unevenly_is_eased_by_the_first_refusal() {
+    for limit in [10, 100, 200, 1_000] {
+        for says in ["", "told = true\n", "retry_after = true\n"] {
+            let rows = limit * 10;
+            let text = format!(
+                "about = \"\"\nrows = {rows}\nasked = \"{limit}/s\"\nadapts = false\n\
+                 limit = {{ sliding = \"{limit}/s\" }}\nway = [5, 35]\nanswer = [0, 0]\n{says}"
+            );
+            let script = Script::read(&text).unwrap();
+            for seed in 1..=3 {
+                let played = play(&script, seed);
+                let took = played.took.as_secs_f64() + script.asked.interval().as_secs_f64();
+                let (share, refused) = (10.0 / took, played.refused);
+                println!("{limit}/s: {:.2} %, {refused} refused", share * 100.0);
+                assert!(
+                    share >= 0.87 && refused <= 3,
+                    "{limit}/s: {share}, {refused}"
+                );
+            }
+        }
+    }
+}
+
 fn meet(scripts: Vec<(String, Script)>) {
     let seeds = std::env::var("FLOWBATCH_SEEDS")
         .ok()
