@@ -20,7 +20,7 @@ import time
 import simulated
 from simulated import CONCURRENCY, PROJECT, TOKEN, WORKSPACE
 
-ROWS, SDK_ROWS, ROUNDS = 20_000, 2_000, 3
+ROWS, SDK_ROWS, ROUNDS = 20_000, 2_000, 5
 
 SDK = """
 import os, sys

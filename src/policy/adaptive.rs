@@ -64,11 +64,9 @@ const MOST_CUT: f64 = 0.86;
 const LEAST: f64 = 0.5;
 /// The shortest wait after a refusal.
 const SHORTEST_WAIT: Duration = Duration::from_millis(100);
-/// A pace that was named is eased by this share of it where it is refused although no lower limit is named: requests
+/// A pace that was named is eased by this share of it, once, where it is refused although no lower limit is named: requests
 /// that are on their way for 5 to 35 ms arrive up to 3 % closer together in some second than they left.
 const EASE: f64 = 0.03;
-/// So often at most.
-const MOST_EASED: u32 = 3;
 /// A refusal so soon after the last one is no accident.
 const AGAIN: Duration = Duration::from_secs(3);
 /// Tries in vain that show that the window is a longer one.
@@ -135,8 +133,8 @@ pub struct Adaptive {
     /// Whether nobody has said what the service admits: until something is refused, no more are let into flight than
     /// have shown to be admitted, and every refusal is learnt from. Otherwise only a limit that the gateway names is.
     is_cautious: bool,
-    /// How often the pace that was named has been eased, and when last.
-    eased: (u32, Duration),
+    /// Whether the pace that was named was refused, and has been eased.
+    is_eased: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -237,7 +235,7 @@ impl Adaptive {
             latency: Latency::default(),
             room: Room::new(concurrency),
             is_cautious,
-            eased: (0, Duration::ZERO),
+            is_eased: false,
         }
     }
 
@@ -335,7 +333,7 @@ impl Adaptive {
             Phase::Unlimited
                 if !self.is_cautious && told.is_none_or(|told| self.is_named(told)) =>
             {
-                self.ease(now, sent);
+                self.ease(now);
                 return None;
             }
             Phase::Shut(episode) if sent <= episode.since => episode,
@@ -373,15 +371,13 @@ impl Adaptive {
         limit.per_second() > self.asked.per_second() * (1.0 - EASE)
     }
 
-    /// Lets requests leave a little slower, once for all that were on their way together.
-    fn ease(&mut self, now: Duration, sent: Duration) {
-        let (times, last) = self.eased;
-        if times == MOST_EASED || (times > 0 && sent <= last) {
+    /// Lets requests leave a little slower from now on.
+    fn ease(&mut self, now: Duration) {
+        if std::mem::replace(&mut self.is_eased, true) {
             return;
         }
-        self.eased = (times + 1, now);
-        let share = 1.0 - EASE * f64::from(times + 1);
-        self.pace = Pace::at(self.asked.per_second() * share, self.burst);
+        let per_second = self.asked.per_second() * (1.0 - EASE);
+        self.pace = Pace::at(per_second, self.burst);
         self.pace.charge(now, self.burst);
     }
 
@@ -724,7 +720,7 @@ mod tests {
             let refused = pace.refused(ms(505), ms(sent), told, Some(ms(1_000)));
             assert_eq!(refused, None);
         }
-        assert_eq!((pace.slots(), pace.eased.0), (64, 1));
+        assert!(pace.slots() == 64 && pace.is_eased);
         let told = Limit {
             count: 600,
             window: Duration::from_secs(60),
