@@ -304,9 +304,13 @@ impl Adaptive {
         let latency = now.saturating_sub(sent);
         self.latency.see(latency);
         self.room.see(now, latency);
+        self.total += 1;
+        if !self.is_cautious && matches!(self.phase, Phase::Unlimited) {
+            // Nothing will be learnt from it: a lower limit would be named.
+            return None;
+        }
         self.admitted.push_back(sent);
         self.forget(now);
-        self.total += 1;
         self.since_opened += 1;
         match self.phase {
             Phase::Shut(episode) if sent > episode.since => {
