@@ -4,5 +4,7 @@ pub mod auth;
 pub mod client;
 pub mod error;
 pub mod look;
+mod proxy;
+mod tls;
 pub mod transport;
 pub mod wire;

@@ -1,4 +1,4 @@
-//! The way to a server: TLS, proxies, one request and its whole answer.
+//! The way to a server: connections, one request and its whole answer.
 
 use std::io::Read;
 use std::pin::Pin;
@@ -6,32 +6,30 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::{
     ACCEPT_ENCODING, CONTENT_ENCODING, DATE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
 };
 use http::{Method, Uri};
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use hyper_rustls::HttpsConnector;
+use hyper_rustls::builderstates::WantsProtocols1;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::legacy::{Client, ResponseFuture};
-use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_platform_verifier::Verifier;
 use tower_service::Service;
 use url::Url;
 
 use crate::model::endpoint::Endpoint;
 use crate::model::reply::{Cause, Silence, Unreadable};
+use crate::model::span;
 
 use super::error::{chain, silence, tidy};
+use super::{proxy, tls};
 
 /// The longest body that is read, decoded: a page of a hundred workflows with the longest names and
 /// descriptions is below 2 MiB.
@@ -67,7 +65,13 @@ pub enum Http {
 /// The HTTP client could not be set up.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the HTTP client could not be set up: {0}")]
-pub struct SetUp(String);
+pub struct SetUp(pub(super) String);
+
+impl SetUp {
+    pub(super) fn because(error: impl std::error::Error) -> Self {
+        Self(chain(&error))
+    }
+}
 
 /// The way to one server.
 #[derive(Clone, Debug)]
@@ -119,32 +123,34 @@ impl Transport {
     /// TLS could not be set up, for example for want of root certificates.
     pub fn new(endpoint: &Endpoint, trust: &Trust, http: Http) -> Result<Self, SetUp> {
         let believed = match &trust.ca {
-            Some(pem) => certificates(pem)?,
+            Some(pem) => tls::certificates(pem)?,
             None => Vec::new(),
         };
         // What stays on this machine needs neither a proxy nor the system's certificates.
         if endpoint.is_loopback() {
-            return Self::direct(tls_by(&believed)?, http);
+            return Ok(Self::direct(tls::by(&believed)?, http));
         }
-        let tls = tls_by_system(&believed)?;
-        let Some(proxy) = proxy(endpoint, trust)? else {
-            return Self::direct(tls, http);
+        let tls = tls::by_system(&believed)?;
+        let Some(proxy) = proxy::of(endpoint, trust.proxy.as_ref())? else {
+            return Ok(Self::direct(tls, http));
         };
-        let mut tunnel = Tunnel::new(proxy.uri().clone(), connector(tls.clone(), tcp(), http));
+        // The tunnel is asked for in HTTP/1.1: a proxy that is reached by TLS is offered nothing else.
+        let to_proxy = https(tls.clone()).enable_http1().wrap_connector(tcp());
+        let mut tunnel = Tunnel::new(proxy.uri().clone(), to_proxy);
         if let Some(password) = proxy.basic_auth() {
             tunnel = tunnel.with_auth(password.clone());
         }
         Ok(Self {
             way: Way::Tunnel(client(connector(tls, tunnel, http), http)),
-            via: Some(place(proxy.uri()).into()),
+            via: Some(proxy::place(proxy.uri()).into()),
         })
     }
 
-    fn direct(tls: ClientConfig, http: Http) -> Result<Self, SetUp> {
-        Ok(Self {
+    fn direct(tls: tls::ClientConfig, http: Http) -> Self {
+        Self {
             way: Way::Direct(client(connector(tls, tcp(), http), http)),
             via: None,
-        })
+        }
     }
 
     /// How many certificates `pem` holds.
@@ -152,7 +158,7 @@ impl Transport {
     /// # Errors
     /// One of them is none.
     pub fn certificates(pem: &[u8]) -> Result<usize, SetUp> {
-        Ok(certificates(pem)?.len())
+        Ok(tls::certificates(pem)?.len())
     }
 
     /// A way to a server of this machine or of its host, in the clear and past any proxy.
@@ -160,7 +166,7 @@ impl Transport {
     /// # Errors
     /// The HTTP client could not be set up.
     pub(super) fn plain() -> Result<Self, SetUp> {
-        Self::direct(tls_by(&[])?, Http::Negotiated)
+        Ok(Self::direct(tls::by(&[])?, Http::Negotiated))
     }
 
     /// The proxy on the way, if there is one: host and port.
@@ -229,46 +235,6 @@ impl Transport {
     }
 }
 
-fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, SetUp> {
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    let certificates = certificates.map_err(|error| SetUp(chain(&error)))?;
-    // Whether they are certificates inside.
-    roots(&certificates)?;
-    Ok(certificates)
-}
-
-fn roots(believed: &[CertificateDer<'static>]) -> Result<RootCertStore, SetUp> {
-    let mut roots = RootCertStore::empty();
-    for certificate in believed {
-        let added = roots.add(certificate.clone());
-        added.map_err(|error| SetUp(chain(&error)))?;
-    }
-    Ok(roots)
-}
-
-/// TLS with servers that `believed` vouch for.
-fn tls_by(believed: &[CertificateDer<'static>]) -> Result<ClientConfig, SetUp> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let tls = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let tls = tls.map_err(|error| SetUp(chain(&error)))?;
-    Ok(tls
-        .with_root_certificates(roots(believed)?)
-        .with_no_client_auth())
-}
-
-/// TLS with servers that the system or `believed` vouch for.
-fn tls_by_system(believed: &[CertificateDer<'static>]) -> Result<ClientConfig, SetUp> {
-    let set_up = |error: rustls::Error| SetUp(chain(&error));
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let verifier = Verifier::new_with_extra_roots(believed.to_vec(), Arc::clone(&provider));
-    let tls = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    Ok(tls
-        .map_err(set_up)?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier.map_err(set_up)?))
-        .with_no_client_auth())
-}
-
 fn tcp() -> HttpConnector {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
@@ -282,13 +248,16 @@ fn tcp() -> HttpConnector {
     tcp
 }
 
-fn connector<C>(tls: ClientConfig, below: C, http: Http) -> HttpsConnector<C> {
-    let builder = HttpsConnector::<C>::builder()
+fn https(tls: tls::ClientConfig) -> HttpsConnectorBuilder<WantsProtocols1> {
+    HttpsConnectorBuilder::new()
         .with_tls_config(tls)
-        .https_or_http();
+        .https_or_http()
+}
+
+fn connector<C>(tls: tls::ClientConfig, below: C, http: Http) -> HttpsConnector<C> {
     match http {
-        Http::Negotiated => builder.enable_all_versions().wrap_connector(below),
-        Http::Two => builder.enable_http2().wrap_connector(below),
+        Http::Negotiated => https(tls).enable_all_versions().wrap_connector(below),
+        Http::Two => https(tls).enable_http2().wrap_connector(below),
     }
 }
 
@@ -330,62 +299,22 @@ where
         Box::pin(async move {
             match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
                 Ok(connected) => connected.map_err(Into::into),
-                Err(elapsed) => Err(elapsed.into()),
+                Err(_elapsed) => {
+                    let allowed = span::show(CONNECT_TIMEOUT);
+                    Err(format!("none came about within {allowed}").into())
+                }
             }
         })
     }
 }
 
-/// The proxy that is named for `endpoint`, if there is one.
-fn proxy(endpoint: &Endpoint, trust: &Trust) -> Result<Option<Intercept>, SetUp> {
-    let uri = endpoint.as_str().parse::<Uri>();
-    let uri = uri.map_err(|error| SetUp(chain(&error)))?;
-    let matcher = match &trust.proxy {
-        Some(proxy) => Matcher::builder().all(proxy.as_str()).build(),
-        None => Matcher::from_env(),
-    };
-    let proxy = matcher.intercept(&uri);
-    match proxy.as_ref().and_then(|proxy| proxy.uri().scheme_str()) {
-        Some("http" | "https") | None => Ok(proxy),
-        Some(scheme) => Err(SetUp(format!(
-            "the proxy is to be reached by {scheme}, which is neither http nor https"
-        ))),
-    }
-}
-
-/// Host and port of `proxy`.
-fn place(proxy: &Uri) -> String {
-    let host = proxy.host().unwrap_or_default();
-    match (proxy.port_u16(), proxy.scheme_str()) {
-        (Some(port), _) => format!("{host}:{port}"),
-        (None, Some("https")) => format!("{host}:443"),
-        (None, _) => format!("{host}:80"),
-    }
-}
-
 /// Reads the body, up to the cap.
-async fn read(mut body: Incoming) -> Result<Bytes, Unreadable> {
-    let mut first = Bytes::new();
-    let mut all = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| Unreadable::Truncated)?;
-        let Ok(part) = frame.into_data() else {
-            continue;
-        };
-        if first.len().max(all.len()) + part.len() > LONGEST_BODY {
-            return Err(Unreadable::TooLarge);
-        }
-        // Mostly it comes in one piece, which needs no copy.
-        if first.is_empty() {
-            first = part;
-            continue;
-        }
-        if all.is_empty() {
-            all.extend_from_slice(&first);
-        }
-        all.extend_from_slice(&part);
+async fn read(body: Incoming) -> Result<Bytes, Unreadable> {
+    match Limited::new(body, LONGEST_BODY).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Unreadable::TooLarge),
+        Err(_) => Err(Unreadable::Truncated),
     }
-    Ok(if all.is_empty() { first } else { all.freeze() })
 }
 
 /// `body` as it was before it was compressed.

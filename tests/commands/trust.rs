@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
@@ -201,6 +201,43 @@ fn the_proxy_of_the_environment_is_used_and_named() {
     let through = format!("(through the proxy 127.0.0.1:{port})");
     assert!(said.stdout.contains(&through), "{}", said.stdout);
     assert!(!said.stderr.contains("canary") && !said.stdout.contains("canary"));
+}
+
+#[test]
+fn a_proxy_that_is_reached_by_tls_is_asked_in_http_1() {
+    let authority = Authority::new();
+    let mut config = Arc::unwrap_or_clone(authority.server("localhost", 2090));
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let config = Arc::new(config);
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (asked, questions) = mpsc::channel();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+            let mut stream = StreamOwned::new(connection, stream.unwrap());
+            let mut line = String::new();
+            let _ = BufReader::new(&mut stream).read_line(&mut line);
+            let spoken = stream.conn.alpn_protocol().map(<[u8]>::to_vec);
+            let _ = asked.send((line, spoken));
+            let _ = stream.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n");
+        }
+    });
+    let desk = desk()
+        .file("ca.pem", &authority.pem)
+        .variable("HTTPS_PROXY", &format!("https://localhost:{port}"));
+    let said = desk.flowbatch(
+        "run rows.csv --snapshot off --endpoint https://secmaster.example --project-id p --workspace-id s --max-attempts 1 --rate 100/s --ca-file ca.pem",
+    );
+    assert_ne!(said.code, 0);
+    let (line, spoken) = questions.try_iter().next().unwrap();
+    assert_eq!(line, "CONNECT secmaster.example:443 HTTP/1.1\r\n");
+    assert_ne!(spoken.as_deref(), Some(&b"h2"[..]));
+    assert!(
+        said.stdout.contains("proxy authorization required"),
+        "{}",
+        said.stdout
+    );
 }
 
 #[cfg(target_os = "linux")]
