@@ -70,7 +70,7 @@ class Work:
     def flowbatch(self, number, *flags):
         path = f"{self.folder}/rows.csv"
         simulated.describe(path, self.ids, f"round {number}")
-        command = simulated.run(self.program, path, self.address, *flags)
+        command = simulated.run(self.program, path, self.address, *simulated.FREELY, *flags)
         return measured(command, self.environment), len(self.ids)
 
     def curl(self, number):

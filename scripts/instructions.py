@@ -24,7 +24,7 @@ def counted(program, address, workflows, folder):
     simulated.describe(path, workflows, f"reviewed with {len(workflows)}")
     command = [
         "valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",
-        *simulated.run(program, path, address, "--snapshot", "off"),
+        *simulated.run(program, path, address, *simulated.FREELY, "--snapshot", "off"),
     ]
     done = subprocess.run(
         simulated.on_core(1, command), env=simulated.environment(folder), capture_output=True, text=True,

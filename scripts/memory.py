@@ -20,7 +20,8 @@ SMALL, LARGE, MOST_PER_ROW = 10_000, 100_000, 64
 def peak_kib(program, address, rows, folder, snapshot):
     path = os.path.join(folder, f"{rows}.csv")
     simulated.describe(path, (f"w{row:031x}" for row in range(rows)), "reviewed")
-    command = simulated.run(program, path, address, "--max-errors", "100%", "--snapshot", snapshot)
+    flags = [*simulated.FREELY, "--max-errors", "100%", "--snapshot", snapshot]
+    command = simulated.run(program, path, address, *flags)
     begun = time.monotonic()
     child = subprocess.Popen(command, stdout=subprocess.PIPE, env=simulated.environment(folder))
     out = child.stdout.read().decode()

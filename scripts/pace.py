@@ -21,20 +21,16 @@ LIMITS, SECONDS = (10, 100, 200, 1_000), 10
 def paced(program, limit):
     """Seconds, attempts and refusals of a run at the limit."""
     rows = limit * SECONDS
-    command = [
-        program, "simulate", "--workflows", str(rows), "--latency", "5ms..35ms", "--rate-limit", f"{limit}/s",
-        "--project-id", simulated.PROJECT, "--workspace-id", simulated.WORKSPACE,
-    ]
-    with simulated.serving(command) as address, tempfile.TemporaryDirectory() as folder:
+    pace = f"{limit}/s"
+    serving = simulated.simulator(program, rows, "5ms..35ms", "--rate-limit", pace)
+    with serving as address, tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/rows.csv"
-        workflows = simulated.ids(program, address, folder, f"{limit}/s")
+        workflows = simulated.ids(program, address, folder, pace)
         simulated.describe(path, workflows, "at its pace")
         # What the list took counts no more.
         time.sleep(1.5)
-        command = [
-            program, "run", path, *simulated.target(address), "-j", "64", "--rate", f"{limit}/s", "--snapshot", "off",
-            "--progress", "none", "--yes", "--output", "json",
-        ]
+        flags = ["--rate", pace, "--snapshot", "off", "--output", "json"]
+        command = simulated.run(program, path, address, *flags)
         done = subprocess.run(command, env=simulated.environment(folder), capture_output=True, text=True)
         if done.returncode != 0:
             sys.exit(f"the run at {limit}/s failed:\n{done.stderr[-2000:]}")

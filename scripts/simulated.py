@@ -26,11 +26,11 @@ def serving(command):
         server.wait()
 
 
-def simulator(program, workflows, latency="0ms"):
+def simulator(program, workflows, latency="0ms", *flags):
     """A simulator with so many workflows."""
     return serving([
         program, "simulate", "--workflows", str(workflows), "--latency", latency,
-        "--project-id", PROJECT, "--workspace-id", WORKSPACE,
+        "--project-id", PROJECT, "--workspace-id", WORKSPACE, *flags,
     ])
 
 
@@ -61,8 +61,11 @@ def describe(path, workflows, text):
 
 
 def run(program, path, address, *flags):
-    """The command that carries out a table as fast as the simulator answers."""
+    """The command that carries out a table."""
     return [
-        program, "run", path, *target(address), "-j", str(CONCURRENCY), "--rate", "1000000/s", "--burst", "1000",
-        "--progress", "none", "--yes", *flags,
+        program, "run", path, *target(address), "-j", str(CONCURRENCY), "--progress", "none", "--yes", *flags,
     ]
+
+
+# As fast as the simulator answers.
+FREELY = ("--rate", "1000000/s", "--burst", "1000")

@@ -191,7 +191,7 @@ fn course() -> Course {
         rules: Rules {
             concurrency: 256,
             rate: Rate::new(fast, Per::Second),
-            adapts: false,
+            finds_limit: false,
             burst: NonZeroU32::new(256).unwrap(),
             retry: Retry {
                 max_attempts: 5,

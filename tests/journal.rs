@@ -18,6 +18,7 @@ use std::slice;
 use flowbatch::engine::ports::{Record, Seq};
 use flowbatch::model::event::{Event, FORMAT, Leg, Meaning, Method, RunStarted, Stamped};
 use flowbatch::model::outcome::{ErrorClass, Failure, Outcome, Status};
+use flowbatch::sinks::ends::find_ends;
 use flowbatch::sinks::journal::Journal;
 use flowbatch::sinks::reader::{Extent, Reader, Unreadable};
 use jiff::Timestamp;
@@ -299,6 +300,63 @@ fn one_event_becomes_durable_without_another() {
     wait_for(&journal, seq);
     assert_eq!(journal.durable().unwrap(), 1);
     assert_eq!(platter.synced(), platter.bytes().len() as u64);
+}
+
+#[test]
+fn how_rows_stand_is_the_same_whether_it_was_noted_while_writing_or_read_afterwards() {
+    let meanings = [
+        Meaning::Done,
+        Meaning::Again,
+        Meaning::Throttled,
+        Meaning::Final,
+    ];
+    let mut stories = Vec::new();
+    for method in [Method::Get, Method::Put] {
+        for meaning in meanings {
+            for doubt in [false, true] {
+                stories.push((method, meaning, doubt));
+            }
+        }
+    }
+    // Each row comes as far as its attempt, its answer, its end, or its next attempt.
+    let mut told = vec![event(0)];
+    for (index, (method, meaning, doubt)) in stories.iter().enumerate() {
+        for steps in 1..=4 {
+            let row = index as u64 * 4 + steps;
+            let attempt = || Event::Attempt {
+                row,
+                method: *method,
+                request: 1,
+                reopens: None,
+                change: None,
+            };
+            let answer = Event::Answer {
+                row,
+                method: *method,
+                request: 1,
+                latency_ms: 7,
+                http_status: None,
+                meaning: *meaning,
+                failure: None,
+                doubt: *doubt,
+            };
+            let way = [attempt(), answer, event_of_a_row(1, row), attempt()];
+            let at = told[0].at;
+            let way = way.into_iter().take(steps as usize);
+            told.extend(way.map(|event| Stamped { at, event }));
+        }
+    }
+    let platter = Platter::sound();
+    let mut journal = Journal::start(platter.clone()).unwrap();
+    for together in told.chunks(7) {
+        journal.append(together).unwrap();
+    }
+    let noted = journal.take_ends().unwrap();
+    let read = find_ends(&mut Reader::new(&platter.bytes()[..])).unwrap();
+    for row in 0..=stories.len() as u64 * 4 + 1 {
+        assert_eq!(noted.of(row), read.of(row), "row {row}");
+    }
+    assert!(noted.has_sent());
 }
 
 #[test]

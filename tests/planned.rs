@@ -398,7 +398,7 @@ fn course(scenario: &Scenario) -> Course {
         rules: Rules {
             concurrency: scenario.concurrency,
             rate: Rate::new(number(200), Per::Second),
-            adapts: false,
+            finds_limit: false,
             burst: number(5),
             retry: Retry {
                 max_attempts: 4,

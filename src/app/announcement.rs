@@ -125,7 +125,7 @@ impl Announcement {
                 _ => census.wishes.text(),
             },
             defaults: taken.job.defaults.update.clone(),
-            rate: match settings.adapts {
+            rate: match settings.finds_limit {
                 true => format!("{}, or what the service allows", settings.rate),
                 false => settings.rate.to_string(),
             },

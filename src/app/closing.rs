@@ -286,10 +286,7 @@ impl Closed<'_> {
             ticket: record.ticket.clone(),
             simulated: open.is_simulated(),
             snapshot: taken.job.settings.snapshot.as_str().to_owned(),
-            rate: match taken.job.settings.adapts {
-                true => "auto".to_owned(),
-                false => taken.job.settings.rate.to_string(),
-            },
+            rate: taken.job.settings.wanted().to_string(),
             job: JobFacts {
                 name: taken.name.clone(),
                 sha256: start

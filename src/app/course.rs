@@ -11,7 +11,7 @@ pub(super) fn course(settings: &Settings, lanes: usize) -> Course {
         rules: Rules {
             concurrency: settings.concurrency,
             rate: settings.rate,
-            adapts: settings.adapts,
+            finds_limit: settings.finds_limit,
             burst: settings.burst,
             retry: settings.retry(),
             budget: settings.stop,

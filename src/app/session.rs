@@ -99,7 +99,7 @@ impl Session<'_> {
         let census = &self.taken.census;
         let all = census.rows - census.skipped;
         let rows = self.resumed.as_ref().map_or(all, |resumed| resumed.left);
-        let mut log = Log::new(self.taken.job.settings.adapts);
+        let mut log = Log::new(self.taken.job.settings.finds_limit);
         let mut watchers: Vec<&mut dyn Watcher> = vec![&mut self.digest, &mut log];
         if let Some(watcher) = &mut progress.watcher {
             watchers.push(&mut **watcher);

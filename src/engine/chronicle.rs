@@ -70,12 +70,12 @@ impl<'a, R: Record> Chronicle<'a, R> {
         Ok(())
     }
 
-    /// Makes sure that the results of `requests` requests in flight can be told.
+    /// Makes sure that what was told and the results of `requests` requests in flight fit on the record.
     ///
     /// # Errors
     /// They could not.
     pub fn make_room(&mut self, requests: usize) -> Result<(), RecordError> {
-        self.record.make_room(requests)
+        self.record.make_room(self.told.len() + requests)
     }
 
     /// Whether so much waits to become durable that nothing new may start.

@@ -291,9 +291,7 @@ impl Health {
 
     /// Notes that the run has rows in `workspace`.
     pub fn workspace_met(&mut self, workspace: &Workspace) {
-        if !self.workspaces.contains_key(workspace) {
-            self.standing(workspace);
-        }
+        self.standing(workspace);
     }
 
     /// Whether the run has rows here at all.

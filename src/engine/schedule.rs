@@ -35,7 +35,7 @@ pub struct Rules {
     /// Requests that may leave, per lane.
     pub rate: Rate,
     /// Whether it is only the most, and what the service admits is to be found out from the beginning.
-    pub adapts: bool,
+    pub finds_limit: bool,
     /// Requests that may leave at once after a quiet time.
     pub burst: NonZeroU32,
     /// How rows are tried again.
@@ -138,7 +138,12 @@ impl Schedule {
     pub fn new(rules: Rules, lanes: usize, tally: Tally) -> Self {
         let lane = |id| Lane {
             id: LaneId(id),
-            pace: Adaptive::new(rules.rate, rules.burst, rules.concurrency, rules.adapts),
+            pace: Adaptive::new(
+                rules.rate,
+                rules.burst,
+                rules.concurrency,
+                rules.finds_limit,
+            ),
             health: Health::default(),
             queue: Queue::default(),
             in_flight: 0,

@@ -28,7 +28,7 @@ pub struct Settings {
     pub rate: Rate,
     /// Whether the service's own limit is found, where it is lower.
     #[serde(default)]
-    pub adapts: bool,
+    pub finds_limit: bool,
     /// Requests that may leave at once after a quiet time.
     pub burst: NonZeroU32,
     /// How long one request may take.
@@ -76,7 +76,7 @@ impl Default for Settings {
         Self {
             concurrency: 8,
             rate: Rate::new(FIVE, Per::Second),
-            adapts: false,
+            finds_limit: false,
             burst: NonZeroU32::MIN,
             timeout: Duration::from_secs(30),
             deadline: None,
@@ -96,6 +96,14 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// How fast requests are to leave, as somebody wrote it.
+    pub fn wanted(&self) -> Wanted {
+        match self.finds_limit {
+            true => Wanted::Auto,
+            false => Wanted::At(self.rate),
+        }
+    }
+
     /// How rows are tried again.
     pub fn retry(&self) -> Retry {
         Retry {
@@ -127,10 +135,7 @@ impl From<&Settings> for Limits {
         }
         Self {
             concurrency: at(settings.concurrency as u64),
-            rate: at(match settings.adapts {
-                true => Wanted::Auto,
-                false => Wanted::At(settings.rate),
-            }),
+            rate: at(settings.wanted()),
             burst: at(settings.burst.get().into()),
             timeout: at(settings.timeout),
             deadline: settings.deadline.and_then(at),
@@ -191,7 +196,7 @@ impl Desk<'_> {
                 text.parse::<Wanted>().map_err(|fault| fault.to_string())
             })
             .or(limits.rate.as_ref().map(|rate| rate.value));
-        let (rate, adapts) = rate.unwrap_or(Wanted::At(plain.rate)).settled();
+        let (rate, finds_limit) = rate.unwrap_or(Wanted::At(plain.rate)).settled();
         let max_attempts = self
             .flag_number("--max-attempts", flags.max_attempts.as_deref(), 1)
             .or(number(&limits.max_attempts))
@@ -239,7 +244,7 @@ impl Desk<'_> {
         Settings {
             concurrency,
             rate,
-            adapts,
+            finds_limit,
             burst,
             timeout,
             deadline: self

@@ -49,6 +49,15 @@ impl Wanted {
     }
 }
 
+impl fmt::Display for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::At(rate) => rate.fmt(f),
+        }
+    }
+}
+
 impl FromStr for Wanted {
     type Err = RateFault;
     fn from_str(text: &str) -> Result<Self, RateFault> {

@@ -9,6 +9,9 @@
 //! first that is refused ends the climb. What a climb came to is on trial: a bucket that had been saved up, or the end of one
 //! window and the start of the next, admit more than a window's worth once, and not again.
 //!
+//! A rate that somebody named is kept instead: it gives way to a lower limit that the gateway names, is eased once, by 3 %, where
+//! it is refused without one, and finds nothing else out.
+//!
 //! Why a count in a window, and no mere rate: a limit that counts in windows admits a whole window's worth after a
 //! pause, which even spacing would never make up for. Why not additive increase and multiplicative decrease: each cut starts
 //! from a rate that was never the limit. What it comes to stands in BENCHMARKS.md.
@@ -132,7 +135,7 @@ pub struct Adaptive {
     room: Room,
     /// Whether nobody has said what the service admits: until something is refused, no more are let into flight than
     /// have shown to be admitted, and every refusal is learnt from. Otherwise only a limit that the gateway names is.
-    is_cautious: bool,
+    finds_limit: bool,
     /// Whether the pace that was named was refused, and has been eased.
     is_eased: bool,
 }
@@ -216,8 +219,8 @@ impl Latency {
 
 impl Adaptive {
     /// A pace of `asked` at most, with `burst` at once after a quiet time and `concurrency` in flight at most; all of
-    /// them from the beginning, unless it `is_cautious`.
-    pub fn new(asked: Rate, burst: NonZeroU32, concurrency: usize, is_cautious: bool) -> Self {
+    /// them from the beginning, unless it `finds_limit`.
+    pub fn new(asked: Rate, burst: NonZeroU32, concurrency: usize, finds_limit: bool) -> Self {
         Self {
             asked,
             burst,
@@ -234,7 +237,7 @@ impl Adaptive {
             in_flight: 0,
             latency: Latency::default(),
             room: Room::new(concurrency),
-            is_cautious,
+            finds_limit,
             is_eased: false,
         }
     }
@@ -277,7 +280,7 @@ impl Adaptive {
     /// How many requests may be in flight at present.
     pub fn slots(&self) -> usize {
         let slots = match self.phase {
-            Phase::Unlimited if !self.is_cautious => return self.concurrency,
+            Phase::Unlimited if !self.finds_limit => return self.concurrency,
             Phase::Unlimited => {
                 let more = self.total.saturating_sub(CAUTIOUS);
                 FIRST_SLOTS.saturating_add(usize::try_from(more).unwrap_or(usize::MAX))
@@ -305,7 +308,7 @@ impl Adaptive {
         self.latency.see(latency);
         self.room.see(now, latency);
         self.total += 1;
-        if !self.is_cautious && matches!(self.phase, Phase::Unlimited) {
+        if !self.finds_limit && matches!(self.phase, Phase::Unlimited) {
             // Nothing will be learnt from it: a lower limit would be named.
             return None;
         }
@@ -335,7 +338,7 @@ impl Adaptive {
         let mut episode = match self.phase {
             // Whoever named a pace is believed until the gateway names a lower limit: a guess could be far too low.
             Phase::Unlimited
-                if !self.is_cautious && told.is_none_or(|told| self.is_named(told)) =>
+                if !self.finds_limit && told.is_none_or(|told| self.is_named(told)) =>
             {
                 self.ease(now);
                 return None;
@@ -697,9 +700,9 @@ mod tests {
         Duration::from_millis(ms)
     }
 
-    fn pace(adapts: bool) -> Adaptive {
+    fn pace(finds_limit: bool) -> Adaptive {
         let asked = "1000/s".parse().unwrap();
-        Adaptive::new(asked, NonZeroU32::MIN, 64, adapts)
+        Adaptive::new(asked, NonZeroU32::MIN, 64, finds_limit)
     }
 
     /// Sends and has admitted one request each ten milliseconds, from `from` on.

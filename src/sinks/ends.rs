@@ -55,8 +55,9 @@ impl Entry {
 
     /// What was on its way was answered; an answer that ends the row leaves it in doubt until the end
     /// itself is on record.
-    fn answered(self, doubt: bool) -> Self {
-        let doubt = if doubt { DOUBT } else { 0 };
+    fn answered(self, meaning: Meaning, doubt: bool) -> Self {
+        let ends = matches!(meaning, Meaning::Done | Meaning::Final);
+        let doubt = if doubt || ends { DOUBT } else { 0 };
         Self(self.0 & !(ON_ITS_WAY | DOUBT) | doubt)
     }
 
@@ -112,10 +113,7 @@ impl Ends {
                 meaning,
                 doubt,
                 ..
-            } => {
-                let doubt = *doubt || matches!(meaning, Meaning::Done | Meaning::Final);
-                self.change(*row, |entry| entry.answered(doubt));
-            }
+            } => self.change(*row, |entry| entry.answered(*meaning, *doubt)),
             Event::RowEnded { row, .. } => self.change(*row, |entry| entry.ended(offset)),
             Event::Attempt {
                 method: Method::Get,
@@ -168,7 +166,7 @@ pub fn find_ends<R: BufRead>(journal: &mut Reader<R>) -> Result<Ends, Unreadable
         event: &'a str,
         row: Option<u64>,
         method: Option<&'a str>,
-        meaning: Option<&'a str>,
+        meaning: Option<Meaning>,
         #[serde(default)]
         doubt: bool,
     }
@@ -184,10 +182,10 @@ pub fn find_ends<R: BufRead>(journal: &mut Reader<R>) -> Result<Ends, Unreadable
         match head.event {
             "row_ended" => ends.change(row, |entry| entry.ended(line.offset)),
             "attempt" if put => ends.change(row, Entry::sent),
-            "answer" if put => {
-                let doubt = head.doubt || matches!(head.meaning, Some("done" | "final"));
-                ends.change(row, |entry| entry.answered(doubt));
-            }
+            "answer" if put => ends.change(row, |entry| match head.meaning {
+                Some(meaning) => entry.answered(meaning, head.doubt),
+                None => entry,
+            }),
             _ => {}
         }
     }

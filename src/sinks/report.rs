@@ -125,9 +125,7 @@ where
             Trace::None => (None, without_end(taken, &source.left_because)),
         };
         let route = source.lanes.get(row.lane.0).map(|lane| &lane.route);
-        let has_names = !source.names.is_empty();
-        let place = has_names.then(|| (row.lane, row.workspace.clone()));
-        let name = place.and_then(|place| source.names.get(&place));
+        let name = source.names.get(&(row.lane, row.workspace.clone()));
         line.clear();
         cells(&mut line, &row, at, &outcome, route, name);
         csv.write_byte_record(&line).map_err(ReportError::Write)?;

@@ -77,7 +77,7 @@ fn a_pace_that_is_named_is_kept_to_the_last_hundredth_and_nothing_is_refused() {
         for unit in ["s", "m"] {
             let rows = limit * 10;
             let text = format!(
-                "about = \"\"\nrows = {rows}\nasked = \"{limit}/{unit}\"\nadapts = false\n\
+                "about = \"\"\nrows = {rows}\nasked = \"{limit}/{unit}\"\nfinds_limit = false\n\
                  limit = {{ sliding = \"{limit}/{unit}\" }}\nanswer = [5, 35]\n"
             );
             let script = Script::read(&text).unwrap();
@@ -101,7 +101,7 @@ fn a_named_pace_that_arrives_unevenly_is_eased_by_the_first_refusal() {
         for says in ["", "told = true\n", "retry_after = true\n"] {
             let rows = limit * 10;
             let text = format!(
-                "about = \"\"\nrows = {rows}\nasked = \"{limit}/s\"\nadapts = false\n\
+                "about = \"\"\nrows = {rows}\nasked = \"{limit}/s\"\nfinds_limit = false\n\
                  limit = {{ sliding = \"{limit}/s\" }}\nway = [5, 35]\nanswer = [0, 0]\n{says}"
             );
             let script = Script::read(&text).unwrap();

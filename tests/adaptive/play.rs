@@ -201,7 +201,7 @@ pub(crate) fn play(script: &Script, seed: u64) -> Played {
     let rules = Rules {
         concurrency: CONCURRENCY,
         rate: script.asked,
-        adapts: script.adapts,
+        finds_limit: script.finds_limit,
         burst: NonZeroU32::MIN,
         retry: Retry {
             max_attempts: 5,

@@ -20,7 +20,7 @@ pub(crate) struct Script {
     pub asked: Rate,
     /// Whether that is the most only.
     #[serde(default = "yes")]
-    pub adapts: bool,
+    pub finds_limit: bool,
     /// The limit.
     pub limit: Shape,
     /// Limits that hold from later on.

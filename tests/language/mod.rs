@@ -180,7 +180,7 @@ async fn play_now(scenario: &Scenario) -> Played {
     let mut pile = Pile::of(&rows, scenario.course.lanes);
     let mut course = scenario.course;
     // Who refuses at random has no limit to be found.
-    course.rules.adapts &= scenario.weather.storm.is_none();
+    course.rules.finds_limit &= scenario.weather.storm.is_none();
     let ended = match Run::begin(Beginning::Run(start), course, tools) {
         Ok(mut run) => match run.rows(&mut pile).await {
             Ok(()) => run.finish().await,

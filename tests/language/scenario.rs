@@ -157,7 +157,7 @@ impl Scenario {
                 rules: Rules {
                     concurrency: 8,
                     rate: rate(50, Per::Second),
-                    adapts: false,
+                    finds_limit: false,
                     burst: NonZeroU32::MIN,
                     retry: Retry {
                         max_attempts: 5,
@@ -253,7 +253,7 @@ pub(crate) fn course() -> impl Strategy<Value = Course> {
     );
     (pace, retry(), stops, 1..=2_usize).prop_map(
         |(
-            (concurrency, rate, burst, adapts),
+            (concurrency, rate, burst, finds_limit),
             retry,
             (budget, patience, deadline, timeout),
             lanes,
@@ -262,7 +262,7 @@ pub(crate) fn course() -> impl Strategy<Value = Course> {
                 rules: Rules {
                     concurrency,
                     rate,
-                    adapts,
+                    finds_limit,
                     burst: NonZeroU32::new(burst).unwrap(),
                     retry,
                     budget,

@@ -364,8 +364,8 @@ impl Schedule {
                 message,
             });
         }
-        let adapts = rules.adapts;
-        if let Some(asked) = asked.or(told.filter(|_| !adapts)) {
+        let finds_limit = rules.finds_limit;
+        if let Some(asked) = asked.or(told.filter(|_| !finds_limit)) {
             self.wait_as_asked(index, now, asked);
         }
     }

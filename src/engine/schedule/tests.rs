@@ -56,7 +56,7 @@ fn schedule(lanes: usize, deadline: Option<Duration>) -> Schedule {
     let rules = Rules {
         concurrency: 4,
         rate: "1000/s".parse().unwrap(),
-        adapts: false,
+        finds_limit: false,
         burst: NonZeroU32::new(100).unwrap(),
         retry: Retry {
             max_attempts: 2,
