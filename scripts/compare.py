@@ -151,4 +151,5 @@ def main():
     throughput(program, python)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -32,6 +32,21 @@ impl Cli {
     pub fn read() -> Self {
         Self::parse()
     }
+
+    /// Whether nothing is to be said unless somebody should look.
+    pub fn is_quiet(&self) -> bool {
+        match &self.command {
+            Command::Run(args) => args.output.quiet,
+            Command::Plan(args) => args.output.quiet,
+            Command::Resume(args) => args.output.quiet,
+            Command::Undo(args) => args.output.quiet,
+            Command::Export(args) => args.output.quiet,
+            Command::Check(args) => args.quiet,
+            Command::Report(_) | Command::Runs(_) | Command::Auth(_) | Command::Simulate(_) => {
+                false
+            }
+        }
+    }
 }
 
 /// What to do.
@@ -342,6 +357,9 @@ pub struct RecordArgs {
     /// The change ticket, for the record
     #[arg(long, value_name = "TEXT", help_heading = "Record")]
     pub ticket: Option<String>,
+    /// Write figures for Prometheus there: FILE.prom, for the node exporter's textfile collector
+    #[arg(long, value_name = "FILE", help_heading = "Record")]
+    pub metrics_file: Option<PathBuf>,
     /// Where runs are kept (default: FLOWBATCH_STATE_DIR, $XDG_STATE_HOME/flowbatch)
     #[arg(long, value_name = "DIR", help_heading = "Record")]
     pub state_dir: Option<PathBuf>,
@@ -373,7 +391,7 @@ pub struct OutputArgs {
     /// How logs are written to standard error
     #[arg(long, value_enum, default_value = "text", help_heading = "Output")]
     pub log_format: LogFormat,
-    /// Print nothing unless the exit code is not 0
+    /// Print nothing unless the exit code is not 0, and then one short text, fit for a mail
     #[arg(short, long, conflicts_with = "verbose", help_heading = "Output")]
     pub quiet: bool,
     /// Log more: -v rows, -vv requests

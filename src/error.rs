@@ -134,4 +134,37 @@ impl Error {
         }
         text
     }
+
+    /// The same in `most` lines at most, for whoever gets it as a mail: whole paragraphs are left out.
+    pub fn brief(&self, most: usize) -> String {
+        let text = self.text();
+        let lines: Vec<_> = text.lines().collect();
+        let (Some(last), true) = (lines.last(), lines.len() > most) else {
+            return text;
+        };
+        let kept = &lines[..most.saturating_sub(4)];
+        let end = kept.iter().rposition(|line| line.is_empty());
+        let kept = &kept[..end.unwrap_or(kept.len())];
+        format!(
+            "{}\n\nand more, which `flowbatch check` shows\n\n{last}",
+            kept.join("\n")
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_is_cut_between_its_paragraphs_and_keeps_its_last_line() {
+        let text =
+            "error: a\n\nerror: b\n  b\n\nerror: c\n  c\n  c\n\n3 problems; nothing was sent";
+        let error = Error::Problems(text.to_owned());
+        assert_eq!(error.brief(10), text);
+        assert_eq!(
+            error.brief(9),
+            "error: a\n\nand more, which `flowbatch check` shows\n\n3 problems; nothing was sent"
+        );
+    }
 }

@@ -1,7 +1,7 @@
 //! The end of a run: its report, its summary, its exit code.
 
-use std::fs::File;
-use std::io::{BufWriter, ErrorKind};
+use std::fs::{self, File};
+use std::io::{BufWriter, ErrorKind, Write};
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -15,8 +15,11 @@ use crate::exit::Exit;
 use crate::job::flags::Snapshot;
 use crate::model::outcome::Ended;
 use crate::model::target::LaneId;
+use crate::sinks::attention::Attention;
 use crate::sinks::digest::Digest;
 use crate::sinks::ends::Ends;
+use crate::sinks::mail::mail_text;
+use crate::sinks::metrics::metrics_text;
 use crate::sinks::report::Written;
 use crate::sinks::rerun::Rerun;
 use crate::sinks::summary::{
@@ -75,14 +78,21 @@ pub(super) fn close(mut closed: Closed<'_>) -> Done {
         .folder
         .write("summary.json", format!("{json}\n").as_bytes());
     keep(summed_up, &mut trouble);
+    keep(closed.write_metrics(&summary), &mut trouble);
     let exit = Exit::of_run(ended, &closed.digest.tally, !trouble.is_empty());
-    for text in &trouble {
-        terminal::complain(text);
-    }
-    if !(closed.output.quiet && exit == Exit::Done) {
-        match closed.output.output {
-            OutputShape::Json => terminal::print(&json),
-            OutputShape::Text => terminal::print(&closed.text(written.as_ref(), &trouble)),
+    match (closed.output.output, closed.output.quiet) {
+        (_, true) if exit == Exit::Done => {}
+        (OutputShape::Text, true) => {
+            terminal::print(&closed.mail(written.as_ref(), &trouble, &summary.host, exit));
+        }
+        (shape, _) => {
+            for text in &trouble {
+                terminal::complain(text);
+            }
+            match shape {
+                OutputShape::Json => terminal::print(&json),
+                OutputShape::Text => terminal::print(&closed.text(written.as_ref(), &trouble)),
+            }
         }
     }
     Ok(exit)
@@ -177,7 +187,7 @@ impl Closed<'_> {
             let mut out = BufWriter::new(file);
             done = self.reporting().write_undo(written, true, &mut out);
             match done {
-                Ok(()) => std::io::Write::flush(&mut out),
+                Ok(()) => out.flush(),
                 Err(_) => Err(std::io::Error::other("the way back is incomplete")),
             }
         });
@@ -231,6 +241,18 @@ impl Closed<'_> {
             std::io::copy(&mut File::open(self.report_path())?, file).map(|_| ())
         })
         .map_err(Error::file("cannot write the report to", to))
+    }
+
+    /// Writes figures for Prometheus where `--metrics-file` asks for them.
+    fn write_metrics(&self, summary: &Summary) -> Result<(), Error> {
+        let Some(to) = &self.record.metrics_file else {
+            return Ok(());
+        };
+        // Without it there was no success yet.
+        let earlier = fs::read_to_string(to).unwrap_or_default();
+        let text = metrics_text(summary, self.digest.throttles.1, &earlier);
+        write_whole(to, Readers::Usual, |file| file.write_all(text.as_bytes()))
+            .map_err(Error::file("cannot write the metrics to", to))
     }
 
     fn summary(&self, ended: Ended, exit: Exit, rows: Option<u64>) -> Summary {
@@ -311,6 +333,36 @@ impl Closed<'_> {
 
     /// The closing text for people.
     fn text(&self, written: Option<&Written>, trouble: &[String]) -> String {
+        self.tell(written, trouble, |closing| {
+            closing_text(&self.digest, closing)
+        })
+    }
+
+    /// What a run that nobody watched says if somebody should look.
+    fn mail(
+        &self,
+        written: Option<&Written>,
+        trouble: &[String],
+        host: &str,
+        exit: Exit,
+    ) -> String {
+        let attention = File::open(self.report_path())
+            .ok()
+            .filter(|_| written.is_some());
+        let attention = attention.and_then(|report| Attention::read(report).ok());
+        let attention = attention.unwrap_or_default();
+        self.tell(written, trouble, |closing| {
+            mail_text(&self.digest, closing, &attention, host, exit.code())
+        })
+    }
+
+    /// What `text` makes of the end, without the last line's end.
+    fn tell(
+        &self,
+        written: Option<&Written>,
+        trouble: &[String],
+        text: impl FnOnce(&Closing<'_>) -> String,
+    ) -> String {
         let tally = &self.digest.tally;
         let work_left = tally.failed + tally.unknown + tally.left() > 0;
         let next = written.filter(|_| work_left);
@@ -338,11 +390,11 @@ impl Closed<'_> {
             target: &self.open.text(),
             folder: &self.folder.path.display().to_string(),
             report: written.map(|_| report.as_str()),
-            trouble: trouble.first().and_then(|text| text.lines().next()),
+            trouble,
             next: next.as_deref(),
             zone: &TimeZone::system(),
         };
-        closing_text(&self.digest, &closing).trim_end().to_owned()
+        text(&closing).trim_end().to_owned()
     }
 }
 

@@ -52,11 +52,14 @@ mod variables;
 use crate::cli::{Cli, Command};
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::sinks::mail::MOST_LINES;
 
 /// Does what the command line says; returns the exit code.
 pub fn main() -> u8 {
     shelter::take();
-    let done = match Cli::read().command {
+    let cli = Cli::read();
+    let is_quiet = cli.is_quiet();
+    let done = match cli.command {
         Command::Run(args) => run::run(&args),
         Command::Resume(args) => resume::resume(&args),
         Command::Export(args) => export::export(&args),
@@ -69,7 +72,11 @@ pub fn main() -> u8 {
         Command::Simulate(args) => simulate::simulate(&args),
     };
     let exit = done.unwrap_or_else(|error: Error| {
-        terminal::complain(&error.text());
+        let text = match is_quiet {
+            true => error.brief(MOST_LINES),
+            false => error.text(),
+        };
+        terminal::complain(&text);
         error.exit()
     });
     exit.code()

@@ -55,7 +55,7 @@ pub(super) fn report(args: &ReportArgs) -> Done {
                 .map_err(Error::machine("the report could not be written"))?;
         }
         Some(path) => {
-            report_target::check(path, "", taken.input.as_ref())?;
+            report_target::check_report(path, "", taken.input.as_ref())?;
             reporting.write_to(path, Readers::Usual)?;
         }
         None => {

@@ -4,14 +4,58 @@ use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
+use crate::cli::RecordArgs;
 use crate::error::Error;
 use crate::model::report_column::REPORT_COLUMNS;
 
 use super::input::Input;
 
+/// How a file of metrics begins.
+const FIRST_METRIC: &str = "# HELP flowbatch_";
+
+/// Refuses files of a run that cannot go where the command line wants them, before anything is sent.
+pub(super) fn check(record: &RecordArgs, job: &str, input: Option<&Input>) -> Result<(), Error> {
+    if let Some(path) = &record.report {
+        check_report(path, job, input)?;
+    }
+    match &record.metrics_file {
+        Some(path) => check_metrics(path),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a path that the textfile collector would not read, or where something else is.
+fn check_metrics(path: &Path) -> Result<(), Error> {
+    let refuse = |what: &str, hint: &str| {
+        Err(Error::Usage {
+            what: format!("the metrics cannot go to {}: {what}", path.display()),
+            hint: hint.to_owned(),
+        })
+    };
+    if path.extension().is_none_or(|extension| extension != "prom") {
+        return refuse(
+            "the textfile collector reads files whose name ends in .prom only",
+            "name it so",
+        );
+    }
+    check_folder("the metrics", path)?;
+    match fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Ok(text) if text.is_empty() || text.starts_with(FIRST_METRIC) => Ok(()),
+        Ok(_) => refuse(
+            "a file is there that flowbatch has not written",
+            "name another file",
+        ),
+        Err(error) => refuse(
+            &format!("what is there cannot be read: {error}"),
+            "name another file",
+        ),
+    }
+}
+
 /// Refuses a path that is the job itself, its CSV, or any other file that is no report: a slip of
 /// the hand must not cost the input.
-pub(super) fn check(path: &Path, job: &str, input: Option<&Input>) -> Result<(), Error> {
+pub(super) fn check_report(path: &Path, job: &str, input: Option<&Input>) -> Result<(), Error> {
     let refuse = |what: String| {
         Err(Error::Usage {
             what: format!("the report cannot go to {}: {what}", path.display()),

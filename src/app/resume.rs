@@ -52,9 +52,7 @@ pub(super) fn resume(args: &ResumeArgs) -> Done {
         ));
     }
     tell_of_changed_input(&taken);
-    if let Some(path) = &args.record.report {
-        report_target::check(path, "", taken.input.as_ref())?;
-    }
+    report_target::check(&args.record, "", taken.input.as_ref())?;
     let holder = || Holder::of(&folder.id, &taken, clock::wall());
     let policy = Policy {
         if_locked: args.record.if_locked,

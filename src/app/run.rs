@@ -52,9 +52,7 @@ pub(super) fn run(args: &RunArgs) -> Done {
         false => intake::take_in(&args.job, || state.temporary())?,
     };
     taken.job.settings.strict |= args.caution.strict;
-    if let Some(path) = &args.record.report {
-        report_target::check(path, &args.job.job, taken.input.as_ref())?;
-    }
+    report_target::check(&args.record, &args.job.job, taken.input.as_ref())?;
     if args.fresh && !is_simulator(taken.job.destination) {
         return Err(Error::Usage {
             what: "--fresh is for the simulator, and the target is a service".to_owned(),

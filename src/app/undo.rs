@@ -121,9 +121,7 @@ pub(super) fn undo(args: &UndoArgs) -> Done {
             problems.render(None, terminal::wants_color()),
         ));
     }
-    if let Some(path) = &args.record.report {
-        report_target::check(path, "", taken.input.as_ref())?;
-    }
+    report_target::check(&args.record, "", taken.input.as_ref())?;
     if !args.output.quiet {
         terminal::complain(&format!("undoes:     run {} of {name}", folder.id));
     }

@@ -1,5 +1,6 @@
 //! Consumers of the events: the record, and the watchers that tell people and files.
 
+pub mod attention;
 pub mod bar;
 pub mod digest;
 pub mod disk;
@@ -12,6 +13,8 @@ pub mod line;
 pub mod lines;
 pub mod listing;
 pub mod log;
+pub mod mail;
+pub mod metrics;
 pub mod progress;
 pub mod reader;
 pub mod report;

@@ -145,8 +145,8 @@ pub struct Closing<'a> {
     pub folder: &'a str,
     /// Where the report is, if it could be written.
     pub report: Option<&'a str>,
-    /// What could not be written.
-    pub trouble: Option<&'a str>,
+    /// What could not be written, each with why and what to do.
+    pub trouble: &'a [String],
     /// What helps where nothing works.
     pub hint: Option<&'a str>,
     /// The command that puts back what was changed.
@@ -217,7 +217,7 @@ pub fn closing_text(digest: &Digest, closing: &Closing<'_>) -> String {
     if let Some(undo) = closing.undo {
         let _ = writeln!(text, "  undo:   {undo}");
     }
-    if let Some(trouble) = closing.trouble {
+    if let Some(trouble) = closing.trouble.first().and_then(|text| text.lines().next()) {
         let _ = writeln!(text, "  not written: {trouble}");
     }
     if let Some(next) = closing.next {
@@ -227,7 +227,7 @@ pub fn closing_text(digest: &Digest, closing: &Closing<'_>) -> String {
 }
 
 /// How the run went, in one line.
-fn verdict(digest: &Digest) -> String {
+pub(super) fn verdict(digest: &Digest) -> String {
     let tally = &digest.tally;
     let ended = digest.ended.unwrap_or(Ended::RecordFailed);
     let why = digest.stopped.as_ref().map(|(_, why)| why.as_str());
@@ -266,7 +266,7 @@ fn verdict(digest: &Digest) -> String {
 }
 
 /// `2026-11-24 08:31:00 +00:00, took 4.2s, 24.9 rows/s`, or `…, took 3d 4h, in 2 sessions`
-fn time_line(digest: &Digest, zone: &TimeZone) -> Option<String> {
+pub(super) fn time_line(digest: &Digest, zone: &TimeZone) -> Option<String> {
     let (start, end) = (digest.started_at?, digest.last_at?);
     let took = end.duration_since(start).unsigned_abs();
     let local = start.to_zoned_datetime(zone.clone());
@@ -282,7 +282,7 @@ fn time_line(digest: &Digest, zone: &TimeZone) -> Option<String> {
 }
 
 /// `312 attempts, 12 throttled in 2 pauses of 4s; the service admits 60/s`
-fn request_line(digest: &Digest) -> String {
+pub(super) fn request_line(digest: &Digest) -> String {
     let tally = &digest.tally;
     let plural = if tally.attempts == 1 {
         "attempt"
@@ -317,7 +317,7 @@ fn request_line(digest: &Digest) -> String {
     line
 }
 
-fn errors(text: &mut String, digest: &Digest) {
+pub(super) fn errors(text: &mut String, digest: &Digest) {
     let errors = digest.errors();
     if errors.is_empty() {
         if let Some(failure) = digest.unread.as_ref().filter(|_| digest.plan.is_none()) {

@@ -10,6 +10,7 @@ mod admission;
 mod auth;
 mod changes;
 mod cloud;
+mod cron;
 mod disk;
 mod export;
 mod jobs;

@@ -1,0 +1,137 @@
+//! A run's figures for Prometheus: a file for the node exporter's textfile collector.
+//!
+//! Source: the [text exposition format](https://prometheus.io/docs/instrumenting/exposition_formats/), which the
+//! collector reads without time stamps.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::model::outcome::Status;
+
+use super::summary::Summary;
+
+/// What a metric tells, and how it is called.
+const LAST_SUCCESS: (&str, &str) = (
+    "flowbatch_last_success_timestamp_seconds",
+    "When a run of the job last ended with exit code 0.",
+);
+
+/// The figures of the run that `summary` sums up, which waited for `throttled` in all. What `earlier`, the file of an
+/// earlier run, says of the job's last success is kept unless this is one.
+pub fn metrics_text(summary: &Summary, throttled: Duration, earlier: &str) -> String {
+    let job = label(&summary.job.name);
+    let mut text = String::new();
+    let mut gauge = |(name, help): (&str, &str), values: &[(String, String)]| {
+        if values.is_empty() {
+            return;
+        }
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");
+        for (labels, value) in values {
+            let _ = writeln!(text, "{name}{{job=\"{job}\"{labels}}} {value}");
+        }
+    };
+    let one = |value: String| vec![(String::new(), value)];
+    let success = match summary.exit_code {
+        0 => summary.finished_at.map(seconds),
+        _ => last_success(&job, earlier).map(str::to_owned),
+    };
+    gauge(LAST_SUCCESS, &success.map(one).unwrap_or_default());
+    let finished = summary.finished_at.map(seconds).map(one);
+    gauge(
+        (
+            "flowbatch_run_finished_timestamp_seconds",
+            "When the job's last run ended.",
+        ),
+        &finished.unwrap_or_default(),
+    );
+    let took = summary.started_at.zip(summary.finished_at);
+    let took = took.map(|(start, end)| end.duration_since(start).as_secs_f64());
+    gauge(
+        (
+            "flowbatch_run_duration_seconds",
+            "How long the job's last run took, with all its sessions.",
+        ),
+        &took
+            .map(|took| one(format!("{took:.3}")))
+            .unwrap_or_default(),
+    );
+    gauge(
+        (
+            "flowbatch_run_exit_code",
+            "What the job's last run returned; 0 is a success.",
+        ),
+        &one(summary.exit_code.to_string()),
+    );
+    gauge(
+        (
+            "flowbatch_run_simulated",
+            "1 where nothing left this machine.",
+        ),
+        &one(u8::from(summary.simulated).to_string()),
+    );
+    let counts = &summary.counts;
+    let rows = Status::ALL.map(|status| {
+        let labels = format!(",status=\"{status}\"");
+        (labels, counts.tally.of(status).to_string())
+    });
+    gauge(
+        (
+            "flowbatch_run_rows",
+            "Rows of the job's last run, by how they ended.",
+        ),
+        &rows,
+    );
+    gauge(
+        (
+            "flowbatch_run_attempts",
+            "Updates that the job's last run sent.",
+        ),
+        &one(counts.tally.attempts.to_string()),
+    );
+    gauge(
+        (
+            "flowbatch_run_throttled_requests",
+            "Requests of the job's last run that the service refused to admit.",
+        ),
+        &one(counts.tally.throttled.to_string()),
+    );
+    gauge(
+        (
+            "flowbatch_run_throttled_seconds",
+            "How long the job's last run waited because it was throttled.",
+        ),
+        &one(format!("{:.3}", throttled.as_secs_f64())),
+    );
+    text
+}
+
+/// A label's value.
+fn label(text: &str) -> String {
+    let mut label = String::new();
+    for c in text.chars() {
+        match c {
+            '\\' => label.push_str("\\\\"),
+            '"' => label.push_str("\\\""),
+            '\n' => label.push_str("\\n"),
+            c => label.push(c),
+        }
+    }
+    label
+}
+
+fn seconds(at: Timestamp) -> String {
+    let milliseconds = at.as_millisecond();
+    format!("{}.{:03}", milliseconds / 1_000, milliseconds % 1_000)
+}
+
+/// When the job last succeeded, by an earlier file.
+fn last_success<'a>(job: &str, earlier: &'a str) -> Option<&'a str> {
+    let start = format!("{}{{job=\"{job}\"}} ", LAST_SUCCESS.0);
+    let mut found = earlier.lines().filter_map(|line| line.strip_prefix(&start));
+    found.next().filter(|value| value.parse::<f64>().is_ok())
+}
+
+#[cfg(test)]
+mod tests;
