@@ -189,6 +189,9 @@ pub struct PaceArgs {
     /// Start nothing new after this time: 30m, 2h
     #[arg(long, value_name = "DURATION", help_heading = "Pace")]
     pub deadline: Option<String>,
+    /// Start nothing new once a clock shows this time: 06:00 (of [job] time_zone, else of TZ)
+    #[arg(long, value_name = "HH:MM", help_heading = "Pace")]
+    pub stop_at: Option<String>,
     /// Send nothing if more workflows would change: 50, or 50% of those that live there
     #[arg(long, value_name = "N|N%", help_heading = "Plan")]
     pub max_changes: Option<String>,
@@ -211,6 +214,7 @@ impl PaceArgs {
             max_attempts: self.max_attempts.clone(),
             max_errors: self.max_errors.clone(),
             deadline: self.deadline.clone(),
+            stop_at: self.stop_at.clone(),
             max_changes: self.max_changes.clone(),
             max_disables: self.max_disables.clone(),
             send: self.send.map(SentFields::sent),

@@ -24,6 +24,9 @@ pub(super) struct Announcement {
     rate: String,
     concurrency: usize,
     at_least: String,
+    /// When nothing new starts any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_start: Option<String>,
     /// What chose the rows, if something did.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     chosen: Vec<String>,
@@ -76,7 +79,12 @@ struct LaneText {
 }
 
 impl Announcement {
-    pub(super) fn new(taken: &Taken, open: &Open, resumed: Option<Resumed>) -> Self {
+    pub(super) fn new(
+        taken: &Taken,
+        open: &Open,
+        resumed: Option<Resumed>,
+        last_start: Option<String>,
+    ) -> Self {
         let (census, settings) = (&taken.census, &taken.job.settings);
         let lanes = open.lanes.iter().zip(&census.lanes);
         let used = lanes.filter(|(facts, _)| facts.credential.is_some());
@@ -131,6 +139,7 @@ impl Announcement {
             },
             concurrency: settings.concurrency,
             at_least: span::show(settings.rate.interval().saturating_mul(gaps)),
+            last_start,
             chosen: taken.notes.clone(),
             resumed,
         }
@@ -183,6 +192,8 @@ impl Announcement {
             "pace:       at most {}, {} in flight{each}: at least {}",
             self.rate, self.concurrency, self.at_least
         ));
+        let last_start = self.last_start.iter();
+        lines.extend(last_start.map(|at| format!("stops:      {at}")));
         lines.join("\n")
     }
 

@@ -1,5 +1,6 @@
 //! The real clock and real dice.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -37,6 +38,19 @@ impl Clock for System {
 #[expect(clippy::disallowed_methods, reason = "this is the clock")]
 pub(super) fn wall() -> Timestamp {
     Timestamp::now()
+}
+
+/// When this process began; [`begin`] has set it.
+static BEGAN: OnceLock<Timestamp> = OnceLock::new();
+
+/// Notes when this process began: whoever stops by the clock counts from here, however long it waited for others.
+pub(super) fn begin() {
+    let _ = BEGAN.set(wall());
+}
+
+/// When this process began.
+pub(super) fn began() -> Timestamp {
+    *BEGAN.get_or_init(wall)
 }
 
 /// Lets a moment pass, before a run begins.

@@ -1,12 +1,19 @@
 //! How a run goes, by its settings.
 
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
 use crate::engine::run::Course;
 use crate::engine::schedule::Rules;
 use crate::job::flags::Snapshot;
+use crate::job::intent::Job;
 use crate::job::settings::Settings;
+use crate::model::span;
 
-/// How a run with `settings` goes by so many lanes.
-pub(super) fn course(settings: &Settings, lanes: usize) -> Course {
+/// How a run with `settings` goes by so many lanes, until its `deadline`.
+pub(super) fn course(settings: &Settings, lanes: usize, deadline: Option<Duration>) -> Course {
     Course {
         rules: Rules {
             concurrency: settings.concurrency,
@@ -16,12 +23,75 @@ pub(super) fn course(settings: &Settings, lanes: usize) -> Course {
             retry: settings.retry(),
             budget: settings.stop,
             patience: settings.patience,
-            deadline: settings.deadline,
+            deadline,
             sent: settings.send,
             max_age: settings.max_age,
             trial: settings.snapshot == Snapshot::Required,
         },
         lanes,
         timeout: settings.timeout,
+    }
+}
+
+/// After how long from `now` a session starts nothing new any more, in a process that `began` a while ago: by the deadline or by
+/// a clock of `zone`, whichever comes first.
+pub(super) fn deadline(
+    settings: &Settings,
+    zone: &TimeZone,
+    began: Timestamp,
+    now: Timestamp,
+) -> Option<Duration> {
+    let stops_at = settings.stop_at.and_then(|at| at.next(began, zone));
+    let by_clock = stops_at.map(|at| Duration::try_from(at.duration_since(now)));
+    // Whoever waited beyond it has no time left.
+    let by_clock = by_clock.map(Result::unwrap_or_default);
+    [settings.deadline, by_clock].into_iter().flatten().min()
+}
+
+/// For people: when a session that has so much time `left` starts nothing new any more.
+pub(super) fn last_start(zone: &TimeZone, now: Timestamp, left: Duration) -> String {
+    let in_words = format!("in {}", span::show(left));
+    let left = SignedDuration::try_from(left).unwrap_or(SignedDuration::MAX);
+    match now.checked_add(left) {
+        Ok(at) => {
+            let at = at.to_zoned_datetime(zone.clone());
+            format!("at {}, {in_words}", at.strftime("%F %T %:z"))
+        }
+        Err(_) => in_words,
+    }
+}
+
+/// Where the clock stands that `job` goes by.
+pub(super) fn zone(job: &Job) -> TimeZone {
+    let named = job.time_zone.as_deref().map(TimeZone::get);
+    // A name that is none here is a problem of the job.
+    named.and_then(Result::ok).unwrap_or_else(TimeZone::system)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_earlier_of_deadline_and_clock_holds() {
+        let berlin = TimeZone::get("Europe/Berlin").unwrap();
+        let hours = |hours: u64| Some(Duration::from_secs(hours * 3_600));
+        let left = |stop_at: Option<&str>, after: Option<Duration>, now: &str| {
+            let settings = Settings {
+                deadline: after,
+                stop_at: stop_at.map(|at| at.parse().unwrap()),
+                ..Settings::default()
+            };
+            let began = "2026-11-24T02:00:00Z".parse().unwrap();
+            deadline(&settings, &berlin, began, now.parse().unwrap())
+        };
+        let now = "2026-11-24T02:00:00Z";
+        assert_eq!(left(None, None, now), None);
+        assert_eq!(left(Some("06:00"), None, now), hours(3));
+        assert_eq!(left(Some("06:00"), hours(2), now), hours(2));
+        assert_eq!(left(Some("06:00"), hours(4), now), hours(3));
+        // Who waited for another run until then does not go on until the next morning.
+        let late = left(Some("06:00"), hours(4), "2026-11-24T05:00:01Z");
+        assert_eq!(late, Some(Duration::ZERO));
     }
 }

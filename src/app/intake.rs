@@ -444,6 +444,7 @@ impl Taken {
             schema_version: SCHEMA,
             name: self.name.clone(),
             description: job.description.clone(),
+            time_zone: job.time_zone.clone(),
             simulated,
             lanes: lanes.to_vec(),
             input: self.input.as_ref().map(|input| InputRecord {

@@ -57,6 +57,7 @@ use crate::sinks::mail::MOST_LINES;
 /// Does what the command line says; returns the exit code.
 pub fn main() -> u8 {
     shelter::take();
+    clock::begin();
     let cli = Cli::read();
     let is_quiet = cli.is_quiet();
     let done = match cli.command {

@@ -134,7 +134,7 @@ async fn plan_taken(asked: &Asked<'_>, state: &State, mut taken: Taken) -> Done 
         open: &open,
         settings: &taken.job.settings,
         output: asked.output,
-        announcement: Announcement::new(&taken, &open, None).text(),
+        announcement: Announcement::new(&taken, &open, None, None).text(),
         rows: (taken.census.rows, taken.census.skipped),
     };
     let came = reading

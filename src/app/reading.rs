@@ -86,7 +86,7 @@ impl Reading<'_> {
             rows: self.rows.0,
             skipped: self.rows.1,
         };
-        let course = course(self.settings, self.open.lanes.len());
+        let course = course(self.settings, self.open.lanes.len(), self.settings.deadline);
         let came = async {
             let mut run = Run::begin(Beginning::Run(started), course, tools)?;
             let to = carry_out(&mut run).await?;

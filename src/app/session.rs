@@ -23,9 +23,9 @@ use crate::sinks::journal::Journal;
 use crate::sinks::log::Log;
 
 use super::announcement::{Announcement, Resumed};
-use super::clock::{Seeded, System};
+use super::clock::{self, Seeded, System};
 use super::closing::{Closed, close};
-use super::course::course;
+use super::course::{course, deadline, last_start, zone};
 use super::destination::Open;
 use super::folder::RunFolder;
 use super::intake::Taken;
@@ -80,7 +80,12 @@ impl Session<'_> {
             self.output.log_format,
             progress.above.clone(),
         );
-        let announcement = Announcement::new(&self.taken, &self.open, self.resumed.clone());
+        let now = clock::wall();
+        let zone = zone(&self.taken.job);
+        let deadline = deadline(&self.taken.job.settings, &zone, clock::began(), now);
+        let last_start = deadline.map(|left| last_start(&zone, now, left));
+        let announcement =
+            Announcement::new(&self.taken, &self.open, self.resumed.clone(), last_start);
         match self.output.progress {
             _ if self.output.quiet => {}
             ProgressShape::Json => terminal::complain(&announcement.json()),
@@ -105,7 +110,7 @@ impl Session<'_> {
             watchers.push(&mut **watcher);
         }
         let clock = System::start();
-        let course = course(&self.taken.job.settings, self.open.lanes.len());
+        let course = course(&self.taken.job.settings, self.open.lanes.len(), deadline);
         let tools = Tools {
             service: &self.open.client,
             record: &mut self.journal,

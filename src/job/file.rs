@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use toml::de::DeTable;
 
+use crate::model::daytime::{self, Daytime};
 use crate::model::rate::{self, Wanted};
 use crate::model::simulation::{Fault, FaultKind};
 use crate::model::update::Sent;
@@ -31,6 +32,8 @@ pub struct File {
     pub name: Option<Located<String>>,
     /// `[job] description`
     pub description: Option<Located<String>>,
+    /// `[job] time_zone`
+    pub time_zone: Option<Located<String>>,
     /// `[target]`
     pub target: Target,
     /// `[auth] method`
@@ -94,6 +97,8 @@ pub struct Limits {
     pub timeout: Option<Located<Duration>>,
     /// `[run] deadline`
     pub deadline: Option<Located<Duration>>,
+    /// `[run] stop_at`
+    pub stop_at: Option<Located<Daytime>>,
     /// `[retry] max_attempts`
     pub max_attempts: Option<Located<u64>>,
     /// `[retry] initial_delay`
@@ -204,10 +209,11 @@ impl File {
             let what = format!("schema {} is not known", schema.value);
             reader.wrong(schema.span, what, "this version reads schema = 1");
         }
-        let (name, description) = reader.read_job(root);
+        let [name, description, time_zone] = reader.read_job(root);
         Self {
             name,
             description,
+            time_zone,
             target: reader.read_target(root),
             method: reader.read_auth(root),
             limits: reader.read_limits(root),
@@ -221,12 +227,13 @@ impl File {
 }
 
 impl Reader<'_> {
-    fn read_job(&mut self, root: Table<'_>) -> (Option<Located<String>>, Option<Located<String>>) {
+    fn read_job(&mut self, root: Table<'_>) -> [Option<Located<String>>; 3] {
+        const KEYS: [&str; 3] = ["name", "description", "time_zone"];
         let Some(job) = self.table(root, "job") else {
-            return (None, None);
+            return KEYS.map(|_| None);
         };
-        self.only(job, &["name", "description"]);
-        (self.string(job, "name"), self.string(job, "description"))
+        self.only(job, &KEYS);
+        KEYS.map(|key| self.string(job, key))
     }
 
     fn read_auth(&mut self, root: Table<'_>) -> Method {
@@ -290,6 +297,7 @@ impl Reader<'_> {
                     "burst",
                     "timeout",
                     "deadline",
+                    "stop_at",
                     "send",
                     "snapshot_max_age",
                 ],
@@ -299,6 +307,7 @@ impl Reader<'_> {
             limits.burst = self.number(run, "burst", 1);
             limits.timeout = self.duration(run, "timeout");
             limits.deadline = self.duration(run, "deadline");
+            limits.stop_at = self.parsed(run, "stop_at", daytime::HINT);
             limits.max_age = self.duration(run, "snapshot_max_age");
             limits.send = self.parsed(run, "send", "write \"changed\" or \"full\"");
         }

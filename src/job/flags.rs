@@ -66,6 +66,8 @@ pub struct Flags {
     pub send: Option<Sent>,
     /// `--deadline`
     pub deadline: Option<String>,
+    /// `--stop-at`
+    pub stop_at: Option<String>,
     /// `--limit`
     pub limit: Option<String>,
     /// `--only`, as often as given

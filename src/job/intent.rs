@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use jiff::tz::TimeZone;
+
 use crate::model::endpoint::Endpoint;
 use crate::model::field::Field;
 use crate::model::formula::unguarded;
@@ -26,6 +28,7 @@ use super::settings::Settings;
 use super::source::TableSource;
 use super::suggestion::suggestion;
 use super::template::{self, Template};
+use super::toml::Located;
 use super::way::Way;
 use super::wish::read_update;
 
@@ -50,6 +53,8 @@ pub struct Job {
     pub name: Option<String>,
     /// For people.
     pub description: Option<String>,
+    /// Where the clock stands that `stop_at` goes by; without it that of this machine.
+    pub time_zone: Option<String>,
     /// Where it goes, as far as it is known before the rows are read.
     pub destination: Destination,
     /// `[auth] method`
@@ -129,6 +134,7 @@ impl Job {
         Self {
             name: file.name.take().map(|name| name.value),
             description: file.description.take().map(|text| text.value),
+            time_zone: desk.time_zone(file.time_zone.take()),
             settings,
             selection: desk.selection(),
             simulation: desk.simulation(&file.simulator, simulated),
@@ -149,6 +155,18 @@ impl Job {
 }
 
 impl Desk<'_> {
+    fn time_zone(&mut self, written: Option<Located<String>>) -> Option<String> {
+        let Located { value, span } = written?;
+        if TimeZone::get(&value).is_err() {
+            self.wrong(
+                Place::Job(span),
+                format!("no time zone is called {value:?} here"),
+                "write a name such as \"Europe/Berlin\", or install tzdata",
+            );
+        }
+        Some(value)
+    }
+
     fn set_flags(&mut self) -> (Update, Vec<Template>) {
         let mut update = Update::default();
         let mut templates: Vec<Template> = Vec::new();

@@ -27,6 +27,9 @@ pub struct JobRecord {
     pub name: String,
     /// For people.
     pub description: Option<String>,
+    /// Where the clock stands that the run stops by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<String>,
     /// Nothing leaves this machine.
     pub simulated: bool,
     /// Where rows go, and on whose behalf, in the order of the lanes' numbers.
@@ -111,6 +114,7 @@ impl JobRecord {
         let job = Job {
             name: Some(self.name),
             description: self.description,
+            time_zone: self.time_zone,
             destination: match self.simulated {
                 true => Destination::Simulator,
                 false => Destination::Services,

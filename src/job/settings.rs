@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::daytime::{self, Daytime, DaytimeFault};
 use crate::model::rate::{self, Per, Rate, Wanted};
 use crate::model::span;
 use crate::model::update::Sent;
@@ -35,6 +36,9 @@ pub struct Settings {
     pub timeout: Duration,
     /// How long the run may take.
     pub deadline: Option<Duration>,
+    /// When it is to stop, by the clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_at: Option<Daytime>,
     /// Attempts per row.
     pub max_attempts: u32,
     /// The first delay.
@@ -80,6 +84,7 @@ impl Default for Settings {
             burst: NonZeroU32::MIN,
             timeout: Duration::from_secs(30),
             deadline: None,
+            stop_at: None,
             max_attempts: 5,
             initial_delay: Duration::from_millis(500),
             max_delay: Duration::from_secs(60),
@@ -139,6 +144,7 @@ impl From<&Settings> for Limits {
             burst: at(settings.burst.get().into()),
             timeout: at(settings.timeout),
             deadline: settings.deadline.and_then(at),
+            stop_at: settings.stop_at.and_then(at),
             max_attempts: at(settings.max_attempts.into()),
             initial_delay: at(settings.initial_delay),
             max_delay: at(settings.max_delay),
@@ -250,6 +256,17 @@ impl Desk<'_> {
             deadline: self
                 .flag_span("--deadline", flags.deadline.as_deref())
                 .or(duration(&limits.deadline)),
+            stop_at: self
+                .flag(
+                    "--stop-at",
+                    flags.stop_at.as_deref(),
+                    daytime::HINT,
+                    |text| {
+                        text.parse()
+                            .map_err(|fault: DaytimeFault| fault.to_string())
+                    },
+                )
+                .or(limits.stop_at.as_ref().map(|at| at.value)),
             max_attempts,
             initial_delay,
             max_delay,

@@ -131,3 +131,37 @@ fn metrics_go_nowhere_where_they_would_not_be_read_or_would_cost_a_file() {
     assert!(!desk.has_runs());
     assert_eq!(desk.read("other.prom"), "other 1\n");
 }
+
+#[test]
+fn a_run_stops_by_the_clock_of_the_jobs_time_zone() {
+    let job = "[job]\ntime_zone = \"Asia/Tokyo\"\n[run]\nstop_at = \"06:00\"\n[target]\nsimulator = true\n\
+               [[update]]\nworkflow_id = \"w1\"\nname = \"x\"\n";
+    let desk = Desk::with("job.toml", job);
+    let stops = |arguments: &str| {
+        let said = desk.flowbatch(&format!("run job.toml {arguments}"));
+        let mut lines = said.stderr.lines();
+        let line = lines.find_map(|line| line.strip_prefix("stops:      at "));
+        line.unwrap().to_owned()
+    };
+    assert!(stops("").contains(" 06:00:00 +09:00, in "), "{}", stops(""));
+    let flag = stops("--stop-at 7:30");
+    assert!(flag.contains(" 07:30:00 +09:00, in "), "{flag}");
+    // The earlier holds.
+    let sooner = stops("--deadline 1s");
+    assert!(sooner.ends_with(", in 1s"), "{sooner}");
+}
+
+#[test]
+fn a_time_that_no_clock_shows_is_a_problem() {
+    let job = "[job]\ntime_zone = \"Europe/Atlantis\"\n[run]\nstop_at = \"6\"\n[target]\nsimulator = true\n\
+               [[update]]\nworkflow_id = \"w1\"\nname = \"x\"\n";
+    let said = Desk::with("job.toml", job).flowbatch("run job.toml");
+    assert_eq!(said.code, 2);
+    for part in [
+        "no time zone is called \"Europe/Atlantis\" here\n --> job.toml:2:13\n",
+        "not a time of the day\n --> job.toml:4:11\n",
+        "write hours and minutes: \"06:00\"",
+    ] {
+        assert!(said.stderr.contains(part), "{part} in {}", said.stderr);
+    }
+}
