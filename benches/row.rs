@@ -288,6 +288,7 @@ fn records(criterion: &mut Criterion) {
                 lanes: std::slice::from_ref(&facts),
                 names: &Default::default(),
                 planned: Default::default(),
+                skipped_because: &|_| None,
             };
             let rows = rows
                 .iter()

@@ -128,6 +128,9 @@ pub struct JobArgs {
     /// Take some rows only: workspace=ID, workflow_id=ID, row=3,7-9
     #[arg(long, value_name = "WHAT=WHICH", action = ArgAction::Append, help_heading = "Rows")]
     pub only: Vec<String>,
+    /// Leave the workflows of this list alone: a CSV of workflow_id, until, reason
+    #[arg(long, value_name = "FILE", help_heading = "Rows")]
+    pub hold: Option<String>,
     /// Set a field in every row that leaves it out: enabled=true
     #[arg(long, value_name = "FIELD=VALUE", action = ArgAction::Append, help_heading = "Rows")]
     pub set: Vec<String>,
@@ -156,6 +159,7 @@ impl JobArgs {
             simulate: self.simulate,
             limit: self.limit.clone(),
             only: self.only.clone(),
+            hold: self.hold.clone(),
             set: self.set.clone(),
             column: self.column.clone(),
             encoding: self.encoding.clone(),
@@ -198,6 +202,9 @@ pub struct PaceArgs {
     /// Send nothing if more workflows would be disabled: 20, or 10% of those that live there
     #[arg(long, value_name = "N|N%", help_heading = "Plan")]
     pub max_disables: Option<String>,
+    /// Leave alone what was changed so short a time ago, by whomever: 24h
+    #[arg(long, value_name = "DURATION", help_heading = "Plan")]
+    pub leave_recent: Option<String>,
     /// Which fields an update holds: those that change, or all five, read just before
     #[arg(long, value_enum, help_heading = "Plan")]
     pub send: Option<SentFields>,
@@ -215,6 +222,7 @@ impl PaceArgs {
             max_errors: self.max_errors.clone(),
             deadline: self.deadline.clone(),
             stop_at: self.stop_at.clone(),
+            leave_recent: self.leave_recent.clone(),
             max_changes: self.max_changes.clone(),
             max_disables: self.max_disables.clone(),
             send: self.send.map(SentFields::sent),

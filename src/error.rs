@@ -164,7 +164,7 @@ mod tests {
         assert_eq!(error.brief(10), text);
         assert_eq!(
             error.brief(9),
-            "error: a\n\nand more, which `flowbatch check` shows\n\n3 problems; nothing was sent"
+            "error: a\n\nerror: b\n  b\n\nand more, which `flowbatch check` shows\n\n3 problems; nothing was sent"
         );
     }
 }

@@ -27,7 +27,8 @@ use flowbatch::model::reply::Data;
 use flowbatch::model::row::Row;
 use flowbatch::model::simulation::Simulation;
 use flowbatch::model::target::{LaneId, Workspace};
-use flowbatch::model::update::{Sent, Update};
+use flowbatch::model::update::Update;
+use flowbatch::plan::decision::Terms;
 use flowbatch::policy::budget::Budget;
 use flowbatch::policy::retry::Retry;
 use flowbatch::simulator::memory::Memory;
@@ -201,7 +202,7 @@ fn course() -> Course {
             budget: Budget::default(),
             patience: Duration::from_secs(600),
             deadline: None,
-            sent: Sent::Changed,
+            terms: Terms::default(),
             max_age: Duration::from_secs(600),
             trial: false,
         },

@@ -35,7 +35,7 @@ use flowbatch::model::row::Row;
 use flowbatch::model::simulation::{Fault, FaultKind, Simulation};
 use flowbatch::model::target::{LaneId, Workspace};
 use flowbatch::model::update::{Sent, Update};
-use flowbatch::plan::decision::{Decision, decide};
+use flowbatch::plan::decision::{Decision, Terms, decide};
 use flowbatch::plan::snapshot::Snapshot;
 use flowbatch::plan::survey::Survey;
 use flowbatch::policy::budget::{Budget, Most};
@@ -330,7 +330,9 @@ async fn play_now(scenario: &Scenario) -> Played {
         for row in rows {
             let id = row.workflow_id.as_str();
             let live = lists.snapshot.live(LaneId(0), &place(), id).unwrap();
-            let decision = live.as_ref().map(|live| decide(&row, live, scenario.sent));
+            let decision = live
+                .as_ref()
+                .map(|live| decide(&row, live, terms(scenario)));
             let taken = Taken {
                 row,
                 past: Past::default(),
@@ -353,7 +355,7 @@ async fn play_now(scenario: &Scenario) -> Played {
                     (Status::Failed, Some(failure))
                 }
             };
-            run.decide(|schedule| schedule.end_by_plan(&taken, status, None, failure))
+            run.decide(|schedule| schedule.end_by_plan(&taken, status, None, failure, None))
                 .unwrap();
         }
         run.rows(&mut Planned(planned)).await.unwrap();
@@ -392,6 +394,13 @@ fn row(number: u64, id: &str, description: &str, guarded: bool) -> Row {
     }
 }
 
+fn terms(scenario: &Scenario) -> Terms {
+    Terms {
+        sent: scenario.sent,
+        ..Terms::default()
+    }
+}
+
 fn course(scenario: &Scenario) -> Course {
     let number = |number| NonZeroU32::new(number).unwrap();
     Course {
@@ -411,7 +420,7 @@ fn course(scenario: &Scenario) -> Course {
             },
             patience: Duration::from_secs(600),
             deadline: None,
-            sent: scenario.sent,
+            terms: terms(scenario),
             max_age: scenario.max_age,
             trial: true,
         },

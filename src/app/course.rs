@@ -11,9 +11,15 @@ use crate::job::flags::Snapshot;
 use crate::job::intent::Job;
 use crate::job::settings::Settings;
 use crate::model::span;
+use crate::plan::decision::Terms;
 
-/// How a run with `settings` goes by so many lanes, until its `deadline`.
-pub(super) fn course(settings: &Settings, lanes: usize, deadline: Option<Duration>) -> Course {
+/// How a run with `settings` goes by so many lanes, on these `terms`, until its `deadline`.
+pub(super) fn course(
+    settings: &Settings,
+    lanes: usize,
+    terms: Terms,
+    deadline: Option<Duration>,
+) -> Course {
     Course {
         rules: Rules {
             concurrency: settings.concurrency,
@@ -24,12 +30,27 @@ pub(super) fn course(settings: &Settings, lanes: usize, deadline: Option<Duratio
             budget: settings.stop,
             patience: settings.patience,
             deadline,
-            sent: settings.send,
+            terms,
             max_age: settings.max_age,
             trial: settings.snapshot == Snapshot::Required,
         },
         lanes,
         timeout: settings.timeout,
+    }
+}
+
+/// By what terms rows are compared with the live state, where the service's clock shows `service_time`.
+pub(super) fn terms(settings: &Settings, service_time: Timestamp) -> Terms {
+    let since = |recent| {
+        let recent = SignedDuration::try_from(recent).ok()?;
+        service_time.checked_sub(recent).ok()
+    };
+    Terms {
+        sent: settings.send,
+        // A time before all times leaves nothing alone that could be told from the rest.
+        untouched_since: settings
+            .leave_recent
+            .map(|recent| since(recent).unwrap_or(Timestamp::MIN)),
     }
 }
 

@@ -6,14 +6,14 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use crate::engine::ports::{Past, Record, RowsError, Taken as TakenUp};
 use crate::engine::run::Broken;
 use crate::engine::schedule::Schedule;
+use crate::job::selection::Selection;
 use crate::model::change::Change;
 use crate::model::field::Field;
 use crate::model::id::Id;
 use crate::model::outcome::{ErrorClass, Failure, Status};
 use crate::model::row::Row;
 use crate::model::target::{LaneId, Workspace};
-use crate::model::update::Sent;
-use crate::plan::decision::{Decision, Live, decide, reads_first, wants_versions};
+use crate::plan::decision::{Decision, Live, Terms, decide, reads_first, wants_versions};
 use crate::plan::preview::{Action, PlannedRow};
 
 use super::intake::Taken;
@@ -24,6 +24,8 @@ use super::surveying::{AppRun, Surveyed};
 pub(super) enum Verdict {
     /// Its workspace could not be read, and why.
     Unread(String),
+    /// Its workflow, which the row named, is left alone; its name and id, and why.
+    Held(Option<String>, Id, String),
     /// It is as wished already; its workflow's name and id.
     Unchanged(Option<String>, Id),
     /// It changes its workflow, or cannot.
@@ -37,7 +39,8 @@ pub(super) enum Verdict {
 /// Judges rows. The same rows in the same order are judged the same.
 pub(super) struct Judge<'a> {
     surveyed: &'a mut Surveyed,
-    sent: Sent,
+    terms: Terms,
+    selection: &'a Selection,
     /// Workflows that rows give another name: the names that they have now will be free.
     renamed: HashSet<u64>,
     /// Names that rows give.
@@ -47,15 +50,17 @@ pub(super) struct Judge<'a> {
 }
 
 impl<'a> Judge<'a> {
-    /// A judge of the rows of `left`, by what was `surveyed`.
+    /// A judge of the rows of `left`, by what was `surveyed` and by these `terms`.
     pub(super) fn new(
-        taken: &Taken,
+        taken: &'a Taken,
+        terms: Terms,
         left: &mut LeftRows,
         surveyed: &'a mut Surveyed,
     ) -> Result<Self, RowsError> {
         let mut judge = Self {
             surveyed,
-            sent: taken.job.settings.send,
+            terms,
+            selection: &taken.job.selection,
             renamed: HashSet::new(),
             given: HashSet::new(),
             met: (taken.census.named > 0).then(HashSet::new),
@@ -123,6 +128,10 @@ impl<'a> Judge<'a> {
         let live = self.surveyed.live(row)?;
         let name = live.as_ref().map(|live| live.workflow.name.clone());
         let name = name.filter(|name| !name.is_empty());
+        if let Some(why) = self.selection.held(&row.workflow_id) {
+            let id = row.workflow_id.clone();
+            return Ok(Verdict::Held(name, id, why.to_owned()));
+        }
         let Some(settled) = self.settle(row, past, live.as_ref()) else {
             let id = row.workflow_id.clone();
             return Ok(Verdict::Unchanged(name, id));
@@ -151,13 +160,13 @@ impl<'a> Judge<'a> {
             let unread = || Failure::new(ErrorClass::Canceled, "its versions were not read");
             return Some(beyond(self.surveyed.failure(row).unwrap_or_else(unread)));
         }
-        match decide(row, live, self.sent) {
+        match decide(row, live, self.terms) {
             Decision::Unchanged => None,
             Decision::Change(change, send) => Some(Settled {
                 action: Action::Change,
                 change,
                 failure: None,
-                reads: reads_first(row, &send, self.sent),
+                reads: reads_first(row, &send, self.terms.sent),
             }),
             Decision::Conflict(message) => Some(Settled {
                 action: Action::Conflict,
@@ -256,7 +265,13 @@ pub(super) fn end_rows<R: Record>(
     let mut broken = None;
     left.each(taken, |row, _, past| {
         let verdict = judge.judge(run.schedule(), &row, &past)?;
+        let mut note = None;
         let (status, name, failure, id) = match verdict {
+            Verdict::Held(..) if is_held_back => return Ok(()),
+            Verdict::Held(name, id, why) => {
+                note = Some(why);
+                (Status::Skipped, name, None, Some(id))
+            }
             Verdict::Unread(why) => {
                 let failure = Failure::new(ErrorClass::Canceled, why);
                 (Status::NotAttempted, None, Some(failure), None)
@@ -281,7 +296,7 @@ pub(super) fn end_rows<R: Record>(
             live: None,
             is_before_doubt: false,
         };
-        let ended = run.decide(|schedule| schedule.end_by_plan(&row, status, name, failure));
+        let ended = run.decide(|schedule| schedule.end_by_plan(&row, status, name, failure, note));
         if let Err(error) = ended {
             broken.get_or_insert(error);
         }

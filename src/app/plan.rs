@@ -19,6 +19,7 @@ use crate::sinks::digest::Digest;
 use crate::sinks::summary::{UNREADABLE, is_wrong_workspace, unread};
 
 use super::announcement::Announcement;
+use super::course::terms;
 use super::destination::{Open, is_simulator};
 use super::folder::{Readers, State};
 use super::intake::{self, Taken};
@@ -127,6 +128,7 @@ async fn plan_taken(asked: &Asked<'_>, state: &State, mut taken: Taken) -> Done 
         Settled::Job(settled) => *settled,
         Settled::GivenUp(exit) => return Ok(exit),
     };
+    let terms = terms(&taken.job.settings, open.service_time());
     let folder = state.temporary_folder()?;
     let mut shown: BTreeMap<(LaneId, Workspace), Shown> = BTreeMap::new();
     let all = asked.full || asked.output.output == OutputShape::Json;
@@ -147,7 +149,7 @@ async fn plan_taken(asked: &Asked<'_>, state: &State, mut taken: Taken) -> Done 
                 return Ok(None);
             }
             let path = folder.path().join("plan.jsonl");
-            let mut judge = Judge::new(&taken, &mut left, &mut surveyed)?;
+            let mut judge = Judge::new(&taken, terms, &mut left, &mut surveyed)?;
             let plan = plan_rows(
                 run.schedule(),
                 &taken,

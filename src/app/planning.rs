@@ -119,7 +119,7 @@ pub(super) fn plan(
         let verdict = judge.judge(schedule, &row, &past)?;
         let counts = plan.places.entry((row.lane, row.workspace.clone()));
         match verdict {
-            Verdict::Unread(_) => {}
+            Verdict::Unread(_) | Verdict::Held(..) => {}
             Verdict::Unchanged(..) => counts.or_default().unchanged += 1,
             Verdict::Planned {
                 row: planned,

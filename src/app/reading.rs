@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::job::settings::Settings;
 use crate::model::event::{FORMAT, RunStarted, Stamped};
 use crate::model::outcome::Ended;
+use crate::plan::decision::Terms;
 use crate::sinks::digest::Digest;
 use crate::sinks::log::Log;
 
@@ -86,7 +87,12 @@ impl Reading<'_> {
             rows: self.rows.0,
             skipped: self.rows.1,
         };
-        let course = course(self.settings, self.open.lanes.len(), self.settings.deadline);
+        let course = course(
+            self.settings,
+            self.open.lanes.len(),
+            Terms::default(),
+            self.settings.deadline,
+        );
         let came = async {
             let mut run = Run::begin(Beginning::Run(started), course, tools)?;
             let to = carry_out(&mut run).await?;

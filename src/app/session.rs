@@ -16,6 +16,7 @@ use crate::model::outcome::Ended;
 use crate::model::rate::Rate;
 use crate::model::span;
 use crate::model::tally::Tally;
+use crate::plan::decision::Terms;
 use crate::plan::snapshot::Snapshot;
 use crate::sinks::bar::Above;
 use crate::sinks::digest::Digest;
@@ -25,7 +26,7 @@ use crate::sinks::log::Log;
 use super::announcement::{Announcement, Resumed};
 use super::clock::{self, Seeded, System};
 use super::closing::{Closed, close};
-use super::course::{course, deadline, last_start, zone};
+use super::course::{course, deadline, last_start, terms, zone};
 use super::destination::Open;
 use super::folder::RunFolder;
 use super::intake::Taken;
@@ -83,6 +84,7 @@ impl Session<'_> {
         let now = clock::wall();
         let zone = zone(&self.taken.job);
         let deadline = deadline(&self.taken.job.settings, &zone, clock::began(), now);
+        let terms = terms(&self.taken.job.settings, self.open.service_time());
         let last_start = deadline.map(|left| last_start(&zone, now, left));
         let announcement =
             Announcement::new(&self.taken, &self.open, self.resumed.clone(), last_start);
@@ -110,7 +112,12 @@ impl Session<'_> {
             watchers.push(&mut **watcher);
         }
         let clock = System::start();
-        let course = course(&self.taken.job.settings, self.open.lanes.len(), deadline);
+        let course = course(
+            &self.taken.job.settings,
+            self.open.lanes.len(),
+            terms,
+            deadline,
+        );
         let tools = Tools {
             service: &self.open.client,
             record: &mut self.journal,
@@ -128,6 +135,7 @@ impl Session<'_> {
             target: self.open.text(),
             session,
             rows,
+            terms,
         };
         let ran = match Run::begin(self.beginning, course, tools) {
             Ok(run) => legs.carry_out(run, &mut self.left).await,
@@ -175,6 +183,8 @@ struct Legs<'a> {
     session: u32,
     /// Rows that are taken up.
     rows: u64,
+    /// By what they are compared with the live state.
+    terms: Terms,
 }
 
 impl Legs<'_> {
@@ -224,7 +234,7 @@ impl Legs<'_> {
         let taken = self.taken;
         let path = plan_path(self.folder, self.session);
         let place = (path.as_path(), self.folder.readers());
-        let mut judge = Judge::new(taken, left, &mut surveyed)?;
+        let mut judge = Judge::new(taken, self.terms, left, &mut surveyed)?;
         let mut samples = Vec::new();
         let plan = plan(run.schedule(), taken, left, &mut judge, place, |_, row| {
             if samples.len() < SAMPLES && !row.change.is_empty() {

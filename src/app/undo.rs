@@ -174,6 +174,8 @@ fn undo_record(
     record.selection = selection::Selection::default();
     // What held the run back is not to hold back the way back.
     record.settings.ceilings = Ceilings::default();
+    // The run itself has changed it a short time ago.
+    record.settings.leave_recent = None;
     for text in &args.only {
         let only = selection::Only::parse(text)
             .ok_or_else(|| Error::flag("--only", text, "not a choice of rows", selection::HINT))?;

@@ -17,7 +17,7 @@ use crate::model::reply::Data;
 use crate::model::span;
 use crate::model::tally::Tally;
 use crate::model::target::{LaneId, Workspace};
-use crate::model::update::Sent;
+use crate::plan::decision::Terms;
 use crate::policy::adaptive::Adaptive;
 use crate::policy::budget::{Budget, Most};
 use crate::policy::pace::Permit;
@@ -46,8 +46,8 @@ pub struct Rules {
     pub patience: Duration,
     /// When nothing new starts any more, since the start of the run.
     pub deadline: Option<Duration>,
-    /// Which fields an update holds.
-    pub sent: Sent,
+    /// By what terms rows are compared with the live state.
+    pub terms: Terms,
     /// How old a survey may be when an update leaves by it; the row is read again otherwise.
     pub max_age: Duration,
     /// Whether the first row goes alone and is read back.
@@ -206,6 +206,7 @@ impl Schedule {
         status: Status,
         live_name: Option<String>,
         failure: Option<Failure>,
+        note: Option<String>,
     ) {
         if status == Status::NotAttempted && taken.past.ended.is_some() {
             // It stays as it was.
@@ -224,13 +225,16 @@ impl Schedule {
             live_name,
             change: None,
             failure,
-            note: None,
+            note,
             refused: status == Status::NotAttempted,
         };
         let is_error = matches!(status, Status::Failed | Status::Unknown);
         self.has_errors |= is_error;
         self.by_plan.errors += u64::from(is_error);
-        let counts = !matches!(status, Status::Unchanged | Status::NotAttempted);
+        let counts = !matches!(
+            status,
+            Status::Unchanged | Status::Skipped | Status::NotAttempted
+        );
         self.by_plan.ended += u64::from(counts);
         self.tell(Event::RowEnded {
             row: taken.row.number,
@@ -437,7 +441,7 @@ impl Schedule {
         match rows.next(lane.id)? {
             Some(errand) => {
                 let work = match errand {
-                    Errand::Row(taken) => Work::row(*taken, self.rules.sent),
+                    Errand::Row(taken) => Work::row(*taken, self.rules.terms),
                     Errand::Reading(reading) => {
                         self.readings += 1;
                         Work::reading(self.readings, reading)

@@ -11,8 +11,8 @@ use crate::model::outcome::{ErrorClass, Failure, Outcome, Status};
 use crate::model::reading::{Kind, Need, Reading};
 use crate::model::row::Row;
 use crate::model::target::{LaneId, Workspace};
-use crate::model::update::{Sent, Update};
-use crate::plan::decision::{Decision, Effect, Live, decide, reads_first};
+use crate::model::update::Update;
+use crate::plan::decision::{Decision, Effect, Live, Terms, decide, reads_first};
 
 use super::ports::{Request, Taken};
 
@@ -100,7 +100,7 @@ pub struct Work {
 impl Work {
     /// A row that has just been taken up. It is read first where it has guards, where it is in doubt,
     /// or where an update holds all fields.
-    pub fn row(taken: Taken, sent: Sent) -> Self {
+    pub fn row(taken: Taken, terms: Terms) -> Self {
         let Taken {
             row,
             past,
@@ -111,7 +111,7 @@ impl Work {
         let mut send = row.update.clone();
         let mut reads = past.doubt;
         if let Some(live) = &live {
-            match decide(&row, live, sent) {
+            match decide(&row, live, terms) {
                 Decision::Change(found, update) => {
                     change = change.or(Some(found));
                     send = update;
@@ -120,7 +120,7 @@ impl Work {
                 Decision::Unchanged | Decision::Conflict(_) | Decision::Hopeless(_) => reads = true,
             }
         }
-        let reads_first = reads_first(&row, &send, sent);
+        let reads_first = reads_first(&row, &send, terms.sent);
         let live_name = live.as_ref().map(|live| live.workflow.name.clone());
         Self {
             key: row.number,
@@ -494,7 +494,7 @@ mod tests {
     }
 
     fn new(row: Row) -> Box<Work> {
-        Box::new(Work::row(row.into(), Sent::Changed))
+        Box::new(Work::row(row.into(), Terms::default()))
     }
 
     /// A queue with a new row 1, and rows that are due when told.

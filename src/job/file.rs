@@ -34,6 +34,8 @@ pub struct File {
     pub description: Option<Located<String>>,
     /// `[job] time_zone`
     pub time_zone: Option<Located<String>>,
+    /// `[run] hold`
+    pub hold: Option<Located<String>>,
     /// `[target]`
     pub target: Target,
     /// `[auth] method`
@@ -97,6 +99,8 @@ pub struct Limits {
     pub timeout: Option<Located<Duration>>,
     /// `[run] deadline`
     pub deadline: Option<Located<Duration>>,
+    /// `[run] leave_recent`
+    pub leave_recent: Option<Located<Duration>>,
     /// `[run] stop_at`
     pub stop_at: Option<Located<Daytime>>,
     /// `[retry] max_attempts`
@@ -214,6 +218,7 @@ impl File {
             name,
             description,
             time_zone,
+            hold: reader.read_hold(root),
             target: reader.read_target(root),
             method: reader.read_auth(root),
             limits: reader.read_limits(root),
@@ -286,6 +291,12 @@ impl Reader<'_> {
         }
     }
 
+    /// The rest of `[run]` is read by [`Self::read_limits`].
+    fn read_hold(&mut self, root: Table<'_>) -> Option<Located<String>> {
+        let run = self.table(root, "run")?;
+        self.string(run, "hold")
+    }
+
     fn read_limits(&mut self, root: Table<'_>) -> Limits {
         let mut limits = Limits::default();
         if let Some(run) = self.table(root, "run") {
@@ -298,6 +309,8 @@ impl Reader<'_> {
                     "timeout",
                     "deadline",
                     "stop_at",
+                    "hold",
+                    "leave_recent",
                     "send",
                     "snapshot_max_age",
                 ],
@@ -307,6 +320,7 @@ impl Reader<'_> {
             limits.burst = self.number(run, "burst", 1);
             limits.timeout = self.duration(run, "timeout");
             limits.deadline = self.duration(run, "deadline");
+            limits.leave_recent = self.duration(run, "leave_recent");
             limits.stop_at = self.parsed(run, "stop_at", daytime::HINT);
             limits.max_age = self.duration(run, "snapshot_max_age");
             limits.send = self.parsed(run, "send", "write \"changed\" or \"full\"");

@@ -66,6 +66,10 @@ pub struct Flags {
     pub send: Option<Sent>,
     /// `--deadline`
     pub deadline: Option<String>,
+    /// `--hold`
+    pub hold: Option<String>,
+    /// `--leave-recent`
+    pub leave_recent: Option<String>,
     /// `--stop-at`
     pub stop_at: Option<String>,
     /// `--limit`

@@ -46,6 +46,15 @@ fn simulator_way() -> Option<Way> {
 /// not say.
 const MOST_DISABLES: Most = Most::Percent(10.0);
 
+/// A file that is named.
+#[derive(Clone, Debug)]
+pub enum Named {
+    /// On the command line: its path.
+    Flag(String),
+    /// In the job file: its path from there.
+    Job(Located<String>),
+}
+
 /// A job as meant.
 #[derive(Debug)]
 pub struct Job {
@@ -55,6 +64,8 @@ pub struct Job {
     pub description: Option<String>,
     /// Where the clock stands that `stop_at` goes by; without it that of this machine.
     pub time_zone: Option<String>,
+    /// The list of workflows that are left alone.
+    pub hold: Option<Named>,
     /// Where it goes, as far as it is known before the rows are read.
     pub destination: Destination,
     /// `[auth] method`
@@ -135,6 +146,7 @@ impl Job {
             name: file.name.take().map(|name| name.value),
             description: file.description.take().map(|text| text.value),
             time_zone: desk.time_zone(file.time_zone.take()),
+            hold: desk.hold(file.hold.take()),
             settings,
             selection: desk.selection(),
             simulation: desk.simulation(&file.simulator, simulated),
@@ -155,6 +167,11 @@ impl Job {
 }
 
 impl Desk<'_> {
+    fn hold(&mut self, written: Option<Located<String>>) -> Option<Named> {
+        let flag = self.flags.hold.clone().map(Named::Flag);
+        flag.or(written.map(Named::Job))
+    }
+
     fn time_zone(&mut self, written: Option<Located<String>>) -> Option<String> {
         let Located { value, span } = written?;
         if TimeZone::get(&value).is_err() {
@@ -310,6 +327,10 @@ impl Desk<'_> {
             }
         }
         let limit = self.flag_number("--limit", self.flags.limit.as_deref(), 1);
-        Selection { only, limit }
+        Selection {
+            only,
+            limit,
+            ..Selection::default()
+        }
     }
 }

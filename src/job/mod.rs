@@ -17,6 +17,7 @@ pub mod expansion;
 pub mod file;
 pub mod filter;
 pub mod flags;
+pub mod hold;
 pub mod illegible;
 pub mod index;
 pub mod intent;

@@ -115,6 +115,7 @@ impl JobRecord {
             name: Some(self.name),
             description: self.description,
             time_zone: self.time_zone,
+            hold: None,
             destination: match self.simulated {
                 true => Destination::Simulator,
                 false => Destination::Services,

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::model::id::Id;
 use crate::model::row::Row;
 
+use super::hold::Held;
+use super::rows::same_id;
+
 /// One `--only`. Several must all hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -83,6 +86,9 @@ pub struct Selection {
     pub only: Vec<Only>,
     /// The first so many of those.
     pub limit: Option<u64>,
+    /// Workflows that are left alone, and why.
+    #[serde(default, skip_serializing_if = "Held::is_empty")]
+    pub held: Held,
 }
 
 /// Applies a [`Selection`] to rows in input order.
@@ -95,6 +101,13 @@ pub struct Selector {
 }
 
 impl Selection {
+    /// Why the workflow `id` is left alone, if it is.
+    pub fn held(&self, id: &Id) -> Option<&str> {
+        // Most jobs hold none.
+        let held = (!self.held.is_empty()).then(|| self.held.get(&same_id(id)))?;
+        held.map(String::as_str)
+    }
+
     /// A selector that has seen no row yet.
     pub fn selector(&self) -> Selector {
         let idle = self.only.iter().map(|only| vec![true; only.parts().len()]);
@@ -117,6 +130,7 @@ impl Selector {
                 idle[part] = false;
             }
         }
+        takes &= self.selection.held(&row.workflow_id).is_none();
         takes &= self.selection.limit.is_none_or(|limit| self.taken < limit);
         self.taken += u64::from(takes);
         takes

@@ -36,6 +36,9 @@ pub struct Settings {
     pub timeout: Duration,
     /// How long the run may take.
     pub deadline: Option<Duration>,
+    /// How long ago a workflow must have been changed last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leave_recent: Option<Duration>,
     /// When it is to stop, by the clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_at: Option<Daytime>,
@@ -84,6 +87,7 @@ impl Default for Settings {
             burst: NonZeroU32::MIN,
             timeout: Duration::from_secs(30),
             deadline: None,
+            leave_recent: None,
             stop_at: None,
             max_attempts: 5,
             initial_delay: Duration::from_millis(500),
@@ -144,6 +148,7 @@ impl From<&Settings> for Limits {
             burst: at(settings.burst.get().into()),
             timeout: at(settings.timeout),
             deadline: settings.deadline.and_then(at),
+            leave_recent: settings.leave_recent.and_then(at),
             stop_at: settings.stop_at.and_then(at),
             max_attempts: at(settings.max_attempts.into()),
             initial_delay: at(settings.initial_delay),
@@ -217,8 +222,19 @@ impl Desk<'_> {
         };
         let snapshot = flags.snapshot.unwrap_or(limits.snapshot);
         let send = flags.send.or(limits.send.as_ref().map(|send| send.value));
+        let leave_recent = self
+            .flag_span("--leave-recent", flags.leave_recent.as_deref())
+            .or(duration(&limits.leave_recent));
         if snapshot == Snapshot::Off {
             self.refuse_blind(limits, ceilings, send);
+            if leave_recent.is_some() {
+                let place = limits.leave_recent.as_ref().map(Located::place);
+                self.wrong(
+                    place.unwrap_or_else(|| Place::Flag("--snapshot off".to_owned())),
+                    "leave_recent needs the live state, which --snapshot off does not read",
+                    "leave --snapshot off out, or the other",
+                );
+            }
         }
         let max_delay = duration(&limits.max_delay).unwrap_or(plain.max_delay);
         let initial_delay = duration(&limits.initial_delay).unwrap_or(plain.initial_delay);
@@ -256,6 +272,7 @@ impl Desk<'_> {
             deadline: self
                 .flag_span("--deadline", flags.deadline.as_deref())
                 .or(duration(&limits.deadline)),
+            leave_recent,
             stop_at: self
                 .flag(
                     "--stop-at",

@@ -1,10 +1,13 @@
 //! What a row comes to against the live state of its workflow.
 
+use jiff::Timestamp;
+
 use crate::model::change::Change;
 use crate::model::field::Field;
 use crate::model::guard::Finding;
 use crate::model::outcome::{ErrorClass, Failure};
 use crate::model::row::{Row, VersionWish};
+use crate::model::service_time;
 use crate::model::update::{Label, Sent, Update};
 use crate::model::version::Version;
 use crate::model::workflow::Workflow;
@@ -31,8 +34,17 @@ pub struct Live {
     pub versions: Option<Vec<Version>>,
 }
 
-/// Compares what `row` wishes and expects with what is there; `sent` says which fields an update holds.
-pub fn decide(row: &Row, live: &Live, sent: Sent) -> Decision {
+/// By what terms rows are compared with the live state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// Which fields an update holds.
+    pub sent: Sent,
+    /// Workflows that were changed after this, by whomever, are left alone; by the service's clock.
+    pub untouched_since: Option<Timestamp>,
+}
+
+/// Compares what `row` wishes and expects with what is there, by these `terms`.
+pub fn decide(row: &Row, live: &Live, terms: Terms) -> Decision {
     let wish = match wish(row, live) {
         Ok(wish) => wish,
         Err(failure) => return Decision::Hopeless(failure),
@@ -50,6 +62,11 @@ pub fn decide(row: &Row, live: &Live, sent: Sent) -> Decision {
             change.note(field, before, after);
         }
     }
+    if let Some(since) = terms.untouched_since
+        && let Some(what) = touched(there, since)
+    {
+        return Decision::Conflict(what);
+    }
     let version = wish.version_id.as_deref().unwrap_or(&there.version_id);
     if change.after.contains_key(&Field::Enabled)
         && wish.enabled == Some(true)
@@ -60,7 +77,7 @@ pub fn decide(row: &Row, live: &Live, sent: Sent) -> Decision {
             "it has no version in use, and the service wants one whenever a workflow is enabled: give its version_id",
         ));
     }
-    let send = match sent {
+    let send = match terms.sent {
         Sent::Changed => changed(&change, &wish, there),
         Sent::Full => full(&wish, there),
     };
@@ -238,6 +255,22 @@ fn full(wish: &Update, there: &Workflow) -> Update {
     })
 }
 
+/// Why a workflow that may have been changed after `since` is left alone, if it is.
+fn touched(there: &Workflow, since: Timestamp) -> Option<String> {
+    match service_time::parse(&there.update_time) {
+        Some(at) if at <= since => None,
+        Some(_) => Some(format!(
+            "it was changed a short time ago, which leave_recent forbids{}",
+            by_whom(there)
+        )),
+        // Whoever wants it left alone is not served by a guess.
+        None => Some(format!(
+            "nobody can tell when it was changed last, as leave_recent asks: its update_time is {:?}",
+            there.update_time
+        )),
+    }
+}
+
 /// Who changed it last, and when, as far as the service says it.
 fn by_whom(there: &Workflow) -> String {
     match (there.modifier_name.as_str(), there.update_time.as_str()) {
@@ -289,6 +322,13 @@ mod tests {
         }
     }
 
+    fn terms(sent: Sent) -> Terms {
+        Terms {
+            sent,
+            ..Terms::default()
+        }
+    }
+
     fn enable() -> Update {
         Update {
             enabled: Some(true),
@@ -298,7 +338,7 @@ mod tests {
 
     /// What is sent, and the fields that change.
     fn sent(row: &Row, live: &Live, sent: Sent) -> (Update, Vec<Field>) {
-        let decision = decide(row, live, sent);
+        let decision = decide(row, live, terms(sent));
         let Decision::Change(change, send) = decision else {
             panic!("{decision:?}");
         };
@@ -306,7 +346,7 @@ mod tests {
     }
 
     fn hopeless(row: &Row, live: &Live) -> String {
-        let decision = decide(row, live, Sent::Changed);
+        let decision = decide(row, live, Terms::default());
         let Decision::Hopeless(failure) = decision else {
             panic!("{decision:?}");
         };
@@ -362,11 +402,14 @@ mod tests {
             ..Update::default()
         };
         assert_eq!(
-            decide(&row(wish, None), &live(), Sent::Full),
+            decide(&row(wish, None), &live(), terms(Sent::Full)),
             Decision::Unchanged
         );
         let active = row(Update::default(), Some(VersionWish::Active));
-        assert_eq!(decide(&active, &live(), Sent::Changed), Decision::Unchanged);
+        assert_eq!(
+            decide(&active, &live(), Terms::default()),
+            Decision::Unchanged
+        );
     }
 
     #[test]
@@ -414,7 +457,7 @@ mod tests {
     fn a_conflict_names_who_and_when() {
         let mut guarded = row(enable(), None);
         guarded.guards.fields = vec![(Field::Name, "Other".into())];
-        let Decision::Conflict(what) = decide(&guarded, &live(), Sent::Changed) else {
+        let Decision::Conflict(what) = decide(&guarded, &live(), Terms::default()) else {
             panic!("the guard does not hold");
         };
         assert_eq!(
@@ -476,5 +519,42 @@ mod tests {
         // Nobody knows what was there: only what was sent can be missing.
         let unknown = Effect::of_unknown(&send, &before);
         assert_eq!(unknown.missing.len(), 1);
+    }
+
+    #[test]
+    fn what_somebody_changed_a_short_time_ago_is_left_alone_unless_it_is_as_wished() {
+        // It was changed at midnight of China, eight hours before that of Greenwich.
+        let since = |text: &str| Terms {
+            untouched_since: Some(text.parse().unwrap()),
+            ..Terms::default()
+        };
+        let (before, at) = ("2025-12-31T15:59:59Z", "2025-12-31T16:00:00Z");
+        let wish = row(enable(), None);
+        let decision = decide(&wish, &live(), since(before));
+        let Decision::Conflict(what) = decision else {
+            panic!("{decision:?}");
+        };
+        assert_eq!(
+            what,
+            "it was changed a short time ago, which leave_recent forbids (changed by ana, 2026-01-01T00:00:00Z+0800)"
+        );
+        assert!(matches!(
+            decide(&wish, &live(), since(at)),
+            Decision::Change(..)
+        ));
+        let as_it_is = Update {
+            enabled: Some(false),
+            ..Update::default()
+        };
+        assert_eq!(
+            decide(&row(as_it_is, None), &live(), since(before)),
+            Decision::Unchanged
+        );
+        let mut nameless = live();
+        nameless.workflow.update_time.clear();
+        assert!(matches!(
+            decide(&wish, &nameless, since(at)),
+            Decision::Conflict(_)
+        ));
     }
 }

@@ -9,6 +9,8 @@ use jiff::tz::{Offset, TimeZone};
 const BEGINNING: Timestamp = Timestamp::constant(1_752_821_087, 0);
 /// Time that passes between the making of two workflows.
 const BETWEEN_TWO: Duration = Duration::from_secs(60);
+/// How old the youngest workflow is when a session begins: nobody has just worked on any of them.
+const YOUNGEST: Duration = Duration::from_hours(24);
 
 /// Gives every change a later time than the one before it, also from session to session.
 #[derive(Debug, Default)]
@@ -47,7 +49,7 @@ impl Calendar {
     /// When one more workflow was made, before the session began.
     pub(super) fn time_of_making(&mut self) -> String {
         self.latest += BETWEEN_TWO;
-        self.session = self.session.max(self.latest);
+        self.session = self.session.max(self.latest + YOUNGEST);
         show(self.latest)
     }
 }

@@ -73,6 +73,8 @@ pub struct Source<'a, J> {
     pub names: &'a BTreeMap<(LaneId, Workspace), String>,
     /// What rows without an end were to change.
     pub planned: HashMap<u64, (Id, Change)>,
+    /// Why a row was taken out, where there is a reason.
+    pub skipped_because: &'a dyn Fn(&Row) -> Option<String>,
 }
 
 /// Writes the report of `rows` (each with whether it was taken up), in their order.
@@ -119,6 +121,13 @@ where
                     workflow_id: planned.0.filter(|_| row.called.is_some()),
                     change: planned.1,
                     ..in_doubt(attempts)
+                };
+                (None, outcome)
+            }
+            Trace::None if !taken => {
+                let outcome = Outcome {
+                    note: (source.skipped_because)(&row),
+                    ..without_end(taken, &source.left_because)
                 };
                 (None, outcome)
             }

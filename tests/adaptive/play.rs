@@ -16,8 +16,9 @@ use flowbatch::model::reply::{Answer, Cause, Content, Data, Envelope, Reply, Sil
 use flowbatch::model::row::Row;
 use flowbatch::model::tally::Tally;
 use flowbatch::model::target::{LaneId, Workspace};
-use flowbatch::model::update::{Sent, Update};
+use flowbatch::model::update::Update;
 use flowbatch::model::workflow::Workflow;
+use flowbatch::plan::decision::Terms;
 use flowbatch::policy::budget::{Budget, Most};
 use flowbatch::policy::retry::Retry;
 
@@ -214,7 +215,7 @@ pub(crate) fn play(script: &Script, seed: u64) -> Played {
         },
         patience: ms(600_000),
         deadline: None,
-        sent: Sent::Changed,
+        terms: Terms::default(),
         max_age: ms(600_000),
         trial: false,
     };

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use crate::language::Desk;
+use crate::language::{Desk, csv_rows};
 
 /// Two rows that cannot be carried out, each for a reason of its own, among forty that can.
 fn two_bad_rows() -> String {
@@ -164,4 +164,125 @@ fn a_time_that_no_clock_shows_is_a_problem() {
     ] {
         assert!(said.stderr.contains(part), "{part} in {}", said.stderr);
     }
+}
+
+/// What the report of the only run says of each row: its status and its message.
+fn ends(desk: &Desk) -> Vec<(String, String)> {
+    let rows = csv_rows(&desk.only_run().join("report.csv"));
+    rows.into_iter()
+        .map(|mut row| {
+            let mut take = |name: &str| row.remove(name).unwrap();
+            (take("status"), take("error_message"))
+        })
+        .collect()
+}
+
+#[test]
+fn a_held_workflow_is_left_alone_also_where_a_row_names_it() {
+    let held = "9b9f1b1e-5a52-4d1b-8a3b-6f6f2c9f4c11";
+    let job = "[run]\nhold = \"lists/hold.csv\"\nrate = \"1000/s\"\n[target]\nsimulator = true\n[rows]\nfile = \"rows.csv\"\n";
+    let desk = Desk::with("job.toml", job)
+        .file(
+            "lists/hold.csv",
+            format!("workflow_id,until,reason\n{held},,release freeze\nw9,2024-01-01,old\n"),
+        )
+        // The simulator knows what jobs name by their ids, and by those it calls it.
+        .file("known.csv", format!("workflow_id,description\n{held},x\n"))
+        .file(
+            "rows.csv",
+            format!(
+                "workflow_id,workflow_name,name\nw1,,One\n{},,Two\n",
+                held.to_uppercase()
+            ),
+        );
+    let said = desk.flowbatch("run job.toml");
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    let told =
+        "warning: lists/hold.csv:3: w9 was held until 2024-01-01, and is held no more: old\n";
+    assert!(said.stderr.contains(told), "{}", said.stderr);
+    assert!(said.stderr.contains("(1 left out)"), "{}", said.stderr);
+    let skipped = |why: &str| ("skipped".to_owned(), why.to_owned());
+    assert_eq!(
+        ends(&desk),
+        [
+            ("succeeded".to_owned(), String::new()),
+            skipped("held: release freeze")
+        ]
+    );
+    let rest = "run known.csv --simulate --state-dir other";
+    assert_eq!(desk.flowbatch(rest).code, 0);
+    fs::write(
+        desk.path("rows.csv"),
+        "workflow_id,workflow_name,name\n,Workflow 9b9f1b1e,Two\n",
+    )
+    .unwrap();
+    let said = desk.flowbatch("run job.toml --state-dir other");
+    assert_eq!(said.code, 0, "{}{}", said.stdout, said.stderr);
+    let run = fs::read_dir(desk.path("other/runs")).unwrap();
+    let newest = run.map(|run| run.unwrap().path()).max().unwrap();
+    let row = &csv_rows(&newest.join("report.csv"))[0];
+    assert_eq!(
+        (
+            row["status"].as_str(),
+            row["error_message"].as_str(),
+            row["workflow_id"].as_str()
+        ),
+        ("skipped", "held: release freeze", held)
+    );
+}
+
+#[test]
+fn a_hold_list_with_a_fault_sends_nothing() {
+    let desk = Desk::with("rows.csv", "workflow_id,name\nw1,One\n")
+        .file("hold.csv", "workflow_id,until\nw1,24.12.2026\n");
+    let said = desk.flowbatch("run rows.csv --simulate --hold hold.csv");
+    let text = "error: not a day or an instant\n --> hold.csv:2:until\n";
+    assert!(
+        said.code == 2 && said.stderr.starts_with(text),
+        "{}",
+        said.stderr
+    );
+    let said = desk.flowbatch("run rows.csv --simulate --hold nowhere.csv");
+    let text = "error: no such file: nowhere.csv\n";
+    assert!(
+        said.code == 2 && said.stderr.starts_with(text),
+        "{}",
+        said.stderr
+    );
+    assert!(!desk.has_runs());
+}
+
+#[test]
+fn what_was_changed_a_short_time_ago_is_left_alone_and_undone_all_the_same() {
+    let desk = Desk::with(
+        "rows.csv",
+        "workflow_id,name,expect_enabled\nw1,One,\nw2,Two,\nw3,,false\n",
+    )
+    .file("again.csv", "workflow_id,name\nw1,Uno\nw2,Two\nw3,Drei\n");
+    let run =
+        |arguments: &str| desk.flowbatch(&format!("{arguments} --simulate --leave-recent 10m"));
+    assert_eq!(run("run rows.csv").code, 0);
+    let said = run("run again.csv");
+    assert_eq!(said.code, 1, "{}", said.stdout);
+    let runs = fs::read_dir(desk.path(".local/state/flowbatch/runs")).unwrap();
+    let newest = runs.map(|run| run.unwrap().path()).max().unwrap();
+    let rows = csv_rows(&newest.join("report.csv"));
+    let statuses: Vec<_> = rows.iter().map(|row| row["status"].as_str()).collect();
+    assert_eq!(statuses, ["conflict", "unchanged", "succeeded"]);
+    assert!(
+        rows[0]["error_message"].starts_with(
+            "it was changed a short time ago, which leave_recent forbids (changed by "
+        ),
+        "{}",
+        rows[0]["error_message"]
+    );
+    // The plan says it before.
+    let planned = run("plan again.csv");
+    assert!(
+        planned.stdout.contains("leave_recent forbids"),
+        "{}",
+        planned.stdout
+    );
+    let undone = desk.flowbatch("undo last --simulate");
+    assert_eq!(undone.code, 0, "{}{}", undone.stdout, undone.stderr);
 }

@@ -10,7 +10,7 @@ use flowbatch::engine::schedule::Rules;
 use flowbatch::model::outcome::Ended;
 use flowbatch::model::rate::{Per, Rate};
 use flowbatch::model::simulation::{Fault, FaultKind, Simulation};
-use flowbatch::model::update::Sent;
+use flowbatch::plan::decision::Terms;
 use flowbatch::policy::budget::{Budget, Most};
 use flowbatch::policy::retry::Retry;
 use proptest::collection::vec;
@@ -167,7 +167,7 @@ impl Scenario {
                     budget: ALL_MAY_FAIL,
                     patience: Duration::from_secs(600),
                     deadline: None,
-                    sent: Sent::Changed,
+                    terms: Terms::default(),
                     max_age: Duration::from_secs(600),
                     trial: false,
                 },
@@ -268,7 +268,7 @@ pub(crate) fn course() -> impl Strategy<Value = Course> {
                     budget,
                     patience,
                     deadline,
-                    sent: Sent::Changed,
+                    terms: Terms::default(),
                     max_age: Duration::from_secs(600),
                     trial: false,
                 },

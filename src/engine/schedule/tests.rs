@@ -11,6 +11,7 @@ use crate::model::row::Row;
 use crate::model::target::Workspace;
 use crate::model::update::Update;
 use crate::model::workflow::Workflow;
+use crate::plan::decision::Terms;
 use crate::policy::budget::Most;
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -69,7 +70,7 @@ fn schedule(lanes: usize, deadline: Option<Duration>) -> Schedule {
         },
         patience: HOUR,
         deadline,
-        sent: Sent::Changed,
+        terms: Terms::default(),
         max_age: HOUR,
         trial: false,
     };
