@@ -34,7 +34,8 @@ use flowbatch::model::route::{LaneFacts, Route};
 use flowbatch::model::row::Row;
 use flowbatch::model::tally::Tally;
 use flowbatch::model::target::{LaneId, Workspace};
-use flowbatch::model::update::{Sent, Update};
+use flowbatch::model::update::Update;
+use flowbatch::plan::decision::Terms;
 use flowbatch::policy::budget::{Budget, Most};
 use flowbatch::policy::retry::Retry;
 use flowbatch::secmaster::wire::{self, Wanted};
@@ -191,7 +192,7 @@ fn rules() -> Rules {
         },
         patience: Duration::from_secs(900),
         deadline: None,
-        sent: Sent::Changed,
+        terms: Terms::default(),
         max_age: Duration::from_secs(600),
         trial: false,
     }

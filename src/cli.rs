@@ -193,7 +193,7 @@ pub struct PaceArgs {
     /// Start nothing new after this time: 30m, 2h
     #[arg(long, value_name = "DURATION", help_heading = "Pace")]
     pub deadline: Option<String>,
-    /// Start nothing new once a clock shows this time: 06:00 (of [job] time_zone, else of TZ)
+    /// Start nothing new once a clock shows this time: 06:00 (in the job's time_zone, else in TZ)
     #[arg(long, value_name = "HH:MM", help_heading = "Pace")]
     pub stop_at: Option<String>,
     /// Send nothing if more workflows would change: 50, or 50% of those that live there

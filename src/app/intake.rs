@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufWriter, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -17,23 +17,22 @@ use crate::job::defaults::LookedUpWorkspace;
 use crate::job::destination::Destination;
 use crate::job::encoding::Decoded;
 use crate::job::file::{self, UpdateRecord, Written};
-use crate::job::hold::{Held, Holds};
-use crate::job::intent::{Job, Named};
+use crate::job::intent::Job;
 use crate::job::problem::{Place, Problem, Source};
 use crate::job::problems::Problems;
 use crate::job::record::{Form, InputRecord, JobRecord, SCHEMA};
 use crate::job::rows::{Census, Reader, Rest, Suspects};
 use crate::job::table::Table;
 use crate::job::template::Templates;
-use crate::job::toml::Located;
 use crate::model::id::Id;
 use crate::model::route::LaneFacts;
 
 use super::folder::{Hashed, RunFolder};
+use super::holds;
 use super::input::{Copy, Input, Tee, open_table};
 use super::settling::Search;
 use super::taken_rows::{LaneRows, RowsByLane, TakenRows};
-use super::{clock, course, environment, profiles, terminal};
+use super::{environment, profiles, terminal};
 
 /// A job without problems, and the copy of its input.
 pub(super) struct Taken {
@@ -89,7 +88,7 @@ pub(super) fn take_in(
         &environment,
         &mut problems,
     );
-    let (held, expired) = read_holds(&args.job, &job, &mut problems);
+    let (held, expired) = holds::read(&args.job, &job, &mut problems);
     job.selection.held = held;
     job.warnings.extend(expired);
     let updates: Rc<[Written]> = std::mem::take(&mut job.updates).into();
@@ -183,44 +182,6 @@ fn read_job(job: &str) -> Result<(Option<String>, bool), Problem> {
     match String::from_utf8(bytes) {
         Ok(text) => Ok((Some(text.trim_start_matches('\u{feff}').to_owned()), false)),
         Err(_) => Err(wrong("the job file is not UTF-8", "save it as UTF-8")),
-    }
-}
-
-/// The workflows that the job's list holds back, and the holds that have expired, in words.
-fn read_holds(path: &str, job: &Job, problems: &mut Problems) -> (Held, Vec<String>) {
-    let Some(named) = &job.hold else {
-        return Default::default();
-    };
-    let (file, place, hint) = match named {
-        Named::Flag(file) => (
-            PathBuf::from(file),
-            Place::Flag(format!("--hold {file}")),
-            "check the path",
-        ),
-        Named::Job(Located { value, span }) => (
-            Path::new(path)
-                .parent()
-                .unwrap_or(Path::new(""))
-                .join(value),
-            Place::Job(span.clone()),
-            "the path counts from the folder of the job file",
-        ),
-    };
-    let shown = file.display().to_string();
-    match File::open(&file) {
-        Ok(bytes) => {
-            let (now, zone) = (clock::began(), course::zone(job));
-            let holds = Holds::read(bytes, &shown.into(), now, &zone, problems);
-            (holds.held, holds.expired)
-        }
-        Err(error) => {
-            let what = match error.kind() {
-                io::ErrorKind::NotFound => format!("no such file: {shown}"),
-                _ => format!("{shown} cannot be read: {error}"),
-            };
-            problems.push(Problem::new(place, what, hint));
-            Default::default()
-        }
     }
 }
 

@@ -14,6 +14,7 @@ mod destination;
 mod export;
 mod folder;
 mod found;
+mod holds;
 mod input;
 mod intake;
 mod journal_file;

@@ -12,6 +12,7 @@ mod changes;
 mod cloud;
 mod cron;
 mod disk;
+mod examples;
 mod export;
 mod jobs;
 mod language;

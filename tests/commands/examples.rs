@@ -1,0 +1,157 @@
+//! What stands in `examples/` is well formed, and its commands are the program's own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+use configparser::ini::Ini;
+use flowbatch::cli::Cli;
+use saphyr::{LoadableYamlNode, Yaml};
+
+use crate::language::Desk;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples")
+}
+
+fn read(name: &str) -> String {
+    fs::read_to_string(folder().join(name)).unwrap()
+}
+
+/// Asserts that the program takes `words` as they are.
+fn is_a_command(words: &[&str]) {
+    let parsed = Cli::try_parse_from(words);
+    assert!(parsed.is_ok(), "{words:?}: {}", parsed.unwrap_err());
+}
+
+/// The words of a line that runs the program, up to what belongs to the shell.
+fn words(line: &str) -> Vec<&str> {
+    let at = line.find("flowbatch ").unwrap_or_default();
+    let words = line[at..].split_whitespace();
+    let of_program = words.take_while(|word| !word.starts_with('>'));
+    of_program.map(|word| word.trim_matches('"')).collect()
+}
+
+#[test]
+fn the_crontab_has_times_and_commands_that_cron_and_the_program_take() {
+    let mut jobs = 0;
+    for line in read("crontab").lines().filter(|line| !line.is_empty()) {
+        let is_variable = line.split_whitespace().next().unwrap().contains('=');
+        if line.starts_with('#') || is_variable {
+            continue;
+        }
+        let fields: Vec<_> = line.split_whitespace().take(5).collect();
+        for (field, most) in fields.iter().zip([59, 23, 31, 12, 7]) {
+            let number: Option<u8> = field.parse().ok();
+            assert!(*field == "*" || number.is_some_and(|n| n <= most), "{line}");
+        }
+        // Cron takes it for the end of the line.
+        assert!(!line.contains('%'), "{line}");
+        assert!(
+            line.split_whitespace().nth(5) == Some("flowbatch"),
+            "{line}"
+        );
+        is_a_command(&words(line));
+        jobs += 1;
+    }
+    assert_eq!(jobs, 2);
+}
+
+#[test]
+fn the_systemd_units_start_commands_of_the_program() {
+    let unit = |name: &str| {
+        // A key may come twice, which an INI file of this crate may not: each line is read by itself.
+        let mut section = String::new();
+        let mut lines = Vec::new();
+        for line in read(name).lines() {
+            match line.strip_prefix('[') {
+                Some(rest) => section = rest.trim_end_matches(']').to_owned(),
+                None if line.is_empty() || line.starts_with('#') => {}
+                None => {
+                    let mut ini = Ini::new_cs();
+                    ini.read(format!("[{section}]\n{line}")).unwrap();
+                    let (key, value) = line.split_once('=').unwrap();
+                    assert_eq!(ini.get(&section, key).as_deref(), Some(value));
+                    lines.push((section.clone(), key.to_owned(), value.to_owned()));
+                }
+            }
+        }
+        lines
+    };
+    let service = unit("systemd/flowbatch-nightly.service");
+    let starts = service
+        .iter()
+        .filter(|(_, key, _)| key.starts_with("ExecStart"));
+    let starts: Vec<_> = starts.map(|(_, _, command)| command).collect();
+    assert_eq!(starts.len(), 2);
+    for command in starts {
+        assert!(
+            command.starts_with("/usr/local/bin/flowbatch "),
+            "{command}"
+        );
+        is_a_command(&words(command));
+    }
+    let timer = unit("systemd/flowbatch-nightly.timer");
+    let has = |section: &str, key: &str| timer.iter().any(|(s, k, _)| s == section && k == key);
+    assert!(has("Timer", "OnCalendar") && has("Install", "WantedBy"));
+}
+
+#[test]
+fn the_cron_job_of_a_cluster_runs_a_command_of_the_program() {
+    let text = read("kubernetes/cronjob.yaml");
+    let documents = Yaml::load_from_str(&text).unwrap();
+    let [job] = documents.as_slice() else {
+        panic!("{} documents", documents.len());
+    };
+    assert_eq!(job["kind"].as_str(), Some("CronJob"));
+    let pod = &job["spec"]["jobTemplate"]["spec"]["template"]["spec"];
+    let container = &pod["containers"][0];
+    let command = container["command"].as_vec().unwrap();
+    let command: Vec<_> = command.iter().map(|word| word.as_str().unwrap()).collect();
+    is_a_command(&command);
+    // What is mounted is there.
+    let names = |list: &Yaml<'_>| -> Vec<String> {
+        let list = list.as_vec().unwrap().iter();
+        list.map(|item| item["name"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(names(&container["volumeMounts"]), names(&pod["volumes"]));
+}
+
+#[test]
+fn the_ci_workflow_runs_commands_of_the_program() {
+    let text = read("ci/github.yml");
+    let documents = Yaml::load_from_str(&text).unwrap();
+    let mut commands = 0;
+    for job in ["plan", "run"] {
+        for step in documents[0]["jobs"][job]["steps"].as_vec().unwrap() {
+            if let Some(line) = step.as_mapping_get("run").and_then(Yaml::as_str) {
+                is_a_command(&words(line));
+                commands += 1;
+            }
+        }
+    }
+    assert_eq!(commands, 4);
+}
+
+#[test]
+fn the_hold_list_is_a_good_one() {
+    let desk =
+        Desk::with("rows.csv", "workflow_id,name\nw1,One\n").file("hold.csv", read("hold.csv"));
+    let said = desk.flowbatch("check rows.csv --simulate --hold hold.csv");
+    assert_eq!((said.code, said.stderr.as_str()), (0, ""));
+}
+
+#[test]
+fn every_example_stands_in_their_readme() {
+    let readme = read("README.md");
+    for part in ["crontab", "hold.csv"] {
+        assert!(readme.contains(part), "{part}");
+    }
+    for sub in ["systemd", "kubernetes", "ci"] {
+        for entry in fs::read_dir(folder().join(sub)).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            assert!(readme.contains(&format!("]({sub}/{name})")), "{sub}/{name}");
+        }
+    }
+}
