@@ -1,5 +1,7 @@
 //! The command line.
 
+pub mod pages;
+
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
@@ -13,14 +15,36 @@ const STYLES: Styles = Styles::styled()
     .literal(AnsiColor::Cyan.on_default())
     .placeholder(AnsiColor::Cyan.on_default());
 
+const EXIT_CODES: &str = "Exit codes:
+  0    every row succeeded or was unchanged
+  1    the run ended, but some rows need a person
+  2    usage, job or CSV is wrong; nothing was sent
+  3    stopped by max_errors, max_changes, max_disables, a plan that does not hold any more, or a first change that did harm
+  4    no credential, no permission or no endpoint works
+  5    deadline or stop_at reached, or nothing was admitted for patience
+  6    another run holds a workspace
+  7    journal or report could not be written
+  10   plan --detailed-exitcode: something would change
+  129, 130, 143   hung up, interrupted, terminated";
+
+const ENVIRONMENT: &str = "Environment:
+  HW_AUTH_TOKEN, HUAWEICLOUD_SDK_AK/_SK/_SECURITY_TOKEN, HW_ACCESS_KEY/_SECRET_KEY, HW_USER_NAME/_USER_PASSWORD/_DOMAIN_NAME
+       a credential; `flowbatch auth` says which is found
+  HW_REGION_NAME, HW_PROJECT_ID, FLOWBATCH_WORKSPACE_ID
+       the target, where neither rows, flags nor the job file name one
+  FLOWBATCH_STATE_DIR, FLOWBATCH_PROFILES, FLOWBATCH_LOG
+       where runs are kept, where profiles stand, what is logged
+  HTTPS_PROXY, ALL_PROXY, NO_PROXY, NO_COLOR, TZ
+       as everywhere";
+
+const FILES: &str = "Files:
+  $XDG_STATE_HOME/flowbatch/runs/RUN/   the record of a run: report.csv, summary.json, journal.jsonl, undo.csv, rerun.csv
+  ~/.config/flowbatch/profiles.toml     accounts by name; never a secret";
+
 /// Changes many Huawei Cloud SecMaster workflows from a job file: paced, retried, recorded.
 #[derive(Debug, Parser)]
 #[command(name = "flowbatch", version, styles = STYLES, max_term_width = 100)]
-#[command(
-    after_help = "Exit codes: 0 all rows as wished, 1 some rows need a person, 2 the job is wrong and \
-nothing was sent, 3 stopped by max_errors, max_changes, max_disables or its first change, 4 no credential, permission or endpoint works, 5 deadline or \
-patience, 6 another run holds a workspace, 7 the record could not be written, 10 changes pending (plan --detailed-exitcode), 129/130/143 hung up/interrupted/terminated."
-)]
+#[command(after_help = EXIT_CODES, after_long_help = format!("{EXIT_CODES}\n\n{ENVIRONMENT}\n\n{FILES}"))]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -42,9 +66,14 @@ impl Cli {
             Command::Undo(args) => args.output.quiet,
             Command::Export(args) => args.output.quiet,
             Command::Check(args) => args.quiet,
-            Command::Report(_) | Command::Runs(_) | Command::Auth(_) | Command::Simulate(_) => {
-                false
-            }
+            Command::Report(_)
+            | Command::Runs(_)
+            | Command::Auth(_)
+            | Command::Simulate(_)
+            | Command::Init(_)
+            | Command::Schema
+            | Command::Completions(_)
+            | Command::Man(_) => false,
         }
     }
 }
@@ -59,6 +88,9 @@ pub enum Command {
   flowbatch run ids.csv --set enabled=false --simulate")]
     Run(RunArgs),
     /// Validate a job without the network; sends nothing
+    #[command(after_help = "Examples:
+  flowbatch check triage.toml
+  flowbatch check triage.csv --simulate")]
     Check(CheckArgs),
     /// Read the live state and show what a job would change; changes nothing
     #[command(after_help = "Examples:
@@ -85,6 +117,9 @@ nobody else's work is overwritten.")]
   flowbatch undo last --dry-run")]
     Undo(UndoArgs),
     /// Write the report of a run again from its journal
+    #[command(after_help = "Examples:
+  flowbatch report last
+  flowbatch report 20261124T083100Z-3f9a1c --csv - | less")]
     Report(ReportArgs),
     /// List the runs in the state folder, the newest first
     #[command(after_help = "Examples:
@@ -97,12 +132,96 @@ nobody else's work is overwritten.")]
   flowbatch auth --profile kunde-a --workspace-id ID")]
     Auth(AuthArgs),
     /// Serve the simulator on a loopback port
-    #[command(
-        after_help = "The first line of standard output is the address, also of IAM and of a cloud server's
+    #[command(after_help = "Examples:
+  flowbatch simulate --workflows 200 --rate-limit 20/s --fault reset=0.02
+  flowbatch simulate --port 8180 --ak AKDEMO --sk-file sk
+
+The first line of standard output is the address, also of IAM and of a cloud server's
 metadata. Any client can use it:
-  curl -H 'X-Auth-Token: T' http://127.0.0.1:PORT/v1/PROJECT/workspaces/WORKSPACE/soc/workflows"
-    )]
+  curl -H 'X-Auth-Token: T' http://127.0.0.1:PORT/v1/PROJECT/workspaces/WORKSPACE/soc/workflows")]
     Simulate(SimulateArgs),
+    /// Write a job file to begin with; on a terminal it asks for what the flags leave open
+    #[command(after_help = "Examples:
+  flowbatch init triage.toml --region ap-southeast-2 --workspace-id ID
+  flowbatch init --demo try-it")]
+    Init(InitArgs),
+    /// Print the JSON Schema of a job file, for editors
+    #[command(after_help = "Example:
+  flowbatch schema > flowbatch.schema.json
+
+An editor that knows TOML reads it where the job file begins with the line
+  #:schema flowbatch.schema.json")]
+    Schema,
+    /// Print the completions for a shell
+    #[command(after_help = "Examples:
+  flowbatch completions bash > /etc/bash_completion.d/flowbatch
+  flowbatch completions zsh > \"${fpath[1]}/_flowbatch\"
+  flowbatch completions fish > ~/.config/fish/completions/flowbatch.fish")]
+    Completions(CompletionsArgs),
+    /// Print the man page, or write those of all commands
+    #[command(after_help = "Examples:
+  flowbatch man | man -l -
+  flowbatch man --out /usr/local/share/man/man1")]
+    Man(ManArgs),
+}
+
+/// `flowbatch init`
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// The job file [default: job.toml]
+    pub file: Option<PathBuf>,
+    /// The service's region
+    #[arg(long)]
+    pub region: Option<String>,
+    /// Whose account: a name of profiles.toml
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// The project that owns the workspaces
+    #[arg(long, value_name = "ID")]
+    pub project_id: Option<String>,
+    /// The workspace where none is named
+    #[arg(long, value_name = "ID")]
+    pub workspace_id: Option<String>,
+    /// Go to the built-in simulator instead of a service
+    #[arg(long, conflicts_with_all = ["region", "profile", "project_id", "workspace_id"])]
+    pub simulate: bool,
+    /// The CSV with its rows [default: the job file's name with .csv]
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<String>,
+    /// Write a job, a CSV and the commands to try into this folder
+    #[arg(
+        long,
+        value_name = "DIR",
+        conflicts_with_all = ["file", "region", "profile", "project_id", "workspace_id", "simulate", "csv"]
+    )]
+    pub demo: Option<PathBuf>,
+}
+
+/// `flowbatch completions`
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: Shell,
+}
+
+/// A shell that completes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// Bash
+    Bash,
+    /// Zsh
+    Zsh,
+    /// Fish
+    Fish,
+}
+
+/// `flowbatch man`
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// Write the pages of all commands into this folder: flowbatch.1, flowbatch-run.1 ...
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
 }
 
 /// The job and what the command line says about it.

@@ -15,6 +15,7 @@ mod export;
 mod folder;
 mod found;
 mod holds;
+mod init;
 mod input;
 mod intake;
 mod journal_file;
@@ -23,6 +24,7 @@ mod lanes;
 mod left_rows;
 mod locks;
 mod metadata;
+mod pages;
 mod plan;
 mod planning;
 mod profiles;
@@ -71,6 +73,10 @@ pub fn main() -> u8 {
         Command::Check(args) => check::check(&args),
         Command::Plan(args) => plan::plan(&args),
         Command::Auth(args) => auth::auth(&args),
+        Command::Init(args) => init::init(&args),
+        Command::Schema => pages::print_schema(),
+        Command::Completions(args) => pages::print_completions(&args),
+        Command::Man(args) => pages::man(&args),
         Command::Simulate(args) => simulate::simulate(&args),
     };
     let exit = done.unwrap_or_else(|error: Error| {

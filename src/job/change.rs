@@ -12,6 +12,7 @@ use super::column::Column;
 use super::draft::Draft;
 use super::file::Written;
 use super::filter::Filter;
+use super::keys;
 use super::problem::Place;
 use super::template;
 use super::toml::{Located, Reader, Table};
@@ -68,19 +69,8 @@ pub struct Scope {
     pub workspace_id: Option<Id>,
 }
 
-const KEYS: [&str; 8] = [
-    "where",
-    "exclude",
-    "workspaces",
-    "set",
-    "allow_empty",
-    "profile",
-    "region",
-    "project_id",
-];
-
 /// Where a change goes, as far as it says so itself.
-const TARGET: [Column; 3] = [Column::Profile, Column::Region, Column::ProjectId];
+pub(super) const TARGET: [Column; 3] = [Column::Profile, Column::Region, Column::ProjectId];
 
 impl Reader<'_> {
     /// The `[[change]]` tables of a job file, whose text is `text`.
@@ -93,7 +83,7 @@ impl Reader<'_> {
     }
 
     fn read_change(&mut self, table: Table<'_>, span: Range<usize>, text: &str) -> Change {
-        self.only(table, &KEYS);
+        self.only(table, &keys::names(&keys::change()));
         let cells = TARGET
             .iter()
             .filter_map(|column| Some((*column, self.cell(table, column.as_str())?)));

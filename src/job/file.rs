@@ -17,6 +17,7 @@ use super::change::Change;
 use super::column::Column;
 use super::draft::Draft;
 use super::flags::Snapshot;
+use super::keys;
 use super::problem::Place;
 use super::problems::Problems;
 use super::template;
@@ -177,21 +178,6 @@ pub struct Written {
     pub broken: bool,
 }
 
-const TOP: [&str; 12] = [
-    "schema",
-    "job",
-    "target",
-    "auth",
-    "run",
-    "retry",
-    "stop",
-    "defaults",
-    "rows",
-    "update",
-    "change",
-    "simulator",
-];
-
 impl File {
     /// Reads a job file. Whatever is wrong is a problem; the rest is read all the same.
     pub fn read(text: &str, env: &dyn Fn(&str) -> Option<String>, problems: &mut Problems) -> Self {
@@ -206,7 +192,7 @@ impl File {
             reader.wrong(span, format!("not TOML: {}", error.message()), "");
         }
         let root = Table::root(root.get_ref());
-        reader.only(root, &TOP);
+        reader.only(root, &keys::names(&keys::file()));
         if let Some(schema) = reader.number(root, "schema", 1)
             && schema.value != 1
         {
@@ -233,19 +219,18 @@ impl File {
 
 impl Reader<'_> {
     fn read_job(&mut self, root: Table<'_>) -> [Option<Located<String>>; 3] {
-        const KEYS: [&str; 3] = ["name", "description", "time_zone"];
         let Some(job) = self.table(root, "job") else {
-            return KEYS.map(|_| None);
+            return [None, None, None];
         };
-        self.only(job, &KEYS);
-        KEYS.map(|key| self.string(job, key))
+        self.only(job, &keys::names(&keys::job()));
+        ["name", "description", "time_zone"].map(|key| self.string(job, key))
     }
 
     fn read_auth(&mut self, root: Table<'_>) -> Method {
         let Some(auth) = self.table(root, "auth") else {
             return Method::Auto;
         };
-        self.only(auth, &["method"]);
+        self.only(auth, &keys::names(&keys::auth()));
         let Some(method) = self.string(auth, "method") else {
             return Method::Auto;
         };
@@ -270,17 +255,7 @@ impl Reader<'_> {
         let Some(target) = self.table(root, "target") else {
             return Target::default();
         };
-        self.only(
-            target,
-            &[
-                "region",
-                "endpoint",
-                "simulator",
-                "profile",
-                "project_id",
-                "workspace_id",
-            ],
-        );
+        self.only(target, &keys::names(&keys::target()));
         Target {
             region: self.string(target, "region"),
             endpoint: self.string(target, "endpoint"),
@@ -300,21 +275,7 @@ impl Reader<'_> {
     fn read_limits(&mut self, root: Table<'_>) -> Limits {
         let mut limits = Limits::default();
         if let Some(run) = self.table(root, "run") {
-            self.only(
-                run,
-                &[
-                    "concurrency",
-                    "rate",
-                    "burst",
-                    "timeout",
-                    "deadline",
-                    "stop_at",
-                    "hold",
-                    "leave_recent",
-                    "send",
-                    "snapshot_max_age",
-                ],
-            );
+            self.only(run, &keys::names(&keys::run()));
             limits.concurrency = self.number(run, "concurrency", 1);
             limits.rate = self.parsed(run, "rate", rate::HINT);
             limits.burst = self.number(run, "burst", 1);
@@ -326,20 +287,14 @@ impl Reader<'_> {
             limits.send = self.parsed(run, "send", "write \"changed\" or \"full\"");
         }
         if let Some(retry) = self.table(root, "retry") {
-            self.only(
-                retry,
-                &["max_attempts", "initial_delay", "max_delay", "patience"],
-            );
+            self.only(retry, &keys::names(&keys::retry()));
             limits.max_attempts = self.number(retry, "max_attempts", 1);
             limits.initial_delay = self.duration(retry, "initial_delay");
             limits.max_delay = self.duration(retry, "max_delay");
             limits.patience = self.duration(retry, "patience");
         }
         if let Some(stop) = self.table(root, "stop") {
-            self.only(
-                stop,
-                &["max_errors", "min_rows", "max_changes", "max_disables"],
-            );
+            self.only(stop, &keys::names(&keys::stop()));
             limits.max_errors = self.text_or_number(stop, "max_errors", budget::HINT);
             limits.min_rows = self.number(stop, "min_rows", 0);
             limits.max_changes = self.text_or_number(stop, "max_changes", budget::HINT);
@@ -382,9 +337,8 @@ impl Reader<'_> {
         span: Range<usize>,
         text: &str,
     ) -> Written {
-        let names: Vec<_> = known.iter().map(|column| column.as_str()).collect();
         let problems = self.problems.count();
-        self.only(table, &names);
+        self.only(table, &keys::names(&keys::cells(known)));
         let cells = known
             .iter()
             .filter_map(|column| Some((*column, self.cell(table, column.as_str())?)))
@@ -397,7 +351,7 @@ impl Reader<'_> {
 
     fn read_rows(&mut self, root: Table<'_>) -> Option<RowsFile> {
         let rows = self.table(root, "rows")?;
-        self.only(rows, &["file", "encoding", "other_columns", "columns"]);
+        self.only(rows, &keys::names(&keys::rows()));
         let span = root
             .keys()
             .find(|(key, _)| *key == "rows")
@@ -432,21 +386,10 @@ impl Reader<'_> {
         let Some(table) = self.table(root, "simulator") else {
             return Simulator::default();
         };
-        self.only(
-            table,
-            &[
-                "seed",
-                "latency",
-                "rate_limit",
-                "retry_after",
-                "clears_unsent",
-                "faults",
-            ],
-        );
+        self.only(table, &keys::names(&keys::simulator()));
         let mut faults = Vec::new();
         if let Some(shares) = self.table(table, "faults") {
-            let names: Vec<_> = FaultKind::ALL.into_iter().map(FaultKind::as_str).collect();
-            self.only(shares, &names);
+            self.only(shares, &keys::names(&keys::faults()));
             for kind in FaultKind::ALL {
                 if let Some(share) = self.share(shares, kind.as_str()) {
                     faults.push(Fault {

@@ -85,6 +85,20 @@ impl FaultKind {
         Self::Slow,
     ];
 
+    /// What it is, in a sentence.
+    pub fn what(self) -> &'static str {
+        match self {
+            Self::Reset => "The connection ends before the request is carried out.",
+            Self::ResetAfter => "The connection ends after the request was carried out.",
+            Self::Truncated => "The answer ends in the middle; the request was carried out.",
+            Self::Html => "A web page of a proxy instead of an answer; nothing is carried out.",
+            Self::Hang => "No answer, ever; nothing is carried out.",
+            Self::InternalError => "A 500 of the service; nothing is carried out.",
+            Self::Unavailable => "A 503 of the gateway; nothing is carried out.",
+            Self::Slow => "The answer takes ten times as long as the longest latency.",
+        }
+    }
+
     /// The kind as job files and flags write it.
     pub fn as_str(self) -> &'static str {
         match self {

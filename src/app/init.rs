@@ -1,0 +1,160 @@
+//! `flowbatch init`: a job file to begin with.
+
+use std::fs::{self, File};
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use crate::cli::InitArgs;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::job::sketch::Sketch;
+
+use super::pages::schema_text;
+use super::{Done, terminal};
+
+/// The schema that the job file names.
+const SCHEMA: &str = "flowbatch.schema.json";
+
+/// Rows of the demo.
+const DEMO_ROWS: usize = 12;
+
+/// Writes a job file to begin with, and says what to type next.
+pub(super) fn init(args: &InitArgs) -> Done {
+    match &args.demo {
+        Some(folder) => demo(folder),
+        None => job(args),
+    }
+}
+
+fn job(args: &InitArgs) -> Done {
+    let path = args.file.clone().unwrap_or_else(|| "job.toml".into());
+    if path.extension().is_none_or(|extension| extension != "toml") {
+        return Err(Error::Usage {
+            what: format!("{} does not end in .toml, as job files do", path.display()),
+            hint: "name it so".to_owned(),
+        });
+    }
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let told = [
+        ("region", &args.region),
+        ("profile", &args.profile),
+        ("project_id", &args.project_id),
+        ("workspace_id", &args.workspace_id),
+    ];
+    let told = told
+        .into_iter()
+        .filter_map(|(key, value)| Some((key, value.clone()?)));
+    let mut sketch = Sketch {
+        file: path.display().to_string(),
+        name: stem.clone().into_owned(),
+        csv: args.csv.clone().unwrap_or_else(|| format!("{stem}.csv")),
+        target: told.collect(),
+    };
+    let nothing_said = sketch.target.is_empty() && !args.simulate;
+    if nothing_said && io::stdin().is_terminal() && io::stderr().is_terminal() {
+        ask(&mut sketch).map_err(Error::machine("the terminal cannot be read"))?;
+    }
+    write_new(&path, &sketch.text())?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let schema = folder.join(SCHEMA);
+    if !schema.exists() {
+        write_new(&schema, &(schema_text() + "\n"))?;
+    }
+    let csv = folder.join(&sketch.csv);
+    let mut next = vec![format!("wrote {}; to go on:", path.display())];
+    if !csv.exists() {
+        let flags: String = match sketch.target.as_slice() {
+            [] => " --simulate".to_owned(),
+            target => target
+                .iter()
+                .map(|(key, value)| format!(" --{} {value}", key.replace('_', "-")))
+                .collect(),
+        };
+        next.push(format!("  flowbatch export{flags} --out {}", csv.display()));
+        next.push(format!("  (edit {} in a spreadsheet)", csv.display()));
+    }
+    for command in ["check", "plan", "run"] {
+        next.push(format!("  flowbatch {command} {}", path.display()));
+    }
+    terminal::print(&next.join("\n"));
+    Ok(Exit::Done)
+}
+
+/// Asks for what the command line has left open.
+fn ask(sketch: &mut Sketch) -> io::Result<()> {
+    let question = |text: &str| -> io::Result<String> {
+        write!(io::stderr(), "{text}: ")?;
+        io::stderr().flush()?;
+        let mut answer = String::new();
+        io::stdin().lock().read_line(&mut answer)?;
+        Ok(answer.trim().to_owned())
+    };
+    let region = question("region, such as ap-southeast-2 (nothing: the simulator)")?;
+    if !region.is_empty() {
+        sketch.target.push(("region", region));
+        for (key, text) in [
+            (
+                "project_id",
+                "project id (nothing: IAM's project of the region)",
+            ),
+            ("workspace_id", "workspace id"),
+        ] {
+            let answer = question(text)?;
+            if !answer.is_empty() {
+                sketch.target.push((key, answer));
+            }
+        }
+    }
+    let csv = question(&format!("CSV with the rows (nothing: {})", sketch.csv))?;
+    if !csv.is_empty() {
+        sketch.csv = csv;
+    }
+    Ok(())
+}
+
+/// A job, its CSV, and the commands to try, in a folder of their own.
+fn demo(folder: &Path) -> Done {
+    let is_empty = fs::read_dir(folder).map_or(true, |mut entries| entries.next().is_none());
+    if !is_empty {
+        return Err(Error::Usage {
+            what: format!("there is something in {} already", folder.display()),
+            hint: "name a new folder".to_owned(),
+        });
+    }
+    fs::create_dir_all(folder).map_err(Error::file("cannot make the folder", folder))?;
+    let file = |name: &str| folder.join(name);
+    let job = file("demo.toml");
+    let sketch = Sketch {
+        file: job.display().to_string(),
+        name: "demo".to_owned(),
+        csv: "demo.csv".to_owned(),
+        target: Vec::new(),
+    };
+    write_new(&job, &sketch.text())?;
+    write_new(&file(SCHEMA), &(schema_text() + "\n"))?;
+    let mut csv = "workflow_id,name,enabled\n".to_owned();
+    for row in 1..=DEMO_ROWS {
+        csv += &format!("demo-{row:02},\"Triage, tier {row}\",true\n");
+    }
+    write_new(&file("demo.csv"), &csv)?;
+    let job = job.display();
+    terminal::print(&format!(
+        "wrote {job} and what belongs to it. Nothing leaves this machine:\n  flowbatch check {job}\n  flowbatch plan {job}\n  \
+         flowbatch run {job}\n  flowbatch runs\n  flowbatch undo last --simulate"
+    ));
+    Ok(Exit::Done)
+}
+
+/// Writes a file that is not there yet.
+fn write_new(path: &PathBuf, text: &str) -> Result<(), Error> {
+    let file = File::options().write(true).create_new(true).open(path);
+    match file {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(Error::Usage {
+            what: format!("{} is there already", path.display()),
+            hint: "name another file, or remove it".to_owned(),
+        }),
+        file => file
+            .and_then(|mut file| file.write_all(text.as_bytes()))
+            .map_err(Error::file("cannot write", path)),
+    }
+}
