@@ -68,6 +68,7 @@ impl Cli {
             Command::Check(args) => args.quiet,
             Command::Report(_)
             | Command::Runs(_)
+            | Command::Verify(_)
             | Command::Auth(_)
             | Command::Simulate(_)
             | Command::Init(_)
@@ -121,9 +122,16 @@ nobody else's work is overwritten.")]
   flowbatch report last
   flowbatch report 20261124T083100Z-3f9a1c --csv - | less")]
     Report(ReportArgs),
-    /// List the runs in the state folder, the newest first
+    /// Compare everything that is on record of a run with its journal
+    #[command(after_help = "Examples:
+  flowbatch verify last
+  flowbatch verify 20261124T083100Z-3f9a1c --live --sha256 HASH-OF-THE-TICKET")]
+    Verify(VerifyArgs),
+    /// List the runs in the state folder, the newest first, or what they changed
     #[command(after_help = "Examples:
   flowbatch runs
+  flowbatch runs --changed --workflow ID --since 30d
+  flowbatch runs --changed --since 2026-11-01 --output csv > changes.csv
   flowbatch runs prune --older-than 400d")]
     Runs(RunsArgs),
     /// Tell which credential is found where, for whom, and whether it works; changes nothing
@@ -707,12 +715,66 @@ pub struct RunsArgs {
     /// What is done with them.
     #[command(subcommand)]
     pub command: Option<RunsCommand>,
-    /// How they are written to standard output: for people, or as one JSON array
+    /// Tell what they changed, change by change
+    #[arg(long)]
+    pub changed: bool,
+    /// Of this workspace: its id or its name
+    #[arg(long, value_name = "ID", requires = "changed")]
+    pub workspace: Option<String>,
+    /// Of this workflow: its id, or its name
+    #[arg(long, value_name = "ID", requires = "changed")]
+    pub workflow: Option<String>,
+    /// By runs of this job
+    #[arg(long, value_name = "NAME", requires = "changed")]
+    pub job: Option<String>,
+    /// Not before then: 2026-11-01, 2026-11-01T06:00:00Z, or 30d
+    #[arg(long, value_name = "WHEN", requires = "changed")]
+    pub since: Option<String>,
+    /// By runs against the simulator, not by the others
+    #[arg(long, requires = "changed")]
+    pub simulate: bool,
+    /// How they are written to standard output: for people, as one JSON array, or (changes) as a CSV
     #[arg(long, value_enum, default_value = "text")]
-    pub output: OutputShape,
+    pub output: ListShape,
     /// Where runs are kept (default: FLOWBATCH_STATE_DIR, $XDG_STATE_HOME/flowbatch)
     #[arg(long, value_name = "DIR", global = true)]
     pub state_dir: Option<PathBuf>,
+}
+
+/// How a list is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ListShape {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+    /// For spreadsheets
+    Csv,
+}
+
+/// `flowbatch verify`
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// The run: its id, its folder, last, or last:JOB
+    pub run: String,
+    /// `last` is the newest run against the simulator
+    #[arg(long, help_heading = "Target")]
+    pub simulate: bool,
+    /// Read the changed workflows as well, and tell which are not as the run left them
+    #[arg(long)]
+    pub live: bool,
+    /// The hash of summary.json that the run told, as it stands in the ticket
+    #[arg(long, value_name = "HASH")]
+    pub sha256: Option<String>,
+    /// The credential.
+    #[command(flatten)]
+    pub credential: CredentialArgs,
+    /// Where runs are kept (default: FLOWBATCH_STATE_DIR, $XDG_STATE_HOME/flowbatch)
+    #[arg(long, value_name = "DIR", help_heading = "Record")]
+    pub state_dir: Option<PathBuf>,
+    /// What is shown.
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// What is done with runs.

@@ -28,7 +28,7 @@ use crate::sinks::summary::{
 };
 
 use super::destination::Open;
-use super::folder::{Readers, RunFolder, sha256_of, write_whole};
+use super::folder::{Readers, RunFolder, sha256, sha256_of, write_whole};
 use super::intake::Taken;
 use super::planning::{plan_path, snapshot_path};
 use super::reporting::Reporting;
@@ -74,16 +74,16 @@ pub(super) fn close(mut closed: Closed<'_>) -> Done {
     let exit = Exit::of_run(ended, &closed.digest.tally, !trouble.is_empty());
     let summary = closed.summary(ended, exit, written.as_ref().map(|written| written.rows));
     let json = serde_json::to_string_pretty(&summary).map_err(Error::machine("no summary"))?;
-    let summed_up = closed
-        .folder
-        .write("summary.json", format!("{json}\n").as_bytes());
+    let bytes = format!("{json}\n");
+    let summed_up = closed.folder.write("summary.json", bytes.as_bytes());
     keep(summed_up, &mut trouble);
+    let sha256 = sha256(bytes.as_bytes());
     keep(closed.write_metrics(&summary), &mut trouble);
     let exit = Exit::of_run(ended, &closed.digest.tally, !trouble.is_empty());
     match (closed.output.output, closed.output.quiet) {
         (_, true) if exit == Exit::Done => {}
         (OutputShape::Text, true) => {
-            terminal::print(&closed.mail(written.as_ref(), &trouble, &summary.host, exit));
+            terminal::print(&closed.mail(written.as_ref(), &trouble, &sha256, exit));
         }
         (shape, _) => {
             for text in &trouble {
@@ -91,7 +91,9 @@ pub(super) fn close(mut closed: Closed<'_>) -> Done {
             }
             match shape {
                 OutputShape::Json => terminal::print(&json),
-                OutputShape::Text => terminal::print(&closed.text(written.as_ref(), &trouble)),
+                OutputShape::Text => {
+                    terminal::print(&closed.text(written.as_ref(), &trouble, &sha256))
+                }
             }
         }
     }
@@ -159,6 +161,23 @@ impl Closed<'_> {
         }
         self.digest = digest;
         Ok(())
+    }
+
+    /// On whose behalf the run went, as far as the service has taken the credential.
+    fn identity(&self) -> Vec<String> {
+        let lanes = self.open.lanes.iter().enumerate();
+        let used: Vec<_> = lanes
+            .filter(|(_, lane)| lane.credential.is_some())
+            .collect();
+        // Where the live state is not read, a row that succeeded tells it, if there is but one lane.
+        let by_rows = used.len() == 1 && self.digest.tally.succeeded > 0;
+        let confirmed = |lane: usize| by_rows || self.digest.confirmed.contains(&LaneId(lane));
+        let taken = used.iter().filter(|(lane, _)| confirmed(*lane));
+        let mut identity: Vec<_> = taken
+            .filter_map(|(_, lane)| lane.identity.clone().or_else(|| lane.credential.clone()))
+            .collect();
+        identity.dedup();
+        identity
     }
 
     fn report_path(&self) -> PathBuf {
@@ -273,7 +292,7 @@ impl Closed<'_> {
                 rows,
             })
         };
-        let sessions = 1..=digest.sessions + 1;
+        let sessions = 1..=digest.later_sessions() + 1;
         let plans = sessions.flat_map(|session| {
             let paths = [snapshot_path(folder, session), plan_path(folder, session)];
             paths.into_iter().filter_map(|path| {
@@ -300,10 +319,8 @@ impl Closed<'_> {
             run_id: folder.id.clone(),
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
             operator: operator(),
-            host: rustix::system::uname()
-                .nodename()
-                .to_string_lossy()
-                .into_owned(),
+            identity: self.identity(),
+            host: host(),
             command: shell(typed()),
             ticket: record.ticket.clone(),
             simulated: open.is_simulated(),
@@ -324,6 +341,7 @@ impl Closed<'_> {
             counts: Counts::from(&digest.tally),
             started_at: digest.started_at,
             finished_at: digest.last_at,
+            sessions: digest.sessions.clone(),
             ended,
             given_up: digest.closed.clone(),
             exit_code: exit.code(),
@@ -332,8 +350,8 @@ impl Closed<'_> {
     }
 
     /// The closing text for people.
-    fn text(&self, written: Option<&Written>, trouble: &[String]) -> String {
-        self.tell(written, trouble, |closing| {
+    fn text(&self, written: Option<&Written>, trouble: &[String], sha256: &str) -> String {
+        self.tell(written, trouble, sha256, |closing| {
             closing_text(&self.digest, closing)
         })
     }
@@ -343,7 +361,7 @@ impl Closed<'_> {
         &self,
         written: Option<&Written>,
         trouble: &[String],
-        host: &str,
+        sha256: &str,
         exit: Exit,
     ) -> String {
         let attention = File::open(self.report_path())
@@ -351,8 +369,8 @@ impl Closed<'_> {
             .filter(|_| written.is_some());
         let attention = attention.and_then(|report| Attention::read(report).ok());
         let attention = attention.unwrap_or_default();
-        self.tell(written, trouble, |closing| {
-            mail_text(&self.digest, closing, &attention, host, exit.code())
+        self.tell(written, trouble, sha256, |closing| {
+            mail_text(&self.digest, closing, &attention, &host(), exit.code())
         })
     }
 
@@ -361,6 +379,7 @@ impl Closed<'_> {
         &self,
         written: Option<&Written>,
         trouble: &[String],
+        sha256: &str,
         text: impl FnOnce(&Closing<'_>) -> String,
     ) -> String {
         let tally = &self.digest.tally;
@@ -389,6 +408,7 @@ impl Closed<'_> {
             simulated: self.open.is_simulated(),
             target: &self.open.text(),
             folder: &self.folder.path.display().to_string(),
+            sha256,
             report: written.map(|_| report.as_str()),
             trouble,
             next: next.as_deref(),
@@ -416,6 +436,12 @@ fn targets(open: &Open, taken: &Taken, digest: &Digest) -> Vec<TargetFacts> {
         found_limit: digest.limits.get(&LaneId(lane)).copied(),
     })
     .collect()
+}
+
+/// This machine's name.
+fn host() -> String {
+    let name = rustix::system::uname();
+    name.nodename().to_string_lossy().into_owned()
 }
 
 /// The command line, as text.

@@ -416,7 +416,7 @@ pub(super) fn sha256_of(path: &Path) -> io::Result<String> {
     Ok(hashed.finish())
 }
 
-/// A reader that hashes what passes through.
+/// A reader or writer that hashes what passes through.
 pub(super) struct Hashed<R> {
     bytes: R,
     context: Context,
@@ -441,5 +441,17 @@ impl<R: Read> Read for Hashed<R> {
         let length = self.bytes.read(buffer)?;
         self.context.update(&buffer[..length]);
         Ok(length)
+    }
+}
+
+impl<W: Write> Write for Hashed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let length = self.bytes.write(bytes)?;
+        self.context.update(&bytes[..length]);
+        Ok(length)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.bytes.flush()
     }
 }

@@ -3,6 +3,7 @@
 mod admission;
 mod announcement;
 mod auth;
+mod changed;
 mod check;
 mod choosing;
 mod clock;
@@ -51,6 +52,7 @@ mod taken_rows;
 mod terminal;
 mod undo;
 mod variables;
+mod verify;
 
 use crate::cli::{Cli, Command};
 use crate::error::Error;
@@ -69,6 +71,7 @@ pub fn main() -> u8 {
         Command::Export(args) => export::export(&args),
         Command::Undo(args) => undo::undo(&args),
         Command::Report(args) => report::report(&args),
+        Command::Verify(args) => verify::verify(&args),
         Command::Runs(args) => runs::runs(&args),
         Command::Check(args) => check::check(&args),
         Command::Plan(args) => plan::plan(&args),

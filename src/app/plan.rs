@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Serialize;
+use tempfile::TempDir;
 
 use crate::cli::{CredentialArgs, IfLocked, JobArgs, OutputArgs, OutputShape, PlanArgs};
 use crate::error::Error;
@@ -100,7 +101,31 @@ struct Shown {
 /// Rows of a workspace that are shown without `--full`.
 const SHOWN: usize = 20;
 
-async fn plan_taken(asked: &Asked<'_>, state: &State, mut taken: Taken) -> Done {
+/// A plan that was made, and what it was made of.
+pub(super) struct Made {
+    pub(super) taken: Taken,
+    pub(super) open: Open,
+    pub(super) plan: Plan,
+    shown: BTreeMap<(LaneId, Workspace), Shown>,
+    digest: Digest,
+    /// Where its file is, until this is dropped.
+    folder: TempDir,
+}
+
+/// How a plan came out.
+pub(super) enum Outcome {
+    /// It was made.
+    Made(Box<Made>),
+    /// It was not, which has been told.
+    GivenUp(Exit),
+}
+
+/// Plans what was taken in.
+pub(super) async fn make(
+    asked: &Asked<'_>,
+    state: &State,
+    mut taken: Taken,
+) -> Result<Outcome, Error> {
     let (mut open, _locks) = match taken.job.destination {
         Destination::Simulator => {
             // Its world is read and kept under its lock.
@@ -122,11 +147,11 @@ async fn plan_taken(asked: &Asked<'_>, state: &State, mut taken: Taken) -> Done 
         }
     };
     if let Some(exit) = look_up(&mut taken, &open, state, asked.output).await? {
-        return Ok(exit);
+        return Ok(Outcome::GivenUp(exit));
     }
     let taken = match choose(taken, &open, state, asked.output).await? {
         Settled::Job(settled) => *settled,
-        Settled::GivenUp(exit) => return Ok(exit),
+        Settled::GivenUp(exit) => return Ok(Outcome::GivenUp(exit)),
     };
     let terms = terms(&taken.job.settings, open.service_time());
     let folder = state.temporary_folder()?;
@@ -172,8 +197,32 @@ async fn plan_taken(asked: &Asked<'_>, state: &State, mut taken: Taken) -> Done 
     let Came { to, ended, digest } = came;
     let Some(plan) = to.filter(|_| ended == Ended::Completed) else {
         tell_given_up(&digest, ended);
-        return Ok(Exit::of_run(ended, &digest.tally, false));
+        let exit = Exit::of_run(ended, &digest.tally, false);
+        return Ok(Outcome::GivenUp(exit));
     };
+    Ok(Outcome::Made(Box::new(Made {
+        taken,
+        open,
+        plan,
+        shown,
+        digest,
+        folder,
+    })))
+}
+
+async fn plan_taken(asked: &Asked<'_>, state: &State, taken: Taken) -> Done {
+    let made = match make(asked, state, taken).await? {
+        Outcome::Made(made) => *made,
+        Outcome::GivenUp(exit) => return Ok(exit),
+    };
+    let Made {
+        taken,
+        open,
+        plan,
+        shown,
+        digest,
+        folder,
+    } = made;
     if let Some(path) = asked.out {
         let record = taken.record(&open.lanes);
         saved_plan::save(path, record, &folder.path().join("plan.jsonl"))?;
@@ -205,6 +254,13 @@ async fn plan_taken(asked: &Asked<'_>, state: &State, mut taken: Taken) -> Done 
         None if asked.detailed_exitcode && counts.changes > 0 => Exit::Pending,
         None => Exit::Done,
     })
+}
+
+impl Made {
+    /// The rows that are shown.
+    pub(super) fn rows(&self) -> impl Iterator<Item = &PlannedRow> {
+        self.shown.values().flat_map(|shown| &shown.rows)
+    }
 }
 
 /// Tells what could not be read.

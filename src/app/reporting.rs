@@ -64,7 +64,7 @@ impl Reporting<'_> {
 
     /// What rows that were sent without an end were to change.
     fn planned(&self, history: &History<File>) -> Result<HashMap<u64, (Id, Change)>, Error> {
-        planned_changes(self.folder, self.digest.sessions + 1, history)
+        planned_changes(self.folder, self.digest.later_sessions() + 1, history)
             .map_err(Error::machine("the plan of the run cannot be read"))
     }
 

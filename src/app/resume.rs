@@ -31,7 +31,7 @@ use super::question::Asked;
 use super::report::digest;
 use super::run::run_started;
 use super::session::Session;
-use super::{Done, clock, journal_file, profiles, report_target, runtime, terminal};
+use super::{Done, clock, journal_file, operator, profiles, report_target, runtime, terminal};
 
 /// Goes on where a run stopped. It reads the run folder alone.
 pub(super) fn resume(args: &ResumeArgs) -> Done {
@@ -87,7 +87,7 @@ pub(super) fn resume(args: &ResumeArgs) -> Done {
     }
     let (history, extent) = journal_file::history(&path, args.salvage)?;
     let journal = Journal::resume(disk, extent).map_err(Error::file("cannot write", &path))?;
-    let changes = planned_changes(&folder, digest.sessions + 1, &history);
+    let changes = planned_changes(&folder, digest.later_sessions() + 1, &history);
     let changes = changes.map_err(Error::machine("the plan cannot be read"))?;
     let mut left = LeftRows::of(history, args.failed).with_changes(changes);
     let counted = left.count(&taken);
@@ -204,7 +204,8 @@ impl Stopped {
             return Ok(Beginning::Run(started));
         }
         let started = SessionStarted {
-            session: digest.sessions + 2,
+            session: digest.later_sessions() + 2,
+            operator: operator(),
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
             lanes: open.lanes.clone(),
             seed,

@@ -5,13 +5,14 @@ use std::{fs, io};
 
 use jiff::Timestamp;
 
-use crate::cli::{OutputShape, PruneArgs, RunsArgs, RunsCommand};
+use crate::cli::{ListShape, PruneArgs, RunsArgs, RunsCommand};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::model::span;
 use crate::sinks::listing::{self, Listed, Open, table};
 use crate::sinks::summary::Counts;
 
+use super::changed::changed;
 use super::folder::{RunFolder, State};
 use super::input::Copy;
 use super::intake::Taken;
@@ -26,11 +27,18 @@ pub(super) fn runs(args: &RunsArgs) -> Done {
     let state = State::open(args.state_dir.as_deref())?;
     match &args.command {
         Some(RunsCommand::Prune(prune)) => self::prune(&state, prune),
+        None if args.changed => changed(&state, args),
         None => list(&state, args.output),
     }
 }
 
-fn list(state: &State, shape: OutputShape) -> Done {
+fn list(state: &State, shape: ListShape) -> Done {
+    if shape == ListShape::Csv {
+        return Err(Error::Usage {
+            what: "--output csv is for changes".to_owned(),
+            hint: "add --changed, or write --output json".to_owned(),
+        });
+    }
     let mut runs: Vec<_> = state
         .runs()?
         .iter()
@@ -38,14 +46,14 @@ fn list(state: &State, shape: OutputShape) -> Done {
         .collect();
     runs.reverse();
     match shape {
-        OutputShape::Json => {
+        ListShape::Json => {
             let json = serde_json::to_string_pretty(&runs);
             terminal::print(&json.map_err(Error::machine("no list"))?);
         }
-        OutputShape::Text if runs.is_empty() => {
+        ListShape::Text if runs.is_empty() => {
             terminal::complain(&format!("no runs in {}", state.path().display()));
         }
-        OutputShape::Text => terminal::print(table(&runs, clock::wall()).trim_end()),
+        ListShape::Text | ListShape::Csv => terminal::print(table(&runs, clock::wall()).trim_end()),
     }
     Ok(Exit::Done)
 }
@@ -101,7 +109,7 @@ fn listed(folder: &RunFolder, running: bool) -> Listed {
 }
 
 /// Whether nothing was put on record after the summary.
-fn is_last_word(folder: &RunFolder) -> bool {
+pub(super) fn is_last_word(folder: &RunFolder) -> bool {
     let written = |name: &str| fs::metadata(folder.file(name)).and_then(|found| found.modified());
     match (written("journal.jsonl"), written("summary.json")) {
         (Ok(journal), Ok(summary)) => journal <= summary,

@@ -12,6 +12,7 @@ use crate::job::selection;
 use crate::job::table::Options;
 use crate::model::update::Update;
 use crate::policy::ceiling::Ceilings;
+use crate::sinks::report::Written;
 
 use super::destination::is_simulator;
 use super::folder::{State, sha256_of};
@@ -97,17 +98,7 @@ pub(super) fn undo(args: &UndoArgs) -> Done {
             },
         });
     }
-    let mut copy = state.temporary()?;
-    let mut out = BufWriter::new(copy.as_file_mut());
-    reporting.write_undo(&written, !args.force, &mut out)?;
-    let flushed = out.flush();
-    drop(out);
-    flushed
-        .and_then(|()| copy.as_file_mut().rewind())
-        .map_err(Error::file("cannot write", copy.path()))?;
-    let sha256 = sha256_of(copy.path()).map_err(Error::file("cannot read", copy.path()))?;
-    let undo = undo_record(folder.job()?, args, &folder.id, sha256)?;
-    let mut taken = Taken::again(undo, Copy::Temporary(copy))?;
+    let mut taken = way_back(&state, &reporting, &written, &args.only, !args.force)?;
     let mut problems = Problems::default();
     taken.job.settings = taken.job.settings.again(
         &args.caution.flags(args.pace.flags(Flags::default())),
@@ -151,10 +142,33 @@ pub(super) fn undo(args: &UndoArgs) -> Done {
     runtime()?.block_on(run_taken(&wanted, &state, taken, asked))
 }
 
+/// The job that puts back what a run changed, or those workflows of it that `only` chooses; with `guarded` only where nobody
+/// has changed them since.
+pub(super) fn way_back(
+    state: &State,
+    reporting: &Reporting<'_>,
+    written: &Written,
+    only: &[String],
+    guarded: bool,
+) -> Result<Taken, Error> {
+    let folder = reporting.folder;
+    let mut copy = state.temporary()?;
+    let mut out = BufWriter::new(copy.as_file_mut());
+    reporting.write_undo(written, guarded, &mut out)?;
+    let flushed = out.flush();
+    drop(out);
+    flushed
+        .and_then(|()| copy.as_file_mut().rewind())
+        .map_err(Error::file("cannot write", copy.path()))?;
+    let sha256 = sha256_of(copy.path()).map_err(Error::file("cannot read", copy.path()))?;
+    let undo = undo_record(folder.job()?, only, &folder.id, sha256)?;
+    Taken::again(undo, Copy::Temporary(copy))
+}
+
 /// The job that undoes the run `id` of `record`: its targets, and nothing of its wishes.
 fn undo_record(
     record: JobRecord,
-    args: &UndoArgs,
+    chosen: &[String],
     id: &str,
     sha256: String,
 ) -> Result<JobRecord, Error> {
@@ -176,7 +190,7 @@ fn undo_record(
     record.settings.ceilings = Ceilings::default();
     // The run itself has changed it a short time ago.
     record.settings.leave_recent = None;
-    for text in &args.only {
+    for text in chosen {
         let only = selection::Only::parse(text)
             .ok_or_else(|| Error::flag("--only", text, "not a choice of rows", selection::HINT))?;
         record.selection.only.push(only);

@@ -271,6 +271,9 @@ impl From<&Outcome> for WasEnded {
 pub struct SessionStarted {
     /// The how-manieth session, from 2.
     pub session: u32,
+    /// The user who started it.
+    #[serde(default)]
+    pub operator: String,
     /// Of flowbatch.
     pub tool_version: String,
     /// Where the lanes lead, and on whose behalf now.

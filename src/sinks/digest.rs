@@ -1,9 +1,10 @@
 //! What a run's events say all in all: slowest rows, commonest errors, how long and how fast.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::engine::ports::Watcher;
 use crate::model::event::{Counts, Event, Pause, RunStarted, Stamped, WasEnded};
@@ -43,8 +44,10 @@ pub struct Digest {
     pub plan: Option<Counts>,
     /// What people call the workspaces that rows go to, as far as anybody says.
     pub names: BTreeMap<(LaneId, Workspace), String>,
-    /// Sessions after the first.
-    pub sessions: u32,
+    /// Its sessions, in their order.
+    pub sessions: Vec<Session>,
+    /// Lanes whose credential the service has taken, as far as readings tell.
+    pub confirmed: BTreeSet<LaneId>,
     /// How often a credential that had ended was renewed.
     pub renewals: u64,
     /// Lanes and workspaces that were closed, and why.
@@ -54,6 +57,23 @@ pub struct Digest {
     /// Workspaces that were closed.
     pub refused_workspaces: u64,
     errors: HashMap<(ErrorClass, Option<String>), Kind>,
+}
+
+/// One session of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// The how-manieth, from 1.
+    pub session: u32,
+    /// The user who started it.
+    pub operator: String,
+    /// Of flowbatch.
+    pub tool_version: String,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended; none if it was killed.
+    pub finished_at: Option<Timestamp>,
+    /// How it ended; none if it was killed.
+    pub ended: Option<Ended>,
 }
 
 /// An error that rows ended with.
@@ -77,6 +97,13 @@ impl Digest {
             .collect();
         errors.sort_by_key(|(_, _, kind)| (u64::MAX - kind.count, kind.row));
         errors
+    }
+
+    /// Sessions after the first.
+    pub fn later_sessions(&self) -> u32 {
+        self.sessions
+            .last()
+            .map_or(0, |last| last.session.saturating_sub(1))
     }
 
     /// `lane` in a few words with a colon after it; nothing where there is but one.
@@ -103,6 +130,17 @@ impl Digest {
                 self.errors.remove(&key);
             }
         }
+    }
+
+    fn begin(&mut self, session: u32, operator: &str, tool_version: &str, at: Timestamp) {
+        self.sessions.push(Session {
+            session,
+            operator: operator.to_owned(),
+            tool_version: tool_version.to_owned(),
+            started_at: at,
+            finished_at: None,
+            ended: None,
+        });
     }
 
     fn row_ended(&mut self, row: u64, outcome: &Outcome) {
@@ -151,6 +189,7 @@ impl Watcher for Digest {
             Event::RunStarted(start) => {
                 self.start = Some(start.clone());
                 self.started_at = Some(stamped.at);
+                self.begin(1, &start.operator, &start.tool_version, stamped.at);
             }
             Event::RowEnded {
                 row,
@@ -187,17 +226,24 @@ impl Watcher for Digest {
             Event::RateChanged { lane, rate } => {
                 self.limits.insert(*lane, *rate);
             }
-            Event::SessionStarted(_) => {
+            Event::SessionStarted(started) => {
                 // What stopped the session before this one stops this one no more.
                 self.stopped = None;
                 self.ended = None;
                 self.closed.clear();
                 self.refused_workspaces = 0;
                 self.unread = None;
-                self.sessions += 1;
+                let operator = &started.operator;
+                self.begin(started.session, operator, &started.tool_version, stamped.at);
             }
             Event::Stop { ended, message } => self.stopped = Some((*ended, message.clone())),
-            Event::SessionEnded { ended } => self.ended = Some(*ended),
+            Event::SessionEnded { ended } => {
+                self.ended = Some(*ended);
+                if let Some(session) = self.sessions.last_mut() {
+                    session.finished_at = Some(stamped.at);
+                    session.ended = Some(*ended);
+                }
+            }
             Event::WorkspaceNamed {
                 lane,
                 workspace,
@@ -207,7 +253,15 @@ impl Watcher for Digest {
                 self.names.insert(place, name.clone());
             }
             Event::Planned(counts) => self.plan = Some(counts.clone()),
-            Event::Read { failure, kind, .. } => {
+            Event::Read {
+                lane,
+                failure,
+                kind,
+                ..
+            } => {
+                if failure.is_none() {
+                    self.confirmed.insert(*lane);
+                }
                 let failure = failure.as_ref().filter(|failure| match kind {
                     // Most runs can do without their names; whoever cannot tells it.
                     reading::Kind::Workspaces => failure.class == ErrorClass::Auth,

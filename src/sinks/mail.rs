@@ -59,6 +59,7 @@ pub fn mail_text(
         let _ = writeln!(tail, "report: {report}");
     }
     let _ = writeln!(tail, "record: {}", closing.folder);
+    let _ = writeln!(tail, "sha256: {} (summary.json)", closing.sha256);
     if let Some(undo) = closing.undo {
         let _ = writeln!(tail, "undo:   {undo}");
     }

@@ -2,6 +2,7 @@
 
 pub mod attention;
 pub mod bar;
+pub mod changes;
 pub mod digest;
 pub mod disk;
 pub mod ends;

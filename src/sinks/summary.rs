@@ -12,7 +12,7 @@ use crate::model::route::LaneFacts;
 use crate::model::span;
 use crate::model::tally::Tally;
 
-use super::digest::Digest;
+use super::digest::{Digest, Session};
 
 /// `summary.json`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -25,6 +25,9 @@ pub struct Summary {
     pub tool_version: String,
     /// The user who ran it.
     pub operator: String,
+    /// On whose behalf, as far as the service has confirmed it: access keys, IAM users, or where a token came from.
+    #[serde(default)]
+    pub identity: Vec<String>,
     /// Where it ran.
     pub host: String,
     /// The command line.
@@ -50,6 +53,9 @@ pub struct Summary {
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub finished_at: Option<Timestamp>,
+    /// Its sessions: who, when, and how each ended.
+    #[serde(default)]
+    pub sessions: Vec<Session>,
     /// How it ended.
     pub ended: Ended,
     /// Targets and workspaces that were given up, and why.
@@ -143,6 +149,8 @@ pub struct Closing<'a> {
     pub target: &'a str,
     /// Where the run folder is.
     pub folder: &'a str,
+    /// SHA-256 of `summary.json`, which holds those of the other files.
+    pub sha256: &'a str,
     /// Where the report is, if it could be written.
     pub report: Option<&'a str>,
     /// What could not be written, each with why and what to do.
@@ -214,6 +222,7 @@ pub fn closing_text(digest: &Digest, closing: &Closing<'_>) -> String {
         let _ = writeln!(text, "  report: {report}");
     }
     let _ = writeln!(text, "  record: {}", closing.folder);
+    let _ = writeln!(text, "  sha256: {} (summary.json)", closing.sha256);
     if let Some(undo) = closing.undo {
         let _ = writeln!(text, "  undo:   {undo}");
     }
@@ -271,9 +280,9 @@ pub(super) fn time_line(digest: &Digest, zone: &TimeZone) -> Option<String> {
     let took = end.duration_since(start).unsigned_abs();
     let local = start.to_zoned_datetime(zone.clone());
     let mut line = format!("{}, took {}", local.strftime("%F %T %:z"), span::show(took));
-    if digest.sessions > 0 {
+    if digest.later_sessions() > 0 {
         // What lay between them is no measure of anything.
-        let _ = write!(line, ", in {} sessions", digest.sessions + 1);
+        let _ = write!(line, ", in {} sessions", digest.later_sessions() + 1);
     } else if took.as_millis() > 0 && digest.tally.ended() > 0 {
         let rate = digest.tally.ended() as f64 / took.as_secs_f64();
         let _ = write!(line, ", {rate:.1} rows/s");

@@ -12,6 +12,7 @@ mod changes;
 mod cloud;
 mod cron;
 mod disk;
+mod evidence;
 mod examples;
 mod export;
 mod init;

@@ -49,6 +49,7 @@ fn closing<'a>(trouble: &'a [String], zone: &'a TimeZone) -> Closing<'a> {
         simulated: false,
         target: "region ap-southeast-2 (https://secmaster.ap-southeast-2.myhuaweicloud.com)",
         folder: "/var/lib/flowbatch/runs/20261124T021500Z-3f9a1c",
+        sha256: "5f2c9e",
         report: Some("/var/lib/flowbatch/runs/20261124T021500Z-3f9a1c/report.csv"),
         trouble,
         hint: None,
@@ -110,6 +111,7 @@ fn a_mail_says_who_what_where_why_and_what_to_type() {
 
         report: /var/lib/flowbatch/runs/20261124T021500Z-3f9a1c/report.csv
         record: /var/lib/flowbatch/runs/20261124T021500Z-3f9a1c
+        sha256: 5f2c9e (summary.json)
         undo:   flowbatch undo 20261124T021500Z-3f9a1c --state-dir /var/lib/flowbatch
         to send what failed again, once it is mended (or mend rerun.csv and run that):
           flowbatch resume 20261124T021500Z-3f9a1c --failed --state-dir /var/lib/flowbatch

@@ -1,0 +1,348 @@
+//! `flowbatch verify`: whether the record of a run is whole and says the same everywhere.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use crate::cli::VerifyArgs;
+use crate::engine::ports::Watcher;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::job::flags::Snapshot;
+use crate::model::event::Event;
+use crate::model::outcome::Ended;
+use crate::plan::preview::{Action, PlannedRow};
+use crate::sinks::digest::Digest;
+use crate::sinks::report::Written;
+use crate::sinks::summary::{Counts, Summary};
+
+use super::folder::{Hashed, RunFolder, State, sha256_of};
+use super::input::Copy;
+use super::intake::Taken;
+use super::journal_file::{self, is_written};
+use super::planning::plan_path;
+use super::reporting::Reporting;
+use super::undo::way_back;
+use super::{Done, plan, runtime, terminal};
+
+/// Rows that are told one by one.
+const MOST_ROWS: usize = 20;
+
+/// Replays the journal of a run, compares everything that is on record with it, and tells what differs.
+pub(super) fn verify(args: &VerifyArgs) -> Done {
+    let state = State::open(args.state_dir.as_deref())?;
+    let folder = state.find_run(&args.run, args.simulate)?;
+    let state = folder.state().unwrap_or(state);
+    let journal = folder.file("journal.jsonl");
+    if is_written(&journal) {
+        return Err(Error::Usage {
+            what: format!("run {} goes on", folder.id),
+            hint: "verify it when it has ended".to_owned(),
+        });
+    }
+    if !journal.exists() {
+        return Err(Error::Usage {
+            what: format!("run {} has no journal: its record was pruned", folder.id),
+            hint: "its summary.json is what is left".to_owned(),
+        });
+    }
+    let record = folder.job()?;
+    let (lanes, blind) = (
+        record.lanes.clone(),
+        record.settings.snapshot == Snapshot::Off,
+    );
+    let name = record.name.clone();
+    let copy = folder.file(record.input_file());
+    let mut findings = Findings::default();
+    let Some(replayed) = replay(&folder, &mut findings)? else {
+        terminal::print(&findings.lines.join("\n"));
+        return Ok(Exit::Attention);
+    };
+    findings.compare_job(&folder, &replayed.digest)?;
+    findings.compare_plans(&folder, &replayed.plans)?;
+    let taken = Taken::again(record, Copy::Kept(copy))?;
+    let reporting = Reporting {
+        taken: &taken,
+        lanes: &lanes,
+        digest: &replayed.digest,
+        folder: &folder,
+        salvage: false,
+        ends: None,
+    };
+    let written = findings.compare_report(&reporting)?;
+    findings.compare_undo(&reporting, &written)?;
+    findings.compare_summary(&folder, &replayed.digest, &written, args.sha256.as_deref())?;
+    terminal::print(&format!("run {} of {name}", folder.id));
+    terminal::print(&findings.lines.join("\n"));
+    if args.live {
+        let exit = live(args, &state, &reporting, &written, blind, &mut findings)?;
+        if exit != Exit::Done {
+            return Ok(exit);
+        }
+    }
+    Ok(match findings.wrong {
+        0 => {
+            terminal::print("the record is whole");
+            Exit::Done
+        }
+        1 => {
+            terminal::print("1 thing is not as it was left");
+            Exit::Attention
+        }
+        wrong => {
+            terminal::print(&format!("{wrong} things are not as they were left"));
+            Exit::Attention
+        }
+    })
+}
+
+/// What the journal says when it is read from the beginning.
+struct Replayed {
+    digest: Digest,
+    /// The hashes of the plans, by session.
+    plans: BTreeMap<u32, String>,
+}
+
+/// None of a journal that is damaged, which says nothing that could be relied on.
+fn replay(folder: &RunFolder, findings: &mut Findings) -> Result<Option<Replayed>, Error> {
+    let mut digest = Digest::default();
+    let mut plans = BTreeMap::new();
+    let mut reader = journal_file::read(&folder.file("journal.jsonl"), false)?;
+    let mut events = 0_u64;
+    for entry in &mut reader {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(damage) => {
+                findings.wrong("journal.jsonl", &damage.to_string());
+                return Ok(None);
+            }
+        };
+        digest.see(&entry.event);
+        events += 1;
+        if let Event::Planned(counts) = &entry.event.event
+            && let Some(sha256) = &counts.sha256
+        {
+            plans.insert(digest.later_sessions() + 1, sha256.clone());
+        }
+    }
+    let extent = reader.extent();
+    let last = digest.sessions.last();
+    match (extent.torn > 0, last.and_then(|session| session.ended)) {
+        (true, _) => findings.wrong("journal.jsonl", "its end is torn off, as by a crash"),
+        (false, None) => findings.wrong(
+            "journal.jsonl",
+            "its last session has no end: it was killed",
+        ),
+        (false, Some(_)) => findings.good(
+            "journal.jsonl",
+            &format!("{events} events, each with its checksum"),
+        ),
+    }
+    Ok(Some(Replayed { digest, plans }))
+}
+
+/// What was found, line by line.
+#[derive(Default)]
+struct Findings {
+    lines: Vec<String>,
+    wrong: u64,
+}
+
+impl Findings {
+    fn good(&mut self, file: &str, what: &str) {
+        self.lines.push(format!("  ok     {file:<16} {what}"));
+    }
+
+    fn wrong(&mut self, file: &str, what: &str) {
+        self.wrong += 1;
+        self.lines.push(format!("  WRONG  {file:<16} {what}"));
+    }
+
+    /// Compares the hash of a file with the one that stands in `whose` record.
+    fn compare(&mut self, folder: &RunFolder, file: &str, sha256: &str, whose: &str) {
+        self.compare_with(folder, file, sha256, &format!("as {whose} has it"));
+    }
+
+    /// Compares the hash of a file with that of what the journal makes.
+    fn compare_made(&mut self, folder: &RunFolder, file: &str, sha256: &str) {
+        self.compare_with(folder, file, sha256, "as the journal makes it");
+    }
+
+    fn compare_with(&mut self, folder: &RunFolder, file: &str, sha256: &str, as_wanted: &str) {
+        match sha256_of(&folder.file(file)) {
+            Ok(now) if now == sha256 => self.good(file, as_wanted),
+            Ok(_) => self.wrong(file, &format!("not {as_wanted}")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.wrong(file, &format!("gone, not {as_wanted}"));
+            }
+            Err(error) => self.wrong(file, &format!("cannot be read: {error}")),
+        }
+    }
+
+    fn compare_job(&mut self, folder: &RunFolder, digest: &Digest) -> Result<(), Error> {
+        if let Some(start) = &digest.start {
+            self.compare(folder, "job.json", &start.job_sha256, "the journal");
+        }
+        Ok(())
+    }
+
+    fn compare_plans(
+        &mut self,
+        folder: &RunFolder,
+        plans: &BTreeMap<u32, String>,
+    ) -> Result<(), Error> {
+        for (session, sha256) in plans {
+            let path = plan_path(folder, *session);
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            self.compare(folder, &name, sha256, "the journal");
+        }
+        Ok(())
+    }
+
+    /// The report is what the journal makes it; gives what it says as a whole.
+    fn compare_report(&mut self, reporting: &Reporting<'_>) -> Result<Written, Error> {
+        let mut made = Hashed::new(io::sink());
+        let written = reporting.write(&mut made)?;
+        let name = "report.csv";
+        self.compare_made(reporting.folder, name, &made.finish());
+        Ok(written)
+    }
+
+    fn compare_undo(&mut self, reporting: &Reporting<'_>, written: &Written) -> Result<(), Error> {
+        let name = "undo.csv";
+        if written.changed.count() == 0 {
+            if reporting.folder.file(name).exists() {
+                self.wrong(name, "there is one, and the run changed nothing");
+            }
+            return Ok(());
+        }
+        let mut made = Hashed::new(io::sink());
+        reporting.write_undo(written, true, &mut made)?;
+        made.flush()
+            .map_err(Error::machine("the way back cannot be made"))?;
+        self.compare_made(reporting.folder, name, &made.finish());
+        Ok(())
+    }
+
+    fn compare_summary(
+        &mut self,
+        folder: &RunFolder,
+        digest: &Digest,
+        written: &Written,
+        asked: Option<&str>,
+    ) -> Result<(), Error> {
+        let Some(summary) = folder.summary() else {
+            self.wrong("summary.json", "there is none, or it cannot be read");
+            return Ok(());
+        };
+        let path = folder.file("summary.json");
+        let sha256 = sha256_of(&path).map_err(Error::file("cannot read", &path))?;
+        // Those that are made from the journal were compared with that.
+        let seen = ["job.json", "report.csv", "undo.csv"];
+        let others = summary.files.iter();
+        for file in others.filter(|file| !seen.contains(&file.path.as_str())) {
+            let is_plan = file.path.starts_with("plan") && file.path.ends_with(".jsonl");
+            if !is_plan {
+                self.compare(folder, &file.path, &file.sha256, "the summary");
+            }
+        }
+        let mut tally = digest.tally.clone();
+        tally.unknown += written.in_doubt;
+        let (counts, told) = (Counts::from(&tally), &summary.counts);
+        let (counts, told) = (as_json(&counts), as_json(told));
+        let is_asked = |asked: &str| asked.eq_ignore_ascii_case(&sha256);
+        let what = format!("sha256 {sha256}");
+        match asked {
+            _ if counts != told => {
+                self.wrong("summary.json", "its counts are not those of the journal");
+            }
+            _ if !speaks_of_all(&summary, digest) => {
+                self.wrong("summary.json", "it does not speak of the last session");
+            }
+            Some(asked) if !is_asked(asked) => {
+                self.wrong(
+                    "summary.json",
+                    &format!("{what}, not the one that was given"),
+                );
+            }
+            Some(_) => self.good("summary.json", &format!("{what}, the one that was given")),
+            None => self.good("summary.json", &what),
+        }
+        Ok(())
+    }
+}
+
+fn as_json(counts: &Counts) -> serde_json::Value {
+    // Numbers alone.
+    serde_json::to_value(counts).unwrap_or_default()
+}
+
+/// Whether the summary knows of every session.
+fn speaks_of_all(summary: &Summary, digest: &Digest) -> bool {
+    // A record that failed ends without a word of its own.
+    summary.ended == Ended::RecordFailed || summary.sessions == digest.sessions
+}
+
+/// Reads the workflows that the run changed, and tells which are not as it left them.
+fn live(
+    args: &VerifyArgs,
+    state: &State,
+    reporting: &Reporting<'_>,
+    written: &Written,
+    blind: bool,
+    findings: &mut Findings,
+) -> Done {
+    if written.changed.count() == 0 {
+        let why = match blind {
+            true => "did not read the live state, so nobody knows what it changed",
+            false => "changed nothing",
+        };
+        terminal::print(&format!("  live   the run {why}"));
+        return Ok(Exit::Done);
+    }
+    let taken = way_back(state, reporting, written, &[], true)?;
+    let asked = plan::Asked {
+        credential: &args.credential,
+        output: &args.output,
+        out: None,
+        full: true,
+        detailed_exitcode: false,
+        fresh: false,
+    };
+    let made = match runtime()?.block_on(plan::make(&asked, state, taken))? {
+        plan::Outcome::Made(made) => made,
+        plan::Outcome::GivenUp(exit) => return Ok(exit),
+    };
+    let counts = &made.plan.counts;
+    // A row that puts back is as the run left it; one that has nothing to put back is as it was before.
+    let mut parts = vec![format!("{} as the run left them", counts.changes)];
+    for (count, what) in [
+        (counts.unchanged, "as before the run"),
+        (counts.conflicts, "changed since"),
+        (counts.hopeless, "gone, or not to be read"),
+    ] {
+        if count > 0 {
+            parts.push(format!("{count} {what}"));
+        }
+    }
+    let others = counts.unchanged + counts.conflicts + counts.hopeless;
+    let verdict = if others == 0 { "ok   " } else { "WRONG" };
+    terminal::print(&format!(
+        "  {verdict}  live             {}",
+        parts.join(", ")
+    ));
+    findings.wrong += u64::from(others > 0);
+    let is_other = |row: &&PlannedRow| matches!(row.action, Action::Conflict | Action::Fail);
+    for row in made.rows().filter(is_other).take(MOST_ROWS) {
+        let why = row.failure.as_ref().map(|failure| failure.message.as_str());
+        let name = match row.live_name.as_str() {
+            "" => String::new(),
+            name => format!(" {name:?}"),
+        };
+        terminal::print(&format!(
+            "           {}{name}: {}",
+            row.workflow_id,
+            why.unwrap_or_default()
+        ));
+    }
+    Ok(Exit::Done)
+}
