@@ -120,7 +120,8 @@ nobody else's work is overwritten.")]
     /// Write the report of a run again from its journal
     #[command(after_help = "Examples:
   flowbatch report last
-  flowbatch report 20261124T083100Z-3f9a1c --csv - | less")]
+  flowbatch report 20261124T083100Z-3f9a1c --csv - | less
+  flowbatch report last --html change.html")]
     Report(ReportArgs),
     /// Compare everything that is on record of a run with its journal
     #[command(after_help = "Examples:
@@ -493,6 +494,9 @@ pub struct RecordArgs {
     /// Write the report there as well
     #[arg(long, value_name = "FILE", help_heading = "Record")]
     pub report: Option<PathBuf>,
+    /// Write the run as one page there, for people; with --ticket it stands in the run folder as well
+    #[arg(long, value_name = "FILE", help_heading = "Record")]
+    pub html: Option<PathBuf>,
     /// The change ticket, for the record
     #[arg(long, value_name = "TEXT", help_heading = "Record")]
     pub ticket: Option<String>,
@@ -701,6 +705,9 @@ pub struct ReportArgs {
     /// Where the CSV goes (-: standard output); without it the run's own report is written again
     #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,
+    /// Where the run goes as one page, for people (-: standard output)
+    #[arg(long, value_name = "FILE", conflicts_with = "csv")]
+    pub html: Option<PathBuf>,
     /// Pass over damaged lines of the journal
     #[arg(long)]
     pub salvage: bool,

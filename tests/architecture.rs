@@ -41,7 +41,8 @@ const TABLE: [(&str, &[&str]); 13] = [
 ];
 
 /// Crates that only some places may name.
-const CRATES: [(&str, &[&str]); 11] = [
+const CRATES: [(&str, &[&str]); 12] = [
+    ("maud", &["sinks/html.rs", "sinks/chart.rs"]),
     ("rustls", &["secmaster/tls.rs"]),
     ("indicatif", &["sinks/bar.rs"]),
     ("clap", &["cli"]),

@@ -30,6 +30,7 @@ use crate::sinks::summary::{
 use super::destination::Open;
 use super::folder::{Readers, RunFolder, sha256, sha256_of, write_whole};
 use super::intake::Taken;
+use super::page::Page;
 use super::planning::{plan_path, snapshot_path};
 use super::reporting::Reporting;
 use super::{Done, journal_file, operator, terminal};
@@ -78,6 +79,9 @@ pub(super) fn close(mut closed: Closed<'_>) -> Done {
     let summed_up = closed.folder.write("summary.json", bytes.as_bytes());
     keep(summed_up, &mut trouble);
     let sha256 = sha256(bytes.as_bytes());
+    if written.is_some() {
+        keep(closed.write_pages(), &mut trouble);
+    }
     keep(closed.write_metrics(&summary), &mut trouble);
     let exit = Exit::of_run(ended, &closed.digest.tally, !trouble.is_empty());
     match (closed.output.output, closed.output.quiet) {
@@ -223,6 +227,7 @@ impl Closed<'_> {
     fn forget(&self) -> Result<(), Error> {
         self.folder.remove("rerun.csv")?;
         self.folder.remove("undo.csv")?;
+        self.folder.remove("report.html")?;
         self.folder.remove("report.csv")
     }
 
@@ -260,6 +265,24 @@ impl Closed<'_> {
             std::io::copy(&mut File::open(self.report_path())?, file).map(|_| ())
         })
         .map_err(Error::file("cannot write the report to", to))
+    }
+
+    /// Writes the run as one page where it is asked for, and into its folder where there is a ticket that wants it.
+    fn write_pages(&self) -> Result<(), Error> {
+        let page = Page {
+            folder: &self.folder,
+            taken: &self.taken,
+            lanes: &self.open.lanes,
+            report: &self.report_path(),
+            salvage: self.salvage,
+        };
+        if self.record.ticket.is_some() {
+            page.write_to(&self.folder.file("report.html"), self.folder.readers())?;
+        }
+        match &self.record.html {
+            Some(path) => page.write_to(path, Readers::Usual),
+            None => Ok(()),
+        }
     }
 
     /// Writes figures for Prometheus where `--metrics-file` asks for them.
@@ -484,7 +507,7 @@ fn next_command(
 }
 
 /// `flowbatch NAME RUN FLAGS`, with all that it needs.
-fn command(name: &str, folder: &RunFolder, flags: Vec<String>) -> String {
+pub(super) fn command(name: &str, folder: &RunFolder, flags: Vec<String>) -> String {
     let program = typed().next().unwrap_or_else(|| "flowbatch".to_owned());
     let mut words = vec![program, name.to_owned(), folder.id.clone()];
     words.extend(flags);

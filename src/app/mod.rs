@@ -25,6 +25,7 @@ mod lanes;
 mod left_rows;
 mod locks;
 mod metadata;
+mod page;
 mod pages;
 mod plan;
 mod planning;

@@ -13,6 +13,7 @@ use super::folder::{Readers, State};
 use super::input::Copy;
 use super::intake::Taken;
 use super::journal_file::is_written;
+use super::page::{self, Page};
 use super::reporting::Reporting;
 use super::{Done, journal_file, report_target, terminal};
 
@@ -28,10 +29,10 @@ pub(super) fn report(args: &ReportArgs) -> Done {
     let goes_on = is_written(&journal);
     let digest = digest(&journal, args.salvage)?;
     if goes_on {
-        if args.csv.is_none() {
+        if args.csv.is_none() && args.html.is_none() {
             return Err(Error::Usage {
                 what: format!("run {} goes on, and writes its report itself", folder.id),
-                hint: "--csv FILE or --csv - writes it as it stands now".to_owned(),
+                hint: "--csv - or --html - (or a file) writes it as it stands now".to_owned(),
             });
         }
         terminal::complain(&format!(
@@ -47,6 +48,24 @@ pub(super) fn report(args: &ReportArgs) -> Done {
         salvage: args.salvage,
         ends: None,
     };
+    if let Some(path) = &args.html {
+        let mut report = state.temporary()?;
+        reporting.write(BufWriter::new(report.as_file_mut()))?;
+        let page = Page {
+            folder: &folder,
+            taken: &taken,
+            lanes: &lanes,
+            report: report.path(),
+            salvage: args.salvage,
+        };
+        if path.as_os_str() == "-" {
+            terminal::print(&page.text()?);
+        } else {
+            page::check_target(path)?;
+            page.write_to(path, Readers::Usual)?;
+        }
+        return Ok(Exit::Done);
+    }
     match &args.csv {
         Some(path) if path.as_os_str() == "-" => {
             let mut out = BufWriter::new(terminal::Out);

@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::model::report_column::REPORT_COLUMNS;
 
 use super::input::Input;
+use super::page;
 
 /// How a file of metrics begins.
 const FIRST_METRIC: &str = "# HELP flowbatch_";
@@ -17,6 +18,9 @@ const FIRST_METRIC: &str = "# HELP flowbatch_";
 pub(super) fn check(record: &RecordArgs, job: &str, input: Option<&Input>) -> Result<(), Error> {
     if let Some(path) = &record.report {
         check_report(path, job, input)?;
+    }
+    if let Some(path) = &record.html {
+        page::check_target(path)?;
     }
     match &record.metrics_file {
         Some(path) => check_metrics(path),

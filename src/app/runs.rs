@@ -236,12 +236,13 @@ fn count_left(folder: &RunFolder) -> Result<u64, Error> {
 
 /// What a run folder may hold besides its summary; the journal goes first, so that nobody goes on with a
 /// run that is half removed.
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     "journal.jsonl",
     "snapshot.jsonl",
     "plan.jsonl",
     "undo.csv",
     "report.csv",
+    "report.html",
     "rerun.csv",
     "input.csv",
     "input.jsonl",

@@ -215,3 +215,39 @@ fn who_changed_what_is_told_over_all_runs() {
         wrong.stderr
     );
 }
+
+#[test]
+fn a_run_with_a_ticket_has_a_page_and_any_run_can_be_given_one() {
+    let (desk, run) = ran();
+    let id = run.file_name().unwrap().to_str().unwrap().to_owned();
+    let page = fs::read_to_string(run.join("report.html")).unwrap();
+    for part in [
+        "<!DOCTYPE html>",
+        &id,
+        "CHG-1",
+        "=Two, &quot;x&quot;",
+        "flowbatch verify",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+    let again = desk.flowbatch("report last --simulate --html -");
+    // The commands in it are those that this process was called by.
+    assert_eq!(
+        (again.code, again.stdout.trim_end() == page.trim_end()),
+        (0, true)
+    );
+    let said = desk.flowbatch("report last --simulate --html rows.csv");
+    let text =
+        "error: the page cannot go to rows.csv: something else is there\n  name another file\n";
+    assert_eq!((said.code, said.stderr.as_str()), (2, text));
+    assert_eq!(desk.read("rows.csv"), TWO);
+    let said = desk.flowbatch("run rows.csv --simulate --html nowhere/page.html");
+    assert_eq!(said.code, 2, "{}", said.stderr);
+    let said = desk.flowbatch("run rows.csv --simulate --html page.html");
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert!(
+        desk.read("page.html").contains("2</strong> unchanged"),
+        "{}",
+        desk.read("page.html")
+    );
+}

@@ -1,0 +1,448 @@
+//! `report.html`: a run on one page, for the change ticket. It holds all that it needs and asks nobody for anything.
+
+use std::io::Read;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::model::formula::unguarded;
+use crate::model::outcome::Status;
+use crate::model::span;
+
+use super::attention::{Attention, Group};
+use super::chart::{latency_chart, percentiles, timeline_chart};
+use super::digest::{Digest, Session};
+use super::summary::{FileFacts, hint, request_line, time_line, verdict};
+use super::timeline::Timeline;
+
+const STYLE: &str = include_str!("html/page.css");
+const SCRIPT: &str = include_str!("html/page.js");
+
+/// Rows that are shown besides those that need a person, and of those as many again; the CSV has them all.
+pub const MOST_ROWS: usize = 5_000;
+
+/// What the page says that neither the journal nor the report knows.
+#[derive(Debug)]
+pub struct Facts<'a> {
+    /// The run's id.
+    pub run_id: &'a str,
+    /// The job's name.
+    pub job: &'a str,
+    /// For people.
+    pub description: Option<&'a str>,
+    /// Nothing left this machine.
+    pub simulated: bool,
+    /// Where requests went.
+    pub target: &'a str,
+    /// The change ticket.
+    pub ticket: Option<&'a str>,
+    /// Where it ran, if that is known.
+    pub host: Option<&'a str>,
+    /// On whose behalf, as far as the service has confirmed it.
+    pub identity: &'a [String],
+    /// The files of the record, with their hashes.
+    pub files: &'a [FileFacts],
+    /// SHA-256 of `summary.json`, if there is one.
+    pub sha256: Option<&'a str>,
+    /// The command that puts back what was changed, if anything was.
+    pub undo: Option<&'a str>,
+    /// The command that compares the record with itself.
+    pub verify: &'a str,
+    /// For the times.
+    pub zone: &'a TimeZone,
+}
+
+/// A row of the table.
+#[derive(Debug)]
+struct PageRow {
+    number: u64,
+    line: u64,
+    workspace: String,
+    workflow_id: String,
+    name: String,
+    status: String,
+    changes: Vec<(String, String, String)>,
+    attempts: u64,
+    duration_ms: Option<u64>,
+    message: String,
+    request_id: String,
+}
+
+/// The rows that the page shows.
+#[derive(Debug, Default)]
+pub struct PageRows {
+    rows: Vec<PageRow>,
+    /// Rows that are not among them.
+    unseen: u64,
+}
+
+/// The cells of a report that are shown.
+#[derive(Deserialize)]
+struct Cells<'a> {
+    row: u64,
+    line: u64,
+    workspace_id: &'a str,
+    workspace_name: &'a str,
+    workflow_id: &'a str,
+    live_name: &'a str,
+    status: &'a str,
+    attempts: u64,
+    duration_ms: Option<u64>,
+    error_message: &'a str,
+    request_id: &'a str,
+    before: &'a str,
+    after: &'a str,
+}
+
+impl PageRows {
+    /// The rows of `report`: what needs a person, and others, [`MOST_ROWS`] of each at most.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no report.
+    pub fn read(report: impl Read) -> Result<Self, csv::Error> {
+        let mut reader = csv::Reader::from_reader(report);
+        let header = reader.headers()?.clone();
+        let mut record = csv::StringRecord::new();
+        let mut page = Self::default();
+        let mut room = [MOST_ROWS; 2];
+        while reader.read_record(&mut record)? {
+            let cells: Cells<'_> = record.deserialize(Some(&header))?;
+            let well = matches!(cells.status, "succeeded" | "unchanged" | "skipped");
+            let room = &mut room[usize::from(well)];
+            if *room == 0 {
+                page.unseen += 1;
+                continue;
+            }
+            *room -= 1;
+            page.rows.push(cells.row());
+        }
+        Ok(page)
+    }
+}
+
+impl Cells<'_> {
+    fn row(&self) -> PageRow {
+        let free = |cell: &str| unguarded(cell).to_owned();
+        let place = match self.workspace_name {
+            "" => self.workspace_id,
+            name => name,
+        };
+        PageRow {
+            number: self.row,
+            line: self.line,
+            workspace: free(place),
+            workflow_id: free(self.workflow_id),
+            name: free(self.live_name),
+            status: self.status.to_owned(),
+            changes: changes(self.before, self.after),
+            attempts: self.attempts,
+            duration_ms: self.duration_ms,
+            message: free(self.error_message),
+            request_id: free(self.request_id),
+        }
+    }
+}
+
+/// Field by field, from what to what.
+fn changes(before: &str, after: &str) -> Vec<(String, String, String)> {
+    let object = |text: &str| serde_json::from_str::<Map<String, Value>>(text).unwrap_or_default();
+    let (before, after) = (object(before), object(after));
+    let text = |value: Option<&Value>| match value {
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+        None => "?".to_owned(),
+    };
+    after
+        .iter()
+        .map(|(field, value)| (field.clone(), text(before.get(field)), text(Some(value))))
+        .collect()
+}
+
+/// The page.
+pub fn page(
+    facts: &Facts<'_>,
+    digest: &Digest,
+    timeline: &Timeline,
+    attention: &Attention,
+    rows: &PageRows,
+) -> String {
+    let verdict = match digest.ended {
+        Some(_) => verdict(digest),
+        None => "it has not ended: it goes on, or was killed".to_owned(),
+    };
+    let is_well = verdict == "done";
+    let simulated = if facts.simulated { " (simulated)" } else { "" };
+    let title = format!("{}{simulated}: {verdict}", facts.job);
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                meta http-equiv="Content-Security-Policy"
+                    content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
+                title { (title) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                header {
+                    p.run { "flowbatch run " (facts.run_id) }
+                    h1 { (facts.job) (simulated) }
+                    p.verdict data-well=(is_well) { (verdict) }
+                    @if let Some(description) = facts.description { p { (description) } }
+                    (about(facts, digest))
+                }
+                main {
+                    (outcome(digest))
+                    (attention_section(attention))
+                    (course(digest, timeline))
+                    (table(digest, rows))
+                    (evidence(facts, digest))
+                }
+                script { (PreEscaped(SCRIPT)) }
+            }
+        }
+    };
+    page.into_string()
+}
+
+fn about(facts: &Facts<'_>, digest: &Digest) -> Markup {
+    let operator = digest.start.as_ref().map(|start| start.operator.as_str());
+    html! {
+        dl.facts {
+            @if let Some(when) = time_line(digest, facts.zone) { dt { "When" } dd { (when) } }
+            dt { "Target" } dd { (facts.target) }
+            @if let Some(ticket) = facts.ticket { dt { "Ticket" } dd { (ticket) } }
+            @if let Some(operator) = operator {
+                dt { "Operator" }
+                dd { (operator) @if let Some(host) = facts.host { " on " (host) } }
+            }
+            @if !facts.identity.is_empty() { dt { "On behalf of" } dd { (facts.identity.join(", ")) } }
+            @if let Some(undo) = facts.undo { dt { "Put it back" } dd { code { (undo) } } }
+        }
+    }
+}
+
+fn outcome(digest: &Digest) -> Markup {
+    let tally = &digest.tally;
+    html! {
+        section aria-labelledby="outcome" {
+            h2 id="outcome" { "What it came to" }
+            ul.counts {
+                @for status in Status::ALL {
+                    @let count = tally.of(status);
+                    @if count > 0 {
+                        li data-status=(status) { strong { (count) } " " (status) }
+                    }
+                }
+                li { strong { (tally.rows) } " rows" }
+            }
+            p { (request_line(digest)) }
+            @for closed in &digest.closed { p.closed { "Given up: " (closed) } }
+        }
+    }
+}
+
+fn attention_section(attention: &Attention) -> Markup {
+    html! {
+        section aria-labelledby="attention" {
+            h2 id="attention" { "What needs a person" }
+            @if attention.groups.is_empty() { p { "Nothing." } }
+            @for group in &attention.groups { (group_part(group)) }
+            @if attention.others > 0 { p { (attention.others) " rows with other errors: see the report." } }
+        }
+    }
+}
+
+fn group_part(group: &Group) -> Markup {
+    let message = group.rows.first().map_or("", |row| row.message.as_str());
+    let plural = if group.count == 1 { "row" } else { "rows" };
+    html! {
+        details open[group.count <= 5] {
+            summary { (group.class) " " (group.code) " – " (group.count) " " (plural) ": " (message) }
+            p.hint { (hint(group.class, message)) }
+            ul {
+                @for row in &group.rows {
+                    li {
+                        "row " (row.number) " (line " (row.line) ") " code { (row.workflow_id) } " "
+                        (row.live_name)
+                        @if row.message != message { " – " (row.message) }
+                    }
+                }
+                @if group.count > group.rows.len() as u64 {
+                    li { "and " (group.count - group.rows.len() as u64) " more" }
+                }
+            }
+        }
+    }
+}
+
+fn course(digest: &Digest, timeline: &Timeline) -> Markup {
+    html! {
+        section aria-labelledby="course" {
+            h2 id="course" { "How it went" }
+            @if timeline.buckets.is_empty() { p { "No request for a row was answered." } }
+            @else {
+                figure {
+                    figcaption {
+                        "Answers a second: "
+                        span.key data-kind="good" { "good" } " "
+                        span.key data-kind="throttled" { "throttled" } " "
+                        span.key data-kind="failed" { "failed" }
+                        @if !timeline.sessions.is_empty() { "; a dashed line where another session began" }
+                        @if !timeline.limits.is_empty() { "; a dotted line where the service's limit was found" }
+                    }
+                    (timeline_chart(timeline))
+                    (timeline_table(timeline))
+                }
+                figure {
+                    figcaption { "How long answers took: " (percentiles(timeline)) }
+                    (latency_chart(timeline))
+                }
+            }
+            @if let Some((row, slowest)) = digest.slowest.first() {
+                p { "Slowest: row " (row) " with " (span::show(*slowest)) "." }
+            }
+        }
+    }
+}
+
+/// The same figures for those who do not see the chart.
+fn timeline_table(timeline: &Timeline) -> Markup {
+    html! {
+        details {
+            summary { "The figures" }
+            div.scroll tabindex="0" role="region" aria-label="Answers over time" {
+                table {
+                    thead { tr { th scope="col" { "from" } th scope="col" { "good" } th scope="col" { "throttled" } th scope="col" { "failed" } } }
+                    tbody {
+                        @for (index, bucket) in timeline.buckets.iter().enumerate() {
+                            tr {
+                                th scope="row" { (span::show(timeline.width * u32::try_from(index).unwrap_or(u32::MAX))) }
+                                td { (bucket.good) } td { (bucket.throttled) } td { (bucket.failed) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn table(digest: &Digest, rows: &PageRows) -> Markup {
+    // Name, and how it is sorted.
+    let columns = [
+        ("row", true),
+        ("workflow", false),
+        ("status", false),
+        ("change", false),
+        ("attempts", true),
+        ("ms", true),
+        ("message", false),
+    ];
+    html! {
+        section aria-labelledby="rows" {
+            h2 id="rows" { "Rows" }
+            div.controls {
+                label for="search" { "Search" }
+                input id="search" type="search" autocomplete="off";
+                label for="status" { "Status" }
+                select id="status" {
+                    option value="" { "all" }
+                    @for status in Status::ALL {
+                        @if digest.tally.of(status) > 0 { option value=(status) { (status) } }
+                    }
+                }
+                p id="shown" role="status" { (rows.rows.len()) " rows" }
+            }
+            @if rows.unseen > 0 {
+                p { (rows.unseen) " more rows are in report.csv beside this page." }
+            }
+            div.scroll tabindex="0" role="region" aria-label="All rows shown" {
+                table id="table" {
+                    thead {
+                        tr {
+                            @for (name, is_number) in columns {
+                                th scope="col" aria-sort=(if name == "row" { "ascending" } else { "none" }) {
+                                    button type="button" data-number=(is_number) { (name) }
+                                }
+                            }
+                        }
+                    }
+                    tbody { @for row in &rows.rows { (row_part(row)) } }
+                }
+            }
+        }
+    }
+}
+
+fn row_part(row: &PageRow) -> Markup {
+    html! {
+        tr data-status=(row.status) {
+            td { (row.number) @if row.line > 0 { span.minor { " line " (row.line) } } }
+            th scope="row" {
+                @if !row.name.is_empty() { (row.name) " " }
+                code { (row.workflow_id) }
+                @if !row.workspace.is_empty() { span.minor { " in " (row.workspace) } }
+            }
+            td.status { (row.status) }
+            td {
+                @for (field, before, after) in &row.changes {
+                    div { (field) ": " del { (before) } " → " ins { (after) } }
+                }
+            }
+            td { (row.attempts) }
+            td { @if let Some(ms) = row.duration_ms { (ms) } }
+            td {
+                (row.message)
+                @if !row.request_id.is_empty() { span.minor { " request " (row.request_id) } }
+            }
+        }
+    }
+}
+
+fn evidence(facts: &Facts<'_>, digest: &Digest) -> Markup {
+    let time = |at: Timestamp| {
+        let at = at.to_zoned_datetime(facts.zone.clone());
+        at.strftime("%F %T %:z").to_string()
+    };
+    html! {
+        section aria-labelledby="evidence" {
+            h2 id="evidence" { "Evidence" }
+            p { "The record says the same everywhere where this ends with 0: " code { (facts.verify) } }
+            ul {
+                @for session in &digest.sessions {
+                    @let Session { session, operator, tool_version, started_at, finished_at, ended } = session;
+                    li {
+                        "session " (session) " by " (operator) " with flowbatch " (tool_version) ", "
+                        (time(*started_at)) " to "
+                        @match (finished_at, ended) {
+                            (Some(at), Some(ended)) => { (time(*at)) ": " (ended) }
+                            _ => "an end that is not on record",
+                        }
+                    }
+                }
+            }
+            div.scroll tabindex="0" role="region" aria-label="Hashes" {
+                table.hashes {
+                    thead { tr { th scope="col" { "file" } th scope="col" { "SHA-256" } } }
+                    tbody {
+                        @for file in facts.files {
+                            tr { th scope="row" { (file.path) } td { code { (file.sha256) } } }
+                        }
+                        @if let Some(sha256) = facts.sha256 {
+                            tr { th scope="row" { "summary.json" } td { code { (sha256) } } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
