@@ -19,11 +19,13 @@ const EXIT_CODES: &str = "Exit codes:
   0    every row succeeded or was unchanged
   1    the run ended, but some rows need a person
   2    usage, job or CSV is wrong; nothing was sent
-  3    stopped by max_errors, max_changes, max_disables, a plan that does not hold any more, or a first change that did harm
+  3    stopped by max_errors, max_changes, max_disables, a plan that does not hold any more,
+       a first change that did harm, or the gate of a wave
   4    no credential, no permission or no endpoint works
   5    deadline or stop_at reached, or nothing was admitted for patience
   6    another run holds a workspace
   7    journal or report could not be written
+  8    the next wave waits for approval
   10   plan --detailed-exitcode: something would change
   129, 130, 143   hung up, interrupted, terminated";
 
@@ -69,6 +71,7 @@ impl Cli {
             Command::Report(_)
             | Command::Runs(_)
             | Command::Verify(_)
+            | Command::Approve(_)
             | Command::Auth(_)
             | Command::Simulate(_)
             | Command::Init(_)
@@ -123,6 +126,11 @@ nobody else's work is overwritten.")]
   flowbatch report 20261124T083100Z-3f9a1c --csv - | less
   flowbatch report last --html change.html")]
     Report(ReportArgs),
+    /// Let a run go on that waits between two waves
+    #[command(after_help = "Example:
+  flowbatch approve 20261124T083100Z-3f9a1c --note 'looked at wave 1'
+  flowbatch resume 20261124T083100Z-3f9a1c")]
+    Approve(ApproveArgs),
     /// Compare everything that is on record of a run with its journal
     #[command(after_help = "Examples:
   flowbatch verify last
@@ -757,6 +765,22 @@ pub enum ListShape {
     Json,
     /// For spreadsheets
     Csv,
+}
+
+/// `flowbatch approve`
+#[derive(Debug, Args)]
+pub struct ApproveArgs {
+    /// The run: its id, its folder, last, or last:JOB
+    pub run: String,
+    /// `last` is the newest run against the simulator
+    #[arg(long)]
+    pub simulate: bool,
+    /// What is to stand beside it on record
+    #[arg(long, value_name = "TEXT")]
+    pub note: Option<String>,
+    /// Where runs are kept (default: FLOWBATCH_STATE_DIR, $XDG_STATE_HOME/flowbatch)
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
 }
 
 /// `flowbatch verify`

@@ -22,6 +22,8 @@ pub enum Exit {
     Locked,
     /// Journal or report could not be written.
     Unrecorded,
+    /// The next wave waits for approval.
+    Waiting,
     /// A plan has changes to make.
     Pending,
     /// Hung up.
@@ -44,6 +46,7 @@ impl Exit {
             Self::Late => 5,
             Self::Locked => 6,
             Self::Unrecorded => 7,
+            Self::Waiting => 8,
             Self::Pending => 10,
             Self::Hangup => 129,
             Self::Interrupted => 130,
@@ -62,6 +65,7 @@ impl Exit {
             Ended::Interrupted => Self::Interrupted,
             Ended::Hangup => Self::Hangup,
             Ended::MaxErrors | Ended::Ceiling | Ended::Gate => Self::Stopped,
+            Ended::Approval => Self::Waiting,
             Ended::Deadline | Ended::Patience => Self::Late,
             Ended::Completed if attention > 0 => Self::Attention,
             Ended::Completed => Self::Done,
@@ -88,6 +92,7 @@ mod tests {
             (Ended::Ceiling, 3),
             (Ended::Gate, 3),
             (Ended::Refused, 4),
+            (Ended::Approval, 8),
             (Ended::Deadline, 5),
             (Ended::Patience, 5),
             (Ended::RecordFailed, 7),

@@ -46,7 +46,10 @@ fn event(index: usize) -> Stamped {
             rows: 400,
             skipped: 0,
         }),
-        1 => Event::LegStarted { leg: Leg::Rows },
+        1 => Event::LegStarted {
+            leg: Leg::Rows,
+            wave: None,
+        },
         _ => event_of_a_row(index % 3, row),
     };
     let at = Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_millis(index as i64);

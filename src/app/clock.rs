@@ -29,9 +29,14 @@ impl Clock for System {
 
     /// To the millisecond, as the record has it.
     fn wall(&self) -> Timestamp {
-        let now = wall();
-        Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
+        wall_ms()
     }
+}
+
+/// The time of day, to the millisecond.
+pub(super) fn wall_ms() -> Timestamp {
+    let now = wall();
+    Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
 }
 
 /// The time of day.

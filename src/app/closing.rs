@@ -23,8 +23,8 @@ use crate::sinks::metrics::metrics_text;
 use crate::sinks::report::Written;
 use crate::sinks::rerun::Rerun;
 use crate::sinks::summary::{
-    Closing, Counts, FileFacts, InputFacts, JobFacts, Summary, TargetFacts, UNREADABLE,
-    closing_text, is_wrong_workspace,
+    ApprovalFacts, Closing, Counts, FileFacts, InputFacts, JobFacts, Summary, TargetFacts,
+    UNREADABLE, closing_text, is_wrong_workspace,
 };
 
 use super::destination::Open;
@@ -366,6 +366,8 @@ impl Closed<'_> {
             finished_at: digest.last_at,
             sessions: digest.sessions.clone(),
             ended,
+            waves: digest.waves.values().cloned().collect(),
+            approval: approvals(digest),
             given_up: digest.closed.clone(),
             exit_code: exit.code(),
             files: files.into_iter().flatten().chain(plans).collect(),
@@ -408,8 +410,8 @@ impl Closed<'_> {
         let tally = &self.digest.tally;
         let work_left = tally.failed + tally.unknown + tally.left() > 0;
         let next = written.filter(|_| work_left);
-        let next = next
-            .map(|written| next_command(&self.folder, written, tally.failed, self.digest.ended));
+        let next =
+            next.map(|written| next_command(&self.folder, written, tally.failed, &self.digest));
         let report = self
             .record
             .report
@@ -419,7 +421,9 @@ impl Closed<'_> {
         let undo = written.filter(|written| written.changed.count() > 0);
         let undo = undo.map(|_| {
             let flags = match self.digest.ended {
-                Some(Ended::Gate) => vec!["--send".to_owned(), "full".to_owned()],
+                Some(Ended::Gate) if !closed_gate(&self.digest) => {
+                    vec!["--send".to_owned(), "full".to_owned()]
+                }
                 Some(_) | None => Vec::new(),
             };
             command("undo", &self.folder, flags)
@@ -461,6 +465,14 @@ fn targets(open: &Open, taken: &Taken, digest: &Digest) -> Vec<TargetFacts> {
     .collect()
 }
 
+/// Who let the run go on.
+fn approvals(digest: &Digest) -> Vec<ApprovalFacts> {
+    let approvals = digest.approvals.iter().cloned();
+    approvals
+        .map(|(at, approval)| ApprovalFacts { at, approval })
+        .collect()
+}
+
 /// This machine's name.
 fn host() -> String {
     let name = rustix::system::uname();
@@ -472,20 +484,43 @@ fn typed() -> impl Iterator<Item = String> {
     std::env::args_os().map(|word| word.to_string_lossy().into_owned())
 }
 
+/// Whether a wave was judged, and no other followed it.
+pub(super) fn closed_gate(digest: &Digest) -> bool {
+    digest.waves.values().any(|wave| wave.closed.is_some())
+}
+
+/// Whether rows were not as they were set when they were read back.
+fn differs(digest: &Digest) -> bool {
+    let mut waves = digest.waves.values();
+    waves.any(|wave| !wave.differing.is_empty())
+}
+
 /// The command that goes on with the rows that are left.
-fn next_command(
-    folder: &RunFolder,
-    written: &Written,
-    failed: u64,
-    ended: Option<Ended>,
-) -> String {
+fn next_command(folder: &RunFolder, written: &Written, failed: u64, digest: &Digest) -> String {
     let mut flags = Vec::new();
+    let ended = digest.ended;
+    if ended == Some(Ended::Approval) {
+        return format!(
+            "to let the next wave go, and to go on:\n  {}\n  {}",
+            command("approve", folder, Vec::new()),
+            command("resume", folder, Vec::new())
+        );
+    }
+    let is_harm = ended == Some(Ended::Gate) && !closed_gate(digest);
     let text = match written.resumable {
         0 => {
             flags.push("--failed".to_owned());
             "to send what failed again, once it is mended (or mend rerun.csv and run that):"
         }
-        _ if ended == Some(Ended::Gate) => {
+        _ if ended == Some(Ended::Gate) && differs(digest) => {
+            "to go on with the next wave, once those rows are as they were set (undo what was changed otherwise):"
+        }
+        _ if ended == Some(Ended::Gate) && !is_harm => {
+            flags.push("--failed".to_owned());
+            "to send what failed again and go on with the next wave, once it is mended (undo what was changed \
+             otherwise):"
+        }
+        _ if is_harm => {
             "the service clears what an update does not hold. Undo what was changed, then go on with updates that \
              hold all fields:"
         }
@@ -500,7 +535,7 @@ fn next_command(
         _ if failed == 0 => "to go on with what is left:",
         _ => "to go on with what is left, once what failed is mended:",
     };
-    if ended == Some(Ended::Gate) {
+    if is_harm {
         flags.extend(["--send", "full"].map(str::to_owned));
     }
     format!("{text}\n  {}", command("resume", folder, flags))

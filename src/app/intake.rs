@@ -21,6 +21,7 @@ use crate::job::intent::Job;
 use crate::job::problem::{Place, Problem, Source};
 use crate::job::problems::Problems;
 use crate::job::record::{Form, InputRecord, JobRecord, SCHEMA};
+use crate::job::rollout::Waves;
 use crate::job::rows::{Census, Reader, Rest, Suspects};
 use crate::job::table::Table;
 use crate::job::template::Templates;
@@ -459,6 +460,7 @@ impl Taken {
                 original: input.original.clone(),
             }),
             settings: job.settings,
+            rollout: job.rollout.clone(),
             method: job.method,
             defaults: job.defaults.clone(),
             updates: self.updates.iter().map(UpdateRecord::from).collect(),
@@ -524,6 +526,25 @@ impl Taken {
             reader: Reader::new(self.job.defaults.clone(), Rc::clone(&self.updates), rest),
             selector: self.job.selection.selector(),
         })
+    }
+
+    /// Which row is in which wave, if they go in waves.
+    pub(super) fn waves(&self) -> Result<Option<Waves>, RowsError> {
+        let Some(rollout) = &self.job.rollout else {
+            return Ok(None);
+        };
+        let mut numbers = Vec::new();
+        let ends = rollout.counts(self.census.rows - self.census.skipped);
+        let mut wanted = ends.iter().copied().peekable();
+        let mut rows = self.rows()?;
+        let mut position = 0;
+        while let Some((row, is_taken)) = rows.next_row()? {
+            position += u64::from(is_taken);
+            if is_taken && wanted.next_if_eq(&position).is_some() {
+                numbers.push(row.number);
+            }
+        }
+        Ok(Some(Waves::ending(numbers)))
     }
 
     /// Keeps the copy of the input, if there is one, in the run's `folder`.

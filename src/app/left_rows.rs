@@ -8,7 +8,7 @@ use crate::job::index::Index;
 use crate::model::change::Change;
 use crate::model::event::WasEnded;
 use crate::model::id::Id;
-use crate::model::outcome::Status;
+use crate::model::outcome::{Outcome, Status};
 use crate::model::row::Row;
 use crate::sinks::ends::Trace;
 use crate::sinks::history::History;
@@ -94,6 +94,32 @@ impl LeftRows {
             }
             if let Some(past) = self.past(row.number)? {
                 take(row, rows.reader.offset(), past)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows `take` the rows that have ended and are not taken up again, each with its offset in the table, and how.
+    pub(super) fn each_done(
+        &mut self,
+        taken: &Taken,
+        mut take: impl FnMut(Row, u64, Outcome) -> Result<(), RowsError>,
+    ) -> Result<(), RowsError> {
+        if self.history.is_none() {
+            return Ok(());
+        }
+        let mut rows = taken.rows()?;
+        while let Some((row, is_taken)) = rows.next_row()? {
+            if !is_taken || self.past(row.number)?.is_some() {
+                continue;
+            }
+            let Some(history) = &mut self.history else {
+                continue;
+            };
+            if let Trace::Ended { offset, .. } = history.of(row.number) {
+                let end = history.end(row.number, offset);
+                let (_, outcome) = end.map_err(|error| RowsError(error.into()))?;
+                take(row, rows.reader.offset(), outcome)?;
             }
         }
         Ok(())

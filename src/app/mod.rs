@@ -2,6 +2,7 @@
 
 mod admission;
 mod announcement;
+mod approve;
 mod auth;
 mod changed;
 mod check;
@@ -32,6 +33,7 @@ mod planning;
 mod profiles;
 mod progress;
 mod question;
+mod readback;
 mod reading;
 mod report;
 mod report_target;
@@ -54,6 +56,7 @@ mod terminal;
 mod undo;
 mod variables;
 mod verify;
+mod waves;
 
 use crate::cli::{Cli, Command};
 use crate::error::Error;
@@ -72,6 +75,7 @@ pub fn main() -> u8 {
         Command::Export(args) => export::export(&args),
         Command::Undo(args) => undo::undo(&args),
         Command::Report(args) => report::report(&args),
+        Command::Approve(args) => approve::approve(&args),
         Command::Verify(args) => verify::verify(&args),
         Command::Runs(args) => runs::runs(&args),
         Command::Check(args) => check::check(&args),

@@ -112,7 +112,9 @@ impl Reporting<'_> {
         let digest = self.digest;
         let stopped = digest.stopped.as_ref().map(|(_, why)| why.clone());
         let because = stopped.or_else(|| digest.closed.first().cloned());
+        let waves = self.taken.waves().map_err(Error::machine(DOING))?;
         let source = report::Source {
+            wave_of: &|number| Some(waves.as_ref()?.of(number)),
             history,
             left_because: because.unwrap_or_else(|| "the run ended first".to_owned()),
             lanes: self.lanes,

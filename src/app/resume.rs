@@ -18,6 +18,7 @@ use crate::sinks::digest::Digest;
 use crate::sinks::journal::Journal;
 
 use super::announcement::Resumed;
+use super::closing::closed_gate;
 use super::destination::{Open, is_simulator, refuse_others};
 use super::folder::{RunFolder, State, sha256_of};
 use super::input::Copy;
@@ -76,7 +77,10 @@ pub(super) fn resume(args: &ResumeArgs) -> Done {
     if digest.start.is_none() {
         (digest.tally.rows, digest.tally.skipped) = (taken.census.rows, taken.census.skipped);
     }
-    if digest.ended == Some(Ended::Gate) && taken.job.settings.send != Sent::Full {
+    if digest.ended == Some(Ended::Gate)
+        && !closed_gate(&digest)
+        && taken.job.settings.send != Sent::Full
+    {
         return Err(Error::Usage {
             what: format!(
                 "run {} found that the service clears what an update does not hold",

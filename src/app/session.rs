@@ -1,5 +1,6 @@
 //! One session of a run: from the announcement to the report.
 
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io;
 use std::rc::Rc;
@@ -9,9 +10,13 @@ use tokio::sync::oneshot;
 use crate::cli::{OutputArgs, ProgressShape, RecordArgs};
 use crate::engine::ports::{Record, RowsError, Watcher};
 use crate::engine::run::{Beginning, Broken, Run, Tools};
+use crate::engine::schedule::Schedule;
 use crate::exit::Exit;
 use crate::job::flags;
-use crate::model::event::Event;
+use crate::job::index::Index;
+use crate::job::rollout::Pause;
+use crate::model::event::{Approval, Event};
+use crate::model::id::Id;
 use crate::model::outcome::Ended;
 use crate::model::rate::Rate;
 use crate::model::span;
@@ -36,9 +41,11 @@ use super::locks::Locks;
 use super::planning::{Plan, held_back, plan, plan_path, snapshot_path};
 use super::progress::progress;
 use super::question::{Asked, Question};
+use super::readback::Readback;
 use super::sent_rows::SentRows;
 use super::surveying::{AppRun, Surveyed};
-use super::{Done, signals, terminal};
+use super::waves::WaveCourse;
+use super::{Done, operator, signals, terminal};
 
 /// Everything that a session needs.
 pub(super) struct Session<'a> {
@@ -106,6 +113,11 @@ impl Session<'_> {
         let census = &self.taken.census;
         let all = census.rows - census.skipped;
         let rows = self.resumed.as_ref().map_or(all, |resumed| resumed.left);
+        let approvals = self.digest.approvals.iter();
+        let approved = approvals.map(|(_, approval)| approval.wave).max();
+        let waves = self.digest.waves.values();
+        let differing = waves.filter(|wave| !wave.differing.is_empty());
+        let differing = differing.map(|wave| wave.wave).collect();
         let mut log = Log::new(self.taken.job.settings.finds_limit);
         let mut watchers: Vec<&mut dyn Watcher> = vec![&mut self.digest, &mut log];
         if let Some(watcher) = &mut progress.watcher {
@@ -136,6 +148,8 @@ impl Session<'_> {
             session,
             rows,
             terms,
+            approved: approved.unwrap_or_default(),
+            differing,
         };
         let ran = match Run::begin(self.beginning, course, tools) {
             Ok(run) => legs.carry_out(run, &mut self.left).await,
@@ -185,6 +199,10 @@ struct Legs<'a> {
     rows: u64,
     /// By what they are compared with the live state.
     terms: Terms,
+    /// The last wave after which somebody has let the run go on.
+    approved: u32,
+    /// Waves of which rows were not as they were set when they were read back.
+    differing: Vec<u32>,
 }
 
 impl Legs<'_> {
@@ -272,10 +290,160 @@ impl Legs<'_> {
             false => self.earlier_snapshot()?,
         };
         let is_held_back = run.schedule().is_stopping();
+        let course = WaveCourse::new(taken, left)?;
+        if course.is_some() {
+            run.decide(Schedule::take_unwell)?;
+        }
         end_rows(run, taken, left, judge, is_held_back)?;
-        let mut rows = SentRows::planned(taken, left, plan.index, &mut surveyed)?.judged_by(before);
-        run.rows(&mut rows).await?;
+        match course {
+            Some(course) => {
+                let index = plan.index;
+                self.carry_out_waves(run, left, &mut surveyed, course, &index)
+                    .await?;
+            }
+            None => {
+                let rows = SentRows::planned(taken, left, plan.index, &mut surveyed)?;
+                run.rows(&mut rows.judged_by(before)).await?;
+            }
+        }
         Ok(None)
+    }
+
+    /// Carries out one wave of the rows of `index` after the other; each is judged before the next may begin.
+    async fn carry_out_waves<R: Record>(
+        &self,
+        run: &mut AppRun<'_, R>,
+        left: &mut LeftRows,
+        surveyed: &mut Surveyed,
+        mut course: WaveCourse,
+        index: &Index,
+    ) -> Result<(), Broken> {
+        let taken = self.taken;
+        for (number, status) in run.decide(Schedule::take_unwell)? {
+            course.count(number, status);
+        }
+        // What was not as it was set is looked at again, before anything else goes.
+        for wave in &self.differing {
+            let done = course.done(*wave, taken, left)?;
+            if !self.judge_wave(run, surveyed, &course, *wave, done).await? {
+                return Ok(());
+            }
+        }
+        for wave in 1..=course.len() {
+            let rows = index.chosen(|number| course.wave_of(number) == wave);
+            if rows.is_empty() || run.schedule().is_stopping() {
+                continue;
+            }
+            if !self.may_begin(run, &course, wave, rows.len()).await? {
+                return Ok(());
+            }
+            let before = match run.schedule().tally().is_proven {
+                true => None,
+                false => self.earlier_snapshot()?,
+            };
+            let sent = SentRows::planned(taken, left, rows.clone(), surveyed)?;
+            run.wave(wave, &mut sent.judged_by(before)).await?;
+            let unwell = run.decide(Schedule::take_unwell)?;
+            course.succeeded(wave, rows.len() - unwell.len() as u64);
+            for (number, status) in &unwell {
+                course.count(*number, *status);
+            }
+            if run.schedule().is_stopping() {
+                return Ok(());
+            }
+            let unwell: HashSet<u64> = unwell.into_iter().map(|(number, _)| number).collect();
+            let well = rows.chosen(|number| !unwell.contains(&number));
+            let well = (well, HashMap::new());
+            if !self.judge_wave(run, surveyed, &course, wave, well).await? {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads back what the rows `well` of a wave have set, and judges it. Gives whether another wave may follow; if not, the
+    /// run is stopped.
+    async fn judge_wave<R: Record>(
+        &self,
+        run: &mut AppRun<'_, R>,
+        surveyed: &mut Surveyed,
+        course: &WaveCourse,
+        wave: u32,
+        (well, ids): (Index, HashMap<u64, Id>),
+    ) -> Result<bool, Broken> {
+        let mut differing = Vec::new();
+        if course.rollout.verify && !well.is_empty() {
+            let mut readback = Readback::new(self.taken, well, ids, surveyed)?;
+            run.verify(wave, &mut readback).await?;
+            differing = readback.differing;
+            differing.sort_unstable();
+        }
+        if run.schedule().is_stopping() {
+            return Ok(false);
+        }
+        let ended = course.ended(wave, &differing);
+        let closed = ended.closed.clone();
+        run.note(Event::WaveEnded(ended))?;
+        let Some(why) = closed else { return Ok(true) };
+        let why = format!("wave {wave} of {}: {why}", course.len());
+        run.decide(|schedule| schedule.stop(Ended::Gate, &why))?;
+        Ok(false)
+    }
+
+    /// Whether `wave` may begin, which has so many rows; if not, the run is stopped.
+    async fn may_begin<R: Record>(
+        &self,
+        run: &mut AppRun<'_, R>,
+        course: &WaveCourse,
+        wave: u32,
+        rows: u64,
+    ) -> Result<bool, Broken> {
+        let before = wave - 1;
+        if before == 0 {
+            return Ok(true);
+        }
+        let stop = if let Some(why) = course.closed_up_to(before) {
+            Some((Ended::Gate, why))
+        } else if let Pause::For(span) = course.rollout.pause {
+            let of = course.len();
+            tracing::warn!(
+                "wave {before} of {of} is done; the next begins in {}",
+                span::show(span)
+            );
+            let stop = run.pause(span).await.err();
+            stop.map(|ended| (ended, format!("between wave {before} and wave {wave}")))
+        } else if let Some(what) = course
+            .question(before, rows)
+            .filter(|_| self.approved < before)
+        {
+            match &self.asked {
+                Asked::Nobody => Some((Ended::Approval, what)),
+                Asked::Terminal(_) => {
+                    let question = Question {
+                        text: format!("{what}\ngo on? [y/N] "),
+                        number: None,
+                    };
+                    let stop = self.answer(run, question).await;
+                    if stop.is_none() {
+                        run.note(Event::Approved(Approval {
+                            wave: before,
+                            by: operator(),
+                            note: None,
+                        }))?;
+                    }
+                    stop.map(|ended| (ended, "the question was answered with no".to_owned()))
+                }
+            }
+        } else {
+            None
+        };
+        match stop {
+            None => Ok(true),
+            Some((ended, why)) => {
+                run.decide(|schedule| schedule.stop(ended, &why))?;
+                Ok(false)
+            }
+        }
     }
 
     /// What the first session read, if this is a later one.
@@ -295,12 +463,27 @@ impl Legs<'_> {
         run: &mut AppRun<'_, R>,
         question: Question,
     ) -> Result<Option<Ended>, Broken> {
+        let Some(ended) = self.answer(run, question).await else {
+            return Ok(None);
+        };
+        if self.session > 1 {
+            run.decide(|schedule| schedule.stop(ended, "the question was answered with no"))?;
+            return Ok(None);
+        }
+        Ok(Some(ended))
+    }
+
+    /// What a no, or somebody who asks to stop meanwhile, ends the run with; none where the answer is yes, or nobody can be
+    /// asked.
+    async fn answer<R: Record>(
+        &self,
+        run: &mut AppRun<'_, R>,
+        question: Question,
+    ) -> Option<Ended> {
         let Asked::Terminal(terminal) = &self.asked else {
-            return Ok(None);
+            return None;
         };
-        let Ok(terminal) = terminal.try_clone() else {
-            return Ok(None);
-        };
+        let terminal = terminal.try_clone().ok()?;
         if let Some(above) = &self.above {
             above.hide();
         }
@@ -309,21 +492,16 @@ impl Legs<'_> {
         std::thread::spawn(move || {
             let _ = tell.send(question.ask(&terminal));
         });
-        let ended = match run.wait_for(told).await {
+        match run.wait_for(told).await {
             Ok(Ok(Ok(true))) => {
                 if let Some(above) = &self.above {
                     above.show();
                 }
-                return Ok(None);
+                None
             }
-            Ok(_) => Ended::Interrupted,
-            Err(ended) => ended,
-        };
-        if self.session > 1 {
-            run.decide(|schedule| schedule.stop(ended, "the question was answered with no"))?;
-            return Ok(None);
+            Ok(_) => Some(Ended::Interrupted),
+            Err(ended) => Some(ended),
         }
-        Ok(Some(ended))
     }
 }
 

@@ -6,7 +6,7 @@ use crate::model::outcome::Ended;
 /// The order of a run.
 #[derive(Debug)]
 pub struct Campaign {
-    last: Option<Leg>,
+    last: Option<(Leg, Option<u32>)>,
 }
 
 impl Campaign {
@@ -20,19 +20,26 @@ impl Campaign {
         (Self { last: None }, Event::SessionStarted(session))
     }
 
-    /// Whether `leg` begins now, and what is to be told of it: not once the run is to stop, and not out of
-    /// order.
-    pub fn next_leg(&mut self, leg: Leg, is_stopping: bool) -> Option<Event> {
+    /// Whether `leg`, of a `wave` if rows go in waves, begins now, and what is to be told of it: not once the run is to stop,
+    /// and not out of order.
+    pub fn next_leg(&mut self, leg: Leg, wave: Option<u32>, is_stopping: bool) -> Option<Event> {
         let in_order = match (self.last, leg) {
-            (None | Some(Leg::Survey), _) => true,
-            (Some(Leg::Rows), _) => false,
+            (None | Some((Leg::Survey, _)), Leg::Survey | Leg::Rows) => true,
+            // Each wave has its rows once, and is then looked at.
+            (Some((Leg::Rows | Leg::Verification, last)), Leg::Rows) => last < wave,
+            (Some((Leg::Rows, last)), Leg::Verification) => last == wave,
+            // What an earlier session left in doubt is looked at again first.
+            (Some((Leg::Survey | Leg::Verification, _)), Leg::Verification) => true,
+            (Some((Leg::Rows | Leg::Verification, _)), Leg::Survey) | (None, Leg::Verification) => {
+                false
+            }
         };
-        debug_assert!(in_order, "{leg:?} after {:?}", self.last);
+        debug_assert!(in_order, "{leg:?} of {wave:?} after {:?}", self.last);
         if is_stopping || !in_order {
             return None;
         }
-        self.last = Some(leg);
-        Some(Event::LegStarted { leg })
+        self.last = Some((leg, wave));
+        Some(Event::LegStarted { leg, wave })
     }
 
     /// What is to be told of the end.

@@ -140,7 +140,7 @@ impl<'a, S: Service, R: Record, C: Clock, D: Dice> Run<'a, S, R, C, D> {
     /// The record or the source failed.
     pub async fn survey(&mut self, source: &mut dyn Source) -> Result<(), Broken> {
         let began = self.clock.now();
-        self.leg(Leg::Survey, source).await?;
+        self.leg(Leg::Survey, None, source).await?;
         self.schedule.surveyed(began);
         Ok(())
     }
@@ -150,7 +150,23 @@ impl<'a, S: Service, R: Record, C: Clock, D: Dice> Run<'a, S, R, C, D> {
     /// # Errors
     /// The record or the source failed.
     pub async fn rows(&mut self, source: &mut dyn Source) -> Result<(), Broken> {
-        self.leg(Leg::Rows, source).await
+        self.leg(Leg::Rows, None, source).await
+    }
+
+    /// Carries out the rows of one wave, unless the run has ended.
+    ///
+    /// # Errors
+    /// The record or the source failed.
+    pub async fn wave(&mut self, wave: u32, source: &mut dyn Source) -> Result<(), Broken> {
+        self.leg(Leg::Rows, Some(wave), source).await
+    }
+
+    /// Reads back what the rows of a wave have set, unless the run has ended. What it found is `source`'s.
+    ///
+    /// # Errors
+    /// The record or the source failed.
+    pub async fn verify(&mut self, wave: u32, source: &mut dyn Source) -> Result<(), Broken> {
+        self.leg(Leg::Verification, Some(wave), source).await
     }
 
     /// What is decided without a request: changes the schedule, and tells what follows from it.
@@ -190,6 +206,14 @@ impl<'a, S: Service, R: Record, C: Clock, D: Dice> Run<'a, S, R, C, D> {
         }
     }
 
+    /// Lets so much time pass, or until somebody asks to stop.
+    ///
+    /// # Errors
+    /// Somebody did.
+    pub async fn pause(&mut self, span: Duration) -> Result<(), Ended> {
+        self.wait_for(wait(span)).await
+    }
+
     /// Ends it, and waits until everything told is durable.
     ///
     /// # Errors
@@ -225,8 +249,14 @@ impl<'a, S: Service, R: Record, C: Clock, D: Dice> Run<'a, S, R, C, D> {
     }
 
     /// One leg: one source of requests, until every errand of it has ended.
-    async fn leg(&mut self, leg: Leg, source: &mut dyn Source) -> Result<(), Broken> {
-        let Some(event) = self.campaign.next_leg(leg, self.schedule.is_stopping()) else {
+    async fn leg(
+        &mut self,
+        leg: Leg,
+        wave: Option<u32>,
+        source: &mut dyn Source,
+    ) -> Result<(), Broken> {
+        let is_stopping = self.schedule.is_stopping();
+        let Some(event) = self.campaign.next_leg(leg, wave, is_stopping) else {
             return Ok(());
         };
         self.note(event)?;

@@ -81,6 +81,8 @@ pub struct Schedule {
     stop: Option<Ended>,
     /// Whether a row of this session ended with an error that counts.
     has_errors: bool,
+    /// Rows that ended otherwise than as wished, for whoever wants to know.
+    unwell: Option<Vec<(u64, Status)>>,
     trial: Trial,
     by_plan: ByPlan,
     /// When the live states were read.
@@ -162,6 +164,7 @@ impl Schedule {
             tally,
             stop: None,
             has_errors: false,
+            unwell: None,
             trial,
             by_plan: ByPlan::default(),
             surveyed_at: None,
@@ -189,6 +192,11 @@ impl Schedule {
         let health = &self.lanes.get(lane.0)?.health;
         let closed = health.closed().map(|closed| closed.message.as_str());
         closed.or_else(|| health.workspace_closed(workspace))
+    }
+
+    /// Rows that ended otherwise than as wished since the last call; none before the first.
+    pub fn take_unwell(&mut self) -> Vec<(u64, Status)> {
+        self.unwell.replace(Vec::new()).unwrap_or_default()
     }
 
     /// What came of readings since the last call. More errands may follow from it.
@@ -643,6 +651,12 @@ impl Schedule {
 
     fn tell(&mut self, event: Event) {
         self.tally.see(&event);
+        if let Some(unwell) = &mut self.unwell
+            && let Event::RowEnded { row, outcome, .. } = &event
+            && !matches!(outcome.status, Status::Succeeded | Status::Unchanged)
+        {
+            unwell.push((*row, outcome.status));
+        }
         self.events.push(event);
     }
 

@@ -20,6 +20,7 @@ use super::flags::Snapshot;
 use super::keys;
 use super::problem::Place;
 use super::problems::Problems;
+use super::rollout;
 use super::template;
 use super::toml::{Located, Reader, Table, What};
 
@@ -43,6 +44,8 @@ pub struct File {
     pub method: Method,
     /// `[run]`, `[retry]`, `[stop]`
     pub limits: Limits,
+    /// `[rollout]`
+    pub rollout: Option<RolloutFile>,
     /// `[defaults]`
     pub defaults: Option<Written>,
     /// `[rows]`
@@ -134,6 +137,21 @@ pub struct Limits {
     pub must_hold: bool,
 }
 
+/// `[rollout]` as written.
+#[derive(Debug)]
+pub struct RolloutFile {
+    /// `waves`
+    pub waves: Vec<Located<String>>,
+    /// `verify`
+    pub verify: Option<Located<bool>>,
+    /// `pause`
+    pub pause: Option<Located<String>>,
+    /// `max_errors`
+    pub max_errors: Option<Located<String>>,
+    /// Where the table stands.
+    pub span: Range<usize>,
+}
+
 /// `[rows]` as written.
 #[derive(Debug)]
 pub struct RowsFile {
@@ -208,6 +226,7 @@ impl File {
             target: reader.read_target(root),
             method: reader.read_auth(root),
             limits: reader.read_limits(root),
+            rollout: reader.read_rollout(root),
             defaults: reader.read_defaults(root, text),
             rows: reader.read_rows(root),
             updates: reader.read_updates(root, text),
@@ -301,6 +320,18 @@ impl Reader<'_> {
             limits.max_disables = self.text_or_number(stop, "max_disables", budget::HINT);
         }
         limits
+    }
+
+    fn read_rollout(&mut self, root: Table<'_>) -> Option<RolloutFile> {
+        let table = self.table(root, "rollout")?;
+        self.only(table, &keys::names(&keys::rollout()));
+        Some(RolloutFile {
+            waves: self.texts_or_numbers(table, "waves", rollout::HINT),
+            verify: self.boolean(table, "verify"),
+            pause: self.string(table, "pause"),
+            max_errors: self.text_or_number(table, "max_errors", budget::HINT),
+            span: root.span_of("rollout"),
+        })
     }
 
     fn read_defaults(&mut self, root: Table<'_>, text: &str) -> Option<Written> {

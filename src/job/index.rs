@@ -46,6 +46,22 @@ impl Index {
         Ok(())
     }
 
+    /// How many rows there are.
+    pub fn len(&self) -> u64 {
+        self.lanes.iter().map(|lane| lane.len() as u64).sum()
+    }
+
+    /// Those of its rows that `choose` chooses by their number.
+    pub fn chosen(&self, choose: impl Fn(u64) -> bool) -> Self {
+        let lanes = self.lanes.iter().map(|lane| {
+            let chosen = lane.iter().filter(|entry| choose(entry.number.into()));
+            chosen.copied().collect()
+        });
+        Self {
+            lanes: lanes.collect(),
+        }
+    }
+
     /// Whether no row is left in it.
     pub fn is_empty(&self) -> bool {
         self.lanes.iter().all(VecDeque::is_empty)

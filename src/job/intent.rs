@@ -23,6 +23,7 @@ use super::flags::Snapshot;
 use super::problem::{Place, Problem};
 use super::problems::Problems;
 use super::profiles::Profiles;
+use super::rollout::Rollout;
 use super::selection::{self, Only, Selection};
 use super::settings::Settings;
 use super::source::TableSource;
@@ -74,6 +75,8 @@ pub struct Job {
     pub wrong_region: Option<Problem>,
     /// How it goes.
     pub settings: Settings,
+    /// Its waves, if its rows go in waves.
+    pub rollout: Option<Rollout>,
     /// What completes rows.
     pub defaults: Defaults,
     /// The CSV, if rows come from one.
@@ -142,7 +145,16 @@ impl Job {
             settings.ceilings.max_disables = Some(MOST_DISABLES);
             settings.ceilings.is_implied = true;
         }
+        let rollout = desk.rollout(file.rollout.take());
+        if rollout.is_some() && settings.snapshot == Snapshot::Off {
+            desk.wrong(
+                Place::Flag("--snapshot off".to_owned()),
+                "[rollout] needs the live state, which --snapshot off does not read",
+                "leave --snapshot off out",
+            );
+        }
         Self {
+            rollout,
             name: file.name.take().map(|name| name.value),
             description: file.description.take().map(|text| text.value),
             time_zone: desk.time_zone(file.time_zone.take()),

@@ -37,6 +37,10 @@ pub enum Takes {
     Daytime,
     /// A whole number, or a percentage: `3`, `"10%"`.
     Most,
+    /// A list of those.
+    Mosts,
+    /// `"none"`, `"confirm"`, or a number with a unit.
+    Pause,
     /// A string, or a list of strings.
     Texts,
     /// What a cell of a CSV would say; a boolean may stand there as one.
@@ -85,6 +89,11 @@ pub fn file() -> Vec<Key> {
             "stop",
             Takes::Table(stop()),
             "When a run stops before its end.",
+        ),
+        key(
+            "rollout",
+            Takes::Table(rollout()),
+            "The rows in waves, each looked at before the next.",
         ),
         key(
             "defaults",
@@ -277,6 +286,32 @@ pub fn stop() -> Vec<Key> {
             "max_disables",
             Takes::Most,
             "So many workflows may be disabled, in all or of those that live there. Default: any; with [[change]] 10%.",
+        ),
+    ]
+}
+
+/// `[rollout]`
+pub fn rollout() -> Vec<Key> {
+    vec![
+        key(
+            "waves",
+            Takes::Mosts,
+            "Where each wave ends: so many rows, or such a share of those that are taken up, from the first one on. Default: [1, \"10%\", \"100%\"].",
+        ),
+        key(
+            "verify",
+            Takes::Bool,
+            "Whether what a wave has set is read back before the next. Default: true.",
+        ),
+        key(
+            "pause",
+            Takes::Pause,
+            "What happens between two waves: none, confirm (somebody is asked, or approves the run), or how long to wait: 10m. Default: none.",
+        ),
+        key(
+            "max_errors",
+            Takes::Most,
+            "So many rows of a wave may fail before no other wave begins. Default: 0.",
         ),
     ]
 }

@@ -28,6 +28,7 @@ pub mod problem;
 pub mod problems;
 pub mod profiles;
 pub mod record;
+pub mod rollout;
 pub mod rows;
 pub mod schema;
 pub mod secret;

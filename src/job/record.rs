@@ -11,6 +11,7 @@ use super::defaults::Defaults;
 use super::destination::Destination;
 use super::file::{Method, UpdateRecord, Written};
 use super::intent::Job;
+use super::rollout::Rollout;
 use super::selection::Selection;
 use super::settings::Settings;
 use super::table::Options;
@@ -38,6 +39,9 @@ pub struct JobRecord {
     pub input: Option<InputRecord>,
     /// How it goes.
     pub settings: Settings,
+    /// Its waves, if its rows go in waves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Rollout>,
     /// Which kinds of credential are looked for.
     pub method: Method,
     /// What completes rows.
@@ -123,6 +127,7 @@ impl JobRecord {
             method: self.method,
             wrong_region: None,
             settings: self.settings,
+            rollout: self.rollout,
             defaults: self.defaults,
             table: None,
             updates: Vec::new(),

@@ -54,6 +54,11 @@ fn takes(takes: &Takes) -> Value {
             {"type": "integer", "minimum": 0},
             like(r" *[0-9.]+ *%? *"),
         ]}),
+        Takes::Mosts => json!({"type": "array", "items": {"anyOf": [
+            {"type": "integer", "minimum": 1},
+            like(r" *[0-9.]+ *%? *"),
+        ]}}),
+        Takes::Pause => like(r"none|confirm| *[0-9.]+ *(ms|s|m|min|h|d) *"),
         Takes::Texts => json!({"anyOf": [
             {"type": "string"},
             {"type": "array", "items": {"type": "string"}},

@@ -340,6 +340,37 @@ impl Reader<'_> {
         }
     }
 
+    /// The list called `key` of strings and whole numbers, as texts.
+    pub fn texts_or_numbers(
+        &mut self,
+        table: Table<'_>,
+        key: &str,
+        hint: &str,
+    ) -> Vec<Located<String>> {
+        let Some(value) = table.get(key) else {
+            return Vec::new();
+        };
+        let DeValue::Array(array) = value.get_ref() else {
+            self.wrong_type(value.span(), value.get_ref(), "a list: [...]");
+            return Vec::new();
+        };
+        let mut texts = Vec::new();
+        for item in array.iter() {
+            match item.get_ref() {
+                DeValue::String(text) => texts.extend(self.expanded(text, item.span())),
+                DeValue::Integer(number) => texts.push(Located {
+                    value: number.as_str().to_owned(),
+                    span: item.span(),
+                }),
+                other => {
+                    let what = format!("wrong type: {}", other.type_str());
+                    self.wrong(item.span(), what, hint);
+                }
+            }
+        }
+        texts
+    }
+
     /// The strings or the one string called `key`.
     pub fn strings(&mut self, table: Table<'_>, key: &str) -> Vec<Located<String>> {
         let Some(value) = table.get(key) else {

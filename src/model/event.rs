@@ -35,7 +35,14 @@ pub enum Event {
     LegStarted {
         /// Which.
         leg: Leg,
+        /// Of which wave, if rows go in waves.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        wave: Option<u32>,
     },
+    /// A wave has ended, and was looked at.
+    WaveEnded(WaveEnded),
+    /// Somebody lets a run go on that waits for it. Written between two sessions.
+    Approved(Approval),
     /// A request is about to leave.
     Attempt {
         /// The row it is for.
@@ -178,6 +185,37 @@ pub enum Event {
     },
 }
 
+/// How a wave ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaveEnded {
+    /// Which, from 1.
+    pub wave: u32,
+    /// How many there are.
+    pub of: u32,
+    /// Rows of it that have ended by updates, in all sessions.
+    pub rows: u64,
+    /// Rows of it that failed, or of which nobody knows, in all sessions.
+    pub errors: u64,
+    /// Rows that were set, and were something else when they were read back.
+    #[serde(default)]
+    pub differing: Vec<u64>,
+    /// Why no other wave begins, if none does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed: Option<String>,
+}
+
+/// Somebody's consent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    /// The wave that it is about: the next one may begin.
+    pub wave: u32,
+    /// Who gave it.
+    pub by: String,
+    /// What they said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
 /// What a plan comes to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -302,6 +340,8 @@ pub enum Leg {
     Survey,
     /// The rows themselves.
     Rows,
+    /// What the rows of a wave have set is read back.
+    Verification,
 }
 
 /// What a request asks.

@@ -208,6 +208,8 @@ pub enum Ended {
     Gate,
     /// No credential, no permission or no endpoint works.
     Refused,
+    /// The next wave waits for somebody's consent.
+    Approval,
     /// The deadline was reached.
     Deadline,
     /// Nothing was admitted for `patience`.
@@ -231,6 +233,7 @@ impl Ended {
             Self::Ceiling => "ceiling",
             Self::Gate => "gate",
             Self::Refused => "refused",
+            Self::Approval => "approval",
             Self::Deadline => "deadline",
             Self::Patience => "patience",
             Self::RecordFailed => "record_failed",

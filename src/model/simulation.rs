@@ -70,11 +70,13 @@ pub enum FaultKind {
     Unavailable,
     /// The answer takes ten times as long as the longest latency.
     Slow,
+    /// An update is acknowledged and forgotten.
+    Lost,
 }
 
 impl FaultKind {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Reset,
         Self::ResetAfter,
         Self::Truncated,
@@ -83,6 +85,7 @@ impl FaultKind {
         Self::InternalError,
         Self::Unavailable,
         Self::Slow,
+        Self::Lost,
     ];
 
     /// What it is, in a sentence.
@@ -95,6 +98,7 @@ impl FaultKind {
             Self::Hang => "No answer, ever; nothing is carried out.",
             Self::InternalError => "A 500 of the service; nothing is carried out.",
             Self::Unavailable => "A 503 of the gateway; nothing is carried out.",
+            Self::Lost => "An update is acknowledged and forgotten.",
             Self::Slow => "The answer takes ten times as long as the longest latency.",
         }
     }
@@ -110,6 +114,7 @@ impl FaultKind {
             Self::InternalError => "500",
             Self::Unavailable => "503",
             Self::Slow => "slow",
+            Self::Lost => "lost",
         }
     }
 }

@@ -89,7 +89,9 @@ impl Tally {
                 self.in_flight = 0;
                 self.waiting.clear();
             }
-            Event::LegStarted { .. }
+            Event::WaveEnded(_)
+            | Event::Approved(_)
+            | Event::LegStarted { .. }
             | Event::Read { .. }
             | Event::WorkspaceNamed { .. }
             | Event::Planned(_)

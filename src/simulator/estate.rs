@@ -144,6 +144,14 @@ impl Estate {
         Ok(workflow)
     }
 
+    /// Makes a workflow what it was before.
+    pub(super) fn put_back(&mut self, before: Resident) {
+        let index = self.by_workflow.get(&before.workflow.id).copied();
+        if let Some(resident) = index.and_then(|index| self.residents.get_mut(index)) {
+            *resident = before;
+        }
+    }
+
     fn check(&self, resident: &Resident, update: &Update) -> Result<(), Refusal> {
         for (field, text) in [("name", &update.name), ("description", &update.description)] {
             let length = text.as_ref().map_or(0, |text| text.chars().count());

@@ -278,6 +278,7 @@ mod tests {
             (FaultKind::InternalError, "500 SecMaster.00000001", false),
             (FaultKind::Unavailable, "503 APIG.0613", false),
             (FaultKind::Slow, "200 00000000", true),
+            (FaultKind::Lost, "200 00000000", false),
         ] {
             let memory = memory(Some(kind));
             let minute = Duration::from_secs(60);

@@ -30,6 +30,8 @@ pub struct World {
     pub(super) simulation: Simulation,
     pub(super) estates: BTreeMap<Workspace, Estate>,
     pub(super) calendar: Calendar,
+    /// Whether the update that is being carried out is forgotten.
+    forgets: bool,
     /// How many requests of a kind about a subject were admitted.
     pub(super) counts: HashMap<(Method, String), u64>,
     /// How many request ids were given out.
@@ -61,6 +63,7 @@ impl World {
             simulation,
             estates: BTreeMap::new(),
             calendar: Calendar::default(),
+            forgets: false,
             counts: HashMap::new(),
             requests: 0,
             ledger: None,
@@ -246,6 +249,13 @@ impl World {
         };
         let delivery = match lot.fault {
             None | Some(FaultKind::Slow) => Delivery::Whole(carry_out(self)),
+            Some(FaultKind::Lost) => {
+                self.forgets = true;
+                let answered = carry_out(self);
+                self.forgets = false;
+                applied = false;
+                Delivery::Whole(answered)
+            }
             Some(FaultKind::Truncated) => Delivery::Cut(carry_out(self)),
             Some(FaultKind::ResetAfter) => {
                 carry_out(self);
@@ -301,9 +311,15 @@ impl World {
                     true => update.clone().or(&cleared()),
                     false => update.clone(),
                 };
+                let before = estate.resident(workflow_id).cloned();
+                let before = before.filter(|_| self.forgets);
                 let workflow =
                     estate.update(workflow_id, &update, || calendar.time_of_change(now))?;
-                Ok(Answered::Workflow(Box::new(workflow.clone())))
+                let workflow = workflow.clone();
+                if let Some(before) = before {
+                    estate.put_back(before);
+                }
+                Ok(Answered::Workflow(Box::new(workflow)))
             }
             Operation::ListVersions {
                 workflow_id,

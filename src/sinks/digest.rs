@@ -7,7 +7,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::ports::Watcher;
-use crate::model::event::{Counts, Event, Pause, RunStarted, Stamped, WasEnded};
+use crate::model::event::{
+    Approval, Counts, Event, Pause, RunStarted, Stamped, WasEnded, WaveEnded,
+};
 use crate::model::outcome::{Ended, ErrorClass, Failure, Outcome, Status};
 use crate::model::rate::Rate;
 use crate::model::reading;
@@ -52,6 +54,10 @@ pub struct Digest {
     pub renewals: u64,
     /// Lanes and workspaces that were closed, and why.
     pub closed: Vec<String>,
+    /// The waves that have ended, in their order, as they ended last.
+    pub waves: BTreeMap<u32, WaveEnded>,
+    /// Who let the run go on after which wave, and when.
+    pub approvals: Vec<(Timestamp, Approval)>,
     /// Why the live state could not be read, the first time.
     pub unread: Option<Failure>,
     /// Workspaces that were closed.
@@ -271,6 +277,10 @@ impl Watcher for Digest {
                 });
                 self.unread = self.unread.take().or_else(|| failure.cloned());
             }
+            Event::WaveEnded(wave) => {
+                self.waves.insert(wave.wave, wave.clone());
+            }
+            Event::Approved(approval) => self.approvals.push((stamped.at, approval.clone())),
             Event::LegStarted { .. }
             | Event::Proven { .. }
             | Event::Answer { .. }

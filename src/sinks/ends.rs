@@ -125,6 +125,8 @@ impl Ends {
             }
             | Event::RunStarted(_)
             | Event::SessionStarted(_)
+            | Event::WaveEnded(_)
+            | Event::Approved(_)
             | Event::LegStarted { .. }
             | Event::Read { .. }
             | Event::WorkspaceNamed { .. }

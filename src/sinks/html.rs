@@ -15,7 +15,7 @@ use crate::model::span;
 use super::attention::{Attention, Group};
 use super::chart::{latency_chart, percentiles, timeline_chart};
 use super::digest::{Digest, Session};
-use super::summary::{FileFacts, hint, request_line, time_line, verdict};
+use super::summary::{FileFacts, hint, request_line, time_line, verdict, wave_text};
 use super::timeline::Timeline;
 
 const STYLE: &str = include_str!("html/page.css");
@@ -242,6 +242,17 @@ fn outcome(digest: &Digest) -> Markup {
                 li { strong { (tally.rows) } " rows" }
             }
             p { (request_line(digest)) }
+            @if !digest.waves.is_empty() {
+                ul {
+                    @for wave in digest.waves.values() { li { (wave_text(wave)) } }
+                    @for (at, approval) in &digest.approvals {
+                        li {
+                            "wave " (approval.wave) " approved by " (approval.by) ", " (at)
+                            @if let Some(note) = &approval.note { ": " (note) }
+                        }
+                    }
+                }
+            }
             @for closed in &digest.closed { p.closed { "Given up: " (closed) } }
         }
     }

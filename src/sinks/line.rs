@@ -142,7 +142,10 @@ mod tests {
         use crate::model::event::{Leg, Meaning, Method};
         use crate::model::outcome::{Outcome, Status};
         let events = [
-            Event::LegStarted { leg: Leg::Rows },
+            Event::LegStarted {
+                leg: Leg::Rows,
+                wave: Some(2),
+            },
             Event::Answer {
                 row: 7,
                 method: Method::Put,

@@ -57,7 +57,17 @@ impl Watcher for Log {
                     "run goes on"
                 );
             }
-            Event::LegStarted { leg } => debug!(?leg, "leg started"),
+            Event::LegStarted { leg, wave } => debug!(?leg, wave, "leg started"),
+            Event::WaveEnded(wave) => match &wave.closed {
+                None => info!(
+                    "wave {} of {} is done: {} rows",
+                    wave.wave, wave.of, wave.rows
+                ),
+                Some(why) => warn!("wave {} of {}: no other begins: {why}", wave.wave, wave.of),
+            },
+            Event::Approved(approval) => {
+                info!("wave {} is approved by {}", approval.wave, approval.by)
+            }
             Event::Attempt {
                 row,
                 method,

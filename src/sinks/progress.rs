@@ -83,10 +83,13 @@ impl Progress {
             }
             Event::LaneResumed { .. } => self.paused = None,
             Event::Stop { .. } => self.stopping = true,
-            Event::LegStarted { leg: Leg::Survey } => {
+            Event::LegStarted {
+                leg: Leg::Survey | Leg::Verification,
+                ..
+            } => {
                 self.reading.get_or_insert_default();
             }
-            Event::LegStarted { leg: Leg::Rows } => {
+            Event::LegStarted { leg: Leg::Rows, .. } => {
                 self.reading = None;
                 // Rows that ended by the plan say nothing about the pace.
                 self.recent.clear();
@@ -105,6 +108,8 @@ impl Progress {
             | Event::LaneClosed { .. }
             | Event::CredentialRenewed { .. }
             | Event::WorkspaceClosed { .. }
+            | Event::WaveEnded(_)
+            | Event::Approved(_)
             | Event::SessionEnded { .. } => {}
         }
     }

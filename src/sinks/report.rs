@@ -73,6 +73,8 @@ pub struct Source<'a, J> {
     pub names: &'a BTreeMap<(LaneId, Workspace), String>,
     /// What rows without an end were to change.
     pub planned: HashMap<u64, (Id, Change)>,
+    /// The wave of a row that was taken up, if rows go in waves.
+    pub wave_of: &'a dyn Fn(u64) -> Option<u32>,
     /// Why a row was taken out, where there is a reason.
     pub skipped_because: &'a dyn Fn(&Row) -> Option<String>,
 }
@@ -136,7 +138,8 @@ where
         let route = source.lanes.get(row.lane.0).map(|lane| &lane.route);
         let name = source.names.get(&(row.lane, row.workspace.clone()));
         line.clear();
-        cells(&mut line, &row, at, &outcome, route, name);
+        let wave = (source.wave_of)(row.number).filter(|_| taken);
+        cells(&mut line, &row, at, &outcome, route, name, wave);
         csv.write_byte_record(&line).map_err(ReportError::Write)?;
         written.rows += 1;
         if let Some(change) = &outcome.change {
@@ -194,6 +197,7 @@ fn cells(
     outcome: &Outcome,
     route: Option<&Route>,
     workspace_name: Option<&String>,
+    wave: Option<u32>,
 ) {
     let changed = outcome.status == Status::Succeeded;
     let fields: Vec<Field> = match &outcome.change {
@@ -266,9 +270,9 @@ fn cells(
         }
     }
     plain(line, &row.hash());
-    // Neither stages nor waves are built yet.
+    // There are no stages yet.
     plain(line, "");
-    plain(line, "");
+    number(line, wave.map(u64::from));
     free(line, region.unwrap_or_default());
     free(line, profile.unwrap_or_default());
     free(line, workspace_name.map_or("", String::as_str));

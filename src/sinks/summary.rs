@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
+use crate::model::event::{Approval, WaveEnded};
 use crate::model::outcome::{Ended, ErrorClass, Failure, Status};
 use crate::model::rate::Rate;
 use crate::model::route::LaneFacts;
@@ -58,6 +59,12 @@ pub struct Summary {
     pub sessions: Vec<Session>,
     /// How it ended.
     pub ended: Ended,
+    /// Its waves, as far as they have ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waves: Vec<WaveEnded>,
+    /// Who let it go on, after which wave.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approval: Vec<ApprovalFacts>,
     /// Targets and workspaces that were given up, and why.
     pub given_up: Vec<String>,
     /// What the program returned.
@@ -72,6 +79,16 @@ impl Summary {
         let file = self.files.iter().find(|file| file.path == name);
         file.map(|file| file.sha256.as_str())
     }
+}
+
+/// Somebody's consent in [`Summary`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ApprovalFacts {
+    /// When it was given.
+    pub at: Timestamp,
+    /// By whom, and for what.
+    #[serde(flatten)]
+    pub approval: Approval,
 }
 
 /// The job in [`Summary`].
@@ -210,6 +227,9 @@ pub fn closing_text(digest: &Digest, closing: &Closing<'_>) -> String {
             span::show(*slowest)
         );
     }
+    for wave in digest.waves.values() {
+        let _ = writeln!(text, "  {}", wave_text(wave));
+    }
     errors(&mut text, digest);
     for closed in &digest.closed {
         let _ = writeln!(text, "\n  given up: {closed}");
@@ -231,6 +251,18 @@ pub fn closing_text(digest: &Digest, closing: &Closing<'_>) -> String {
     }
     if let Some(next) = closing.next {
         let _ = writeln!(text, "\n{next}");
+    }
+    text
+}
+
+/// `wave 1 of 3: 1 row`, or why no other follows it.
+pub(super) fn wave_text(wave: &WaveEnded) -> String {
+    let plural = if wave.rows == 1 { "row" } else { "rows" };
+    let mut text = format!("wave {} of {}: {} {plural}", wave.wave, wave.of, wave.rows);
+    match &wave.closed {
+        Some(why) => text += &format!(", gate closed: {why}"),
+        None if wave.errors > 0 => text += &format!(", {} errors", wave.errors),
+        None => {}
     }
     text
 }
@@ -262,6 +294,7 @@ pub(super) fn verdict(digest: &Digest) -> String {
         Ended::Ceiling => format!("stopped by the plan ({})", why.unwrap_or_default()),
         Ended::Gate => format!("stopped: {}", why.unwrap_or_default()),
         Ended::MaxErrors => format!("stopped: too many errors ({})", why.unwrap_or_default()),
+        Ended::Approval => format!("waits for approval: {}", why.unwrap_or_default()),
         Ended::Refused => {
             "stopped: nothing works here (credential, permission or endpoint)".to_owned()
         }

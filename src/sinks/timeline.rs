@@ -181,6 +181,8 @@ impl Watcher for Timeline {
             | Event::CredentialRenewed { .. }
             | Event::WorkspaceClosed { .. }
             | Event::Stop { .. }
+            | Event::WaveEnded(_)
+            | Event::Approved(_)
             | Event::SessionEnded { .. } => {}
         }
         self.last = Some(at);

@@ -89,6 +89,11 @@ fn many_workspaces_are_one_run() {
 }
 
 #[test]
+fn rollout_goes_in_three_waves() {
+    assert_eq!(counts("rollout", 0)["succeeded"], 60);
+}
+
+#[test]
 fn throttled_fails_no_row() {
     let counts = counts("throttled", 0);
     assert_eq!(counts["succeeded"], 80);

@@ -29,6 +29,7 @@ mod problems_job;
 mod question;
 mod readme;
 mod resume;
+mod rollout;
 mod service;
 mod sheet;
 mod stories;

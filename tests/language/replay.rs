@@ -99,6 +99,8 @@ impl Replay {
             Event::Stop { ended, .. } => self.stop = Some(*ended),
             Event::RunStarted(_)
             | Event::LegStarted { .. }
+            | Event::WaveEnded(_)
+            | Event::Approved(_)
             | Event::SessionStarted(_)
             | Event::Read { .. }
             | Event::WorkspaceNamed { .. }

@@ -32,6 +32,8 @@ fn summary(exit_code: u8) -> Summary {
         finished_at: Some("2026-11-24T02:15:04.250Z".parse().unwrap()),
         sessions: Vec::new(),
         ended: Ended::Completed,
+        waves: Vec::new(),
+        approval: Vec::new(),
         given_up: Vec::new(),
         exit_code,
         files: Vec::new(),

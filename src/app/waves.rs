@@ -1,0 +1,160 @@
+//! How the waves of a run stand, and whether another one may begin.
+
+use std::collections::HashMap;
+
+use crate::engine::ports::RowsError;
+use crate::job::index::Index;
+use crate::job::rollout::{Pause, Rollout, Waves};
+use crate::model::event::WaveEnded;
+use crate::model::id::Id;
+use crate::model::outcome::Status;
+use crate::policy::budget::Budget;
+
+use super::intake::Taken;
+use super::left_rows::LeftRows;
+
+/// Rows that were something else when they were read back, which are named.
+const MOST_NAMED: usize = 100;
+
+/// How the waves of a run stand.
+pub(super) struct WaveCourse {
+    pub(super) rollout: Rollout,
+    waves: Waves,
+    /// By wave, in all sessions.
+    counts: Vec<WaveCount>,
+}
+
+/// Rows of a wave, in all sessions.
+#[derive(Clone, Copy, Debug, Default)]
+struct WaveCount {
+    /// Those that failed, or of which nobody knows.
+    errors: u64,
+    /// Those that have ended by updates or by the plan.
+    ended: u64,
+}
+
+impl WaveCourse {
+    /// Of a run whose earlier sessions left `left`; none if its rows do not go in waves.
+    pub(super) fn new(taken: &Taken, left: &mut LeftRows) -> Result<Option<Self>, RowsError> {
+        let (Some(rollout), Some(waves)) = (&taken.job.rollout, taken.waves()?) else {
+            return Ok(None);
+        };
+        let mut course = Self {
+            rollout: rollout.clone(),
+            counts: vec![WaveCount::default(); waves.count() as usize],
+            waves,
+        };
+        // What is taken up again counts when it ends again.
+        left.each_done(taken, |row, _, outcome| {
+            course.count(row.number, outcome.status);
+            Ok(())
+        })?;
+        Ok(Some(course))
+    }
+
+    /// Where the rows of `wave` stand that have succeeded, and those of their ids that were looked up.
+    pub(super) fn done(
+        &self,
+        wave: u32,
+        taken: &Taken,
+        left: &mut LeftRows,
+    ) -> Result<(Index, HashMap<u64, Id>), RowsError> {
+        let (mut index, mut ids) = (Index::default(), HashMap::new());
+        left.each_done(taken, |row, offset, outcome| {
+            if self.wave_of(row.number) == wave && outcome.status == Status::Succeeded {
+                index.push(&row, offset)?;
+                ids.extend(outcome.workflow_id.map(|id| (row.number, id)));
+            }
+            Ok(())
+        })?;
+        Ok((index, ids))
+    }
+
+    /// How many waves there are.
+    pub(super) fn len(&self) -> u32 {
+        self.waves.count()
+    }
+
+    /// The wave of row `number`.
+    pub(super) fn wave_of(&self, number: u64) -> u32 {
+        self.waves.of(number)
+    }
+
+    /// Row `number` has ended.
+    pub(super) fn count(&mut self, number: u64, status: Status) {
+        let wave = self.waves.of(number);
+        let Some(count) = self.count_of(wave) else {
+            return;
+        };
+        match status {
+            Status::Succeeded | Status::Conflict => count.ended += 1,
+            Status::Failed | Status::Unknown => {
+                count.ended += 1;
+                count.errors += 1;
+            }
+            Status::Unchanged | Status::Skipped | Status::NotAttempted => {}
+        }
+    }
+
+    /// So many rows of `wave` have succeeded.
+    pub(super) fn succeeded(&mut self, wave: u32, rows: u64) {
+        if let Some(count) = self.count_of(wave) {
+            count.ended += rows;
+        }
+    }
+
+    fn count_of(&mut self, wave: u32) -> Option<&mut WaveCount> {
+        self.counts.get_mut((wave as usize).checked_sub(1)?)
+    }
+
+    /// How `wave` has ended, in which the rows `differing` are not as they were set.
+    pub(super) fn ended(&self, wave: u32, differing: &[u64]) -> WaveEnded {
+        let count = self.counts.get((wave as usize).saturating_sub(1)).copied();
+        let count = count.unwrap_or_default();
+        WaveEnded {
+            wave,
+            of: self.len(),
+            rows: count.ended,
+            errors: count.errors,
+            differing: differing.iter().take(MOST_NAMED).copied().collect(),
+            closed: self.closed(count, differing),
+        }
+    }
+
+    /// Why no wave follows the first `wave` ones, if none does.
+    pub(super) fn closed_up_to(&self, wave: u32) -> Option<String> {
+        (1..=wave).find_map(|wave| {
+            let ended = self.ended(wave, &[]);
+            Some(format!("wave {wave} of {}: {}", ended.of, ended.closed?))
+        })
+    }
+
+    fn closed(&self, count: WaveCount, differing: &[u64]) -> Option<String> {
+        if let Some(first) = differing.first() {
+            return Some(match differing.len() {
+                1 => format!("row {first} is not as it was set when it is read back"),
+                rows => format!(
+                    "{rows} rows are not as they were set when they are read back, the first is row {first}"
+                ),
+            });
+        }
+        let budget = Budget {
+            max_errors: self.rollout.max_errors,
+            min_rows: 0,
+        };
+        budget.exceeded(count.errors, count.ended)
+    }
+
+    /// Whether somebody is to be asked before the wave after `wave`, which has so many rows, and what.
+    pub(super) fn question(&self, wave: u32, rows: u64) -> Option<String> {
+        let of = self.len();
+        let plural = if rows == 1 { "row" } else { "rows" };
+        match self.rollout.pause {
+            Pause::Confirm => Some(format!(
+                "wave {wave} of {of} is done; wave {} has {rows} {plural} to change",
+                wave + 1
+            )),
+            Pause::None | Pause::For(_) => None,
+        }
+    }
+}
