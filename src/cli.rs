@@ -124,7 +124,8 @@ nobody else's work is overwritten.")]
     #[command(after_help = "Examples:
   flowbatch report last
   flowbatch report 20261124T083100Z-3f9a1c --csv - | less
-  flowbatch report last --html change.html")]
+  flowbatch report last --html change.html
+  flowbatch report --merge runs/* --out merged")]
     Report(ReportArgs),
     /// Let a run go on that waits between two waves
     #[command(after_help = "Example:
@@ -261,6 +262,9 @@ pub struct JobArgs {
     /// Take the first N rows only
     #[arg(long, value_name = "N", help_heading = "Rows")]
     pub limit: Option<String>,
+    /// Take one of so many parts of the rows only, and its share of the rate: 3/8; auto in a Kubernetes Indexed Job
+    #[arg(long, value_name = "I/N", help_heading = "Rows")]
+    pub partition: Option<String>,
     /// Take some rows only: workspace=ID, workflow_id=ID, row=3,7-9
     #[arg(long, value_name = "WHAT=WHICH", action = ArgAction::Append, help_heading = "Rows")]
     pub only: Vec<String>,
@@ -294,6 +298,7 @@ impl JobArgs {
         Flags {
             simulate: self.simulate,
             limit: self.limit.clone(),
+            partition: self.partition.clone(),
             only: self.only.clone(),
             hold: self.hold.clone(),
             set: self.set.clone(),
@@ -706,7 +711,14 @@ pub struct UndoArgs {
 #[derive(Debug, Args)]
 pub struct ReportArgs {
     /// The run: its id, its folder, last, or last:JOB
-    pub run: String,
+    #[arg(required_unless_present = "merge")]
+    pub run: Option<String>,
+    /// Make one record of the parts of a job (--partition): their run folders or ids
+    #[arg(long, value_name = "RUN", num_args = 1.., conflicts_with_all = ["run", "csv", "html"])]
+    pub merge: Vec<String>,
+    /// Where the merged record goes
+    #[arg(long, value_name = "DIR", requires = "merge")]
+    pub out: Option<PathBuf>,
     /// `last` is the newest run against the simulator
     #[arg(long)]
     pub simulate: bool,

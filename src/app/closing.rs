@@ -346,6 +346,7 @@ impl Closed<'_> {
             host: host(),
             command: shell(typed()),
             ticket: record.ticket.clone(),
+            partition: taken.job.selection.partition.map(String::from),
             simulated: open.is_simulated(),
             snapshot: taken.job.settings.snapshot.as_str().to_owned(),
             rate: taken.job.settings.wanted().to_string(),

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cli::IfLocked;
 use crate::error::Error;
+use crate::job::partition::Partition;
 use crate::model::id::Id;
 use crate::model::target::{LaneId, Workspace};
 
@@ -53,6 +54,9 @@ pub(super) struct Holder {
     pub(super) pid: u32,
     pub(super) started_at: Timestamp,
     pub(super) workspace: String,
+    /// The part of the job that it is, if it is not all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) partition: Option<Partition>,
 }
 
 impl Holder {
@@ -64,12 +68,22 @@ impl Holder {
             pid: std::process::id(),
             started_at,
             workspace: String::new(),
+            partition: taken.job.selection.partition,
         }
+    }
+
+    /// Whether both are parts of the same job.
+    fn is_of_the_same(&self, other: &Self) -> bool {
+        let of = |holder: &Self| holder.partition.map(Partition::of);
+        self.job == other.job && of(self).is_some() && of(self) == of(other)
     }
 }
 
 /// Long enough to write a line.
 const MOMENT: Duration = Duration::from_millis(20);
+
+/// How often a lock is tried that parts of a job share, a moment apart.
+const TRIES: u32 = 25;
 
 /// One workspace that is to be locked.
 struct Place {
@@ -77,6 +91,8 @@ struct Place {
     /// Those whose rows go there: two accounts may reach one workspace.
     lanes: Vec<LaneId>,
     workspace: Workspace,
+    /// Whether several parts of a job may have it at the same time.
+    is_shared: bool,
 }
 
 /// What comes of trying to lock.
@@ -130,21 +146,34 @@ impl Locks {
             left_out: Vec::new(),
         };
         for place in places {
+            let holder = Holder {
+                workspace: place.workspace.to_string(),
+                ..holder.clone()
+            };
             let mut file = open(&place.file)?;
-            match file.try_lock() {
-                Ok(()) => {
-                    let holder = Holder {
-                        workspace: place.workspace.to_string(),
-                        ..holder.clone()
-                    };
-                    write(&mut file, &holder).map_err(Error::file("cannot write", &place.file))?;
-                    locks.files.push(file);
-                    continue;
+            match holder.partition.filter(|_| place.is_shared) {
+                None => {
+                    if try_lock(&file, &place.file)? {
+                        write(&mut file, &holder)
+                            .map_err(Error::file("cannot write", &place.file))?;
+                        locks.files.push(file);
+                        continue;
+                    }
                 }
-                Err(TryLockError::Error(error)) => {
-                    return Err(Error::file("cannot lock", &place.file)(error));
+                Some(partition) => {
+                    if share(&mut file, &place.file, &holder)? {
+                        let part = format!("{}-{}", partition.part(), partition.of());
+                        let own = place.file.with_extension(part);
+                        let mut of_part = open(&own)?;
+                        if try_lock(&of_part, &own)? {
+                            write(&mut of_part, &holder)
+                                .map_err(Error::file("cannot write", &own))?;
+                            locks.files.extend([file, of_part]);
+                            continue;
+                        }
+                        file = of_part;
+                    }
                 }
-                Err(TryLockError::WouldBlock) => {}
             }
             // Whoever has just got it writes its name at once.
             clock::pause(MOMENT);
@@ -209,6 +238,7 @@ fn places(folder: &Path, taken: &Taken) -> Vec<Place> {
                 file,
                 lanes: Vec::new(),
                 workspace: workspace.clone(),
+                is_shared: !simulated,
             });
             if !place.lanes.contains(&LaneId(lane)) {
                 place.lanes.push(LaneId(lane));
@@ -224,6 +254,7 @@ fn places(folder: &Path, taken: &Taken) -> Vec<Place> {
                 file,
                 lanes: Vec::new(),
                 workspace: Workspace::any_of(&Id::any()),
+                is_shared: false,
             },
         );
     }
@@ -239,6 +270,38 @@ fn raise_file_limit() {
     };
     // Where it may not, opening the file says so.
     let _ = setrlimit(Resource::Nofile, raised);
+}
+
+/// Whether the lock is shared now with other parts of the same job, and with nobody else.
+fn share(file: &mut File, path: &Path, holder: &Holder) -> Result<bool, Error> {
+    // They begin at the same time: one of them writes whose it is, while the others look.
+    for _ in 0..TRIES {
+        if try_lock(file, path)? {
+            write(file, holder).map_err(Error::file("cannot write", path))?;
+        }
+        let is_shared = match file.try_lock_shared() {
+            Ok(()) => true,
+            Err(TryLockError::WouldBlock) => false,
+            Err(TryLockError::Error(error)) => return Err(Error::file("cannot lock", path)(error)),
+        };
+        if is_shared {
+            if read(file).is_some_and(|other| other.is_of_the_same(holder)) {
+                return Ok(true);
+            }
+            file.unlock().map_err(Error::file("cannot unlock", path))?;
+        }
+        clock::pause(MOMENT);
+    }
+    Ok(false)
+}
+
+/// Whether the lock is ours now.
+fn try_lock(file: &File, path: &Path) -> Result<bool, Error> {
+    match file.try_lock() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(Error::file("cannot lock", path)(error)),
+    }
 }
 
 fn open(path: &Path) -> Result<File, Error> {

@@ -25,6 +25,7 @@ mod judge;
 mod lanes;
 mod left_rows;
 mod locks;
+mod merge;
 mod metadata;
 mod page;
 mod pages;

@@ -13,6 +13,7 @@ use super::folder::{Readers, State};
 use super::input::Copy;
 use super::intake::Taken;
 use super::journal_file::is_written;
+use super::merge::merge;
 use super::page::{self, Page};
 use super::reporting::Reporting;
 use super::{Done, journal_file, report_target, terminal};
@@ -20,7 +21,10 @@ use super::{Done, journal_file, report_target, terminal};
 /// Writes the report of a run again: the same journal gives the same bytes.
 pub(super) fn report(args: &ReportArgs) -> Done {
     let state = State::open(args.state_dir.as_deref())?;
-    let folder = state.find_run(&args.run, args.simulate)?;
+    let Some(run) = &args.run else {
+        return merge(args, &state);
+    };
+    let folder = state.find_run(run, args.simulate)?;
     let record = folder.job()?;
     let lanes = record.lanes.clone();
     let copy = folder.file(record.input_file());

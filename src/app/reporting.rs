@@ -120,10 +120,7 @@ impl Reporting<'_> {
             lanes: self.lanes,
             names: &digest.names,
             planned,
-            skipped_because: &|row| {
-                let held = self.taken.job.selection.held(&row.workflow_id);
-                held.map(str::to_owned)
-            },
+            skipped_because: &|row| self.taken.job.selection.why_left_out(row),
         };
         let rows = self.taken.rows().map_err(Error::machine(DOING))?;
         let rows = rows.map(|row| row.map_err(|error| error.0));

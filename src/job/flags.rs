@@ -72,6 +72,8 @@ pub struct Flags {
     pub leave_recent: Option<String>,
     /// `--stop-at`
     pub stop_at: Option<String>,
+    /// `--partition`
+    pub partition: Option<String>,
     /// `--limit`
     pub limit: Option<String>,
     /// `--only`, as often as given

@@ -1,5 +1,6 @@
 //! The job as meant: file, flags and environment put together.
 
+use std::num::NonZeroU32;
 use std::rc::Rc;
 
 use jiff::tz::TimeZone;
@@ -20,6 +21,7 @@ use super::draft::{Draft, One};
 use super::file::{File, Method, Written};
 use super::flags::Flags;
 use super::flags::Snapshot;
+use super::partition::{self, Partition, PartitionFault};
 use super::problem::{Place, Problem};
 use super::problems::Problems;
 use super::profiles::Profiles;
@@ -146,6 +148,29 @@ impl Job {
             settings.ceilings.is_implied = true;
         }
         let rollout = desk.rollout(file.rollout.take());
+        let selection = desk.selection();
+        if let Some(partition) = selection.partition {
+            let flag = || Place::Flag(format!("--partition {partition}"));
+            if rollout.is_some() {
+                let hint = "leave --partition out: a wave is looked at as a whole";
+                desk.wrong(
+                    flag(),
+                    "a part of a job does not go in waves ([rollout])",
+                    hint,
+                );
+            }
+            if !changes.is_empty() {
+                let hint = "carry out a CSV instead: flowbatch export --where ... --out rows.csv";
+                desk.wrong(
+                    flag(),
+                    "rows of a [[change]] are not the same for every part",
+                    hint,
+                );
+            }
+            let among = NonZeroU32::new(partition.of()).unwrap_or(NonZeroU32::MIN);
+            settings.rate = settings.rate.shared(among);
+            settings.ceilings = partition.share(settings.ceilings);
+        }
         if rollout.is_some() && settings.snapshot == Snapshot::Off {
             desk.wrong(
                 Place::Flag("--snapshot off".to_owned()),
@@ -160,7 +185,7 @@ impl Job {
             time_zone: desk.time_zone(file.time_zone.take()),
             hold: desk.hold(file.hold.take()),
             settings,
-            selection: desk.selection(),
+            selection,
             simulation: desk.simulation(&file.simulator, simulated),
             warnings: desk.warnings,
             destination: match simulated {
@@ -179,6 +204,30 @@ impl Job {
 }
 
 impl Desk<'_> {
+    /// The part that is taken up; `auto` is what a Kubernetes Indexed Job says.
+    fn partition(&mut self) -> Option<Partition> {
+        let text = self.flags.partition.clone()?;
+        let place = Place::Flag(format!("--partition {text}"));
+        if text.trim() != "auto" {
+            return self.flag("--partition", Some(&text), partition::HINT, |text| {
+                text.parse()
+                    .map_err(|fault: PartitionFault| fault.to_string())
+            });
+        }
+        let number = |name: &str| (self.env)(name)?.trim().parse::<u32>().ok();
+        let index = number("JOB_COMPLETION_INDEX").and_then(|index| index.checked_add(1));
+        let parts = index.zip(number("JOB_COMPLETIONS"));
+        let found = parts.and_then(|(part, of)| Partition::new(part, of).ok());
+        if found.is_none() {
+            self.wrong(
+                place,
+                "JOB_COMPLETION_INDEX and JOB_COMPLETIONS do not say which part",
+                "an Indexed Job sets the first from 0 on; set JOB_COMPLETIONS to its spec.completions",
+            );
+        }
+        found
+    }
+
     fn hold(&mut self, written: Option<Located<String>>) -> Option<Named> {
         let flag = self.flags.hold.clone().map(Named::Flag);
         flag.or(written.map(Named::Job))
@@ -342,6 +391,7 @@ impl Desk<'_> {
         Selection {
             only,
             limit,
+            partition: self.partition(),
             ..Selection::default()
         }
     }

@@ -8,6 +8,7 @@ use crate::model::id::Id;
 use crate::model::row::Row;
 
 use super::hold::Held;
+use super::partition::Partition;
 use super::rows::same_id;
 
 /// One `--only`. Several must all hold.
@@ -86,9 +87,17 @@ pub struct Selection {
     pub only: Vec<Only>,
     /// The first so many of those.
     pub limit: Option<u64>,
+    /// The part that is taken up, if it is not all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<Partition>,
     /// Workflows that are left alone, and why.
     #[serde(default, skip_serializing_if = "Held::is_empty")]
     pub held: Held,
+}
+
+/// What the report says of a row that is in another part.
+pub fn elsewhere(part: u32, of: u32) -> String {
+    format!("in part {part} of {of}")
 }
 
 /// Applies a [`Selection`] to rows in input order.
@@ -101,6 +110,17 @@ pub struct Selector {
 }
 
 impl Selection {
+    /// Why `row` is left out by more than the user's choice of rows, if it is.
+    pub fn why_left_out(&self, row: &Row) -> Option<String> {
+        if let Some(partition) = self.partition {
+            let part = partition.part_of(row);
+            if part != partition.part() {
+                return Some(elsewhere(part, partition.of()));
+            }
+        }
+        self.held(&row.workflow_id).map(str::to_owned)
+    }
+
     /// Why the workflow `id` is left alone, if it is.
     pub fn held(&self, id: &Id) -> Option<&str> {
         // Most jobs hold none.
@@ -130,6 +150,10 @@ impl Selector {
                 idle[part] = false;
             }
         }
+        takes &= self
+            .selection
+            .partition
+            .is_none_or(|partition| partition.part_of(row) == partition.part());
         takes &= self.selection.held(&row.workflow_id).is_none();
         takes &= self.selection.limit.is_none_or(|limit| self.taken < limit);
         self.taken += u64::from(takes);

@@ -49,6 +49,27 @@ impl Wanted {
     }
 }
 
+impl Rate {
+    /// What one of so many has of it: together they never have more. A share below one in the unit is one of the next longer
+    /// unit; the smallest is one in an hour.
+    pub fn shared(self, among: NonZeroU32) -> Self {
+        let longer = [(Per::Second, Per::Minute), (Per::Minute, Per::Hour)];
+        let count = self.count.get() / among.get();
+        if let Some(count) = NonZeroU32::new(count) {
+            return Self::new(count, self.per);
+        }
+        match longer.into_iter().find(|(per, _)| *per == self.per) {
+            Some((_, longer)) => {
+                let count = self
+                    .count
+                    .saturating_mul(const { NonZeroU32::new(60).unwrap() });
+                Self::new(count, longer).shared(among)
+            }
+            None => Self::new(NonZeroU32::MIN, Per::Hour),
+        }
+    }
+}
+
 impl fmt::Display for Wanted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -180,6 +201,19 @@ impl From<Rate> for String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn shares_of_a_rate_are_never_more_than_it_together() {
+        let share = |rate: &str, among: u32| {
+            let rate: Rate = rate.parse().unwrap();
+            rate.shared(NonZeroU32::new(among).unwrap()).to_string()
+        };
+        assert_eq!(share("100/s", 8), "12/s");
+        assert_eq!(share("5/s", 8), "37/m");
+        assert_eq!(share("300/m", 7), "42/m");
+        assert_eq!(share("1/m", 8), "7/h");
+        assert_eq!(share("1/h", 8), "1/h");
+    }
 
     #[test]
     fn a_measured_rate_is_told_in_the_unit_that_shows_it() {

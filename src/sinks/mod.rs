@@ -17,6 +17,7 @@ pub mod lines;
 pub mod listing;
 pub mod log;
 pub mod mail;
+pub mod merge;
 pub mod metrics;
 pub mod progress;
 pub mod reader;

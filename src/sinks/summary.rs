@@ -35,6 +35,9 @@ pub struct Summary {
     pub command: String,
     /// `--ticket`
     pub ticket: Option<String>,
+    /// The part of the job that it is, if it is not all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<String>,
     /// Nothing left this machine.
     pub simulated: bool,
     /// Whether the live state was read first; `off`: rows were sent as they stood.

@@ -119,6 +119,21 @@ fn the_cron_job_of_a_cluster_runs_a_command_of_the_program() {
 }
 
 #[test]
+fn the_indexed_job_of_a_cluster_runs_as_many_parts_as_it_says() {
+    let text = read("kubernetes/indexed-job.yaml");
+    let documents = Yaml::load_from_str(&text).unwrap();
+    let spec = &documents[0]["spec"];
+    let container = &spec["template"]["spec"]["containers"][0];
+    let command = container["command"].as_vec().unwrap();
+    let command: Vec<_> = command.iter().map(|word| word.as_str().unwrap()).collect();
+    is_a_command(&command);
+    let parts = &container["env"][0];
+    assert_eq!(parts["name"].as_str(), Some("JOB_COMPLETIONS"));
+    let completions = spec["completions"].as_integer().unwrap().to_string();
+    assert_eq!(parts["value"].as_str(), Some(completions.as_str()));
+}
+
+#[test]
 fn the_ci_workflow_runs_commands_of_the_program() {
     let text = read("ci/github.yml");
     let documents = Yaml::load_from_str(&text).unwrap();

@@ -21,6 +21,7 @@ mod language;
 mod names;
 mod pace;
 mod pages;
+mod partition;
 mod plan;
 mod plant;
 mod problems_credential;

@@ -35,7 +35,7 @@ impl Service {
         format!("--endpoint {address} --project-id {PROJECT} --workspace-id {WORKSPACE}")
     }
 
-    fn begin(desk: &Desk, workflows: u32, arguments: &str) -> Self {
+    pub(crate) fn begin(desk: &Desk, workflows: u32, arguments: &str) -> Self {
         let mut child = desk
             .command(&format!(
                 "simulate --token {TOKEN} --workflows {workflows} --latency 1ms {arguments}"

@@ -18,6 +18,7 @@ fn summary(exit_code: u8) -> Summary {
         host: String::new(),
         command: String::new(),
         ticket: None,
+        partition: None,
         simulated: false,
         snapshot: String::new(),
         rate: String::new(),
