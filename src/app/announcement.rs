@@ -32,6 +32,9 @@ pub(super) struct Announcement {
     chosen: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     resumed: Option<Resumed>,
+    /// Which part of the job it is, if it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    partition: Option<String>,
 }
 
 /// What is left of a run that goes on.
@@ -142,6 +145,7 @@ impl Announcement {
             last_start,
             chosen: taken.notes.clone(),
             resumed,
+            partition: taken.job.selection.partition.map(String::from),
         }
     }
 
@@ -163,6 +167,11 @@ impl Announcement {
             }
         }
         lines.extend(self.resumed.iter().map(Resumed::line));
+        let partition = self.partition.iter();
+        lines.extend(
+            partition
+                .map(|part| format!("part:       {part} of the job, with its share of the rate")),
+        );
         lines.extend(self.chosen.iter().map(|note| format!("chosen:     {note}")));
         let left_out = match self.left_out {
             0 => String::new(),

@@ -12,7 +12,7 @@ use crate::sinks::journal::Journal;
 
 use super::closing::command;
 use super::folder::State;
-use super::journal_file::{self, JournalFile};
+use super::journal_file;
 use super::report::digest;
 use super::{Done, clock, operator, terminal};
 
@@ -21,8 +21,7 @@ pub(super) fn approve(args: &ApproveArgs) -> Done {
     let state = State::open(args.state_dir.as_deref())?;
     let folder = state.find_run(&args.run, args.simulate)?;
     let path = folder.file("journal.jsonl");
-    // From here on it has no other writer.
-    let disk = JournalFile::open(&path).map_err(Error::file("cannot write", &path))?;
+    let disk = journal_file::take_over(&folder)?;
     let digest = digest(&path, false)?;
     let wave = digest.waves.keys().next_back().copied();
     let (Some(Ended::Approval), Some(wave)) = (digest.ended, wave) else {

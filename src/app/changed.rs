@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{BufWriter, Read, Seek, Write};
 
-use jiff::civil::Date;
+use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
@@ -40,7 +40,9 @@ pub(super) fn changed(state: &State, args: &RunsArgs) -> Done {
             exit = Exit::Attention;
         }
     }
-    told.finish()?;
+    if told.finish()? == 0 && args.output == ListShape::Text {
+        terminal::complain(&none_text(state, args)?);
+    }
     Ok(exit)
 }
 
@@ -82,6 +84,7 @@ fn tell(
         // It goes on, or was killed: its journal tells.
         None => {
             let digest = digest(&journal, false)?;
+            run.ticket.clone_from(&record.ticket);
             run.operator = digest
                 .start
                 .as_ref()
@@ -111,68 +114,88 @@ fn tell(
     changes(&run, report, asked, |change| told.tell(change)).map_err(Error::machine(DOING))
 }
 
+/// What is said where there is nothing to tell: a cron job that asks wrongly would never notice.
+fn none_text(state: &State, args: &RunsArgs) -> Result<String, Error> {
+    let asked = [&args.workspace, &args.workflow, &args.job, &args.since];
+    let mut text = match asked.iter().any(|asked| asked.is_some()) {
+        true => "no change on record is like that".to_owned(),
+        false => "no change is on record".to_owned(),
+    };
+    let is_simulated = |folder: RunFolder| folder.job().is_ok_and(|record| record.simulated);
+    if !args.simulate && state.runs()?.into_iter().any(is_simulated) {
+        text += "; those of simulated runs are left out: --simulate shows them";
+    }
+    Ok(text)
+}
+
 /// When `--since` begins.
 fn since(text: &str) -> Result<Timestamp, Error> {
     if let Ok(at) = text.parse::<Timestamp>() {
         return Ok(at);
     }
-    if let Ok(day) = text.parse::<Date>()
-        && let Ok(midnight) = day.to_zoned_datetime(TimeZone::system())
+    // A day begins at midnight.
+    if let Ok(at) = text.parse::<DateTime>()
+        && let Ok(at) = TimeZone::system().to_timestamp(at)
     {
-        return Ok(midnight.timestamp());
+        return Ok(at);
     }
     let span = span::parse(text).ok();
     let span = span.and_then(|span| SignedDuration::try_from(span).ok());
     span.and_then(|span| clock::wall().checked_sub(span).ok())
         .ok_or_else(|| {
             let hint =
-                "write a day (2026-11-01), an instant (2026-11-01T06:00:00Z) or a span (30d)";
+                "write a day (2026-11-01), a time of it (2026-11-01T06:00, or 2026-11-01T06:00Z) or a span (30d)";
             Error::flag("--since", text, "not a time", hint)
         })
 }
 
 /// Where changes are told.
-enum Told {
-    Text(TimeZone, u64),
+enum Shape {
+    Text(TimeZone),
     Json(Vec<ChangeMade>),
     Csv(Box<csv::Writer<Out>>),
 }
 
+/// Changes, as they are told.
+struct Told {
+    shape: Shape,
+    count: u64,
+}
+
 impl Told {
     fn new(shape: ListShape) -> Result<Self, Error> {
-        Ok(match shape {
-            ListShape::Text => Self::Text(TimeZone::system(), 0),
-            ListShape::Json => Self::Json(Vec::new()),
+        let shape = match shape {
+            ListShape::Text => Shape::Text(TimeZone::system()),
+            ListShape::Json => Shape::Json(Vec::new()),
             ListShape::Csv => {
                 let mut csv = csv::Writer::from_writer(Out);
                 csv.write_record(COLUMNS).map_err(Error::machine(DOING))?;
-                Self::Csv(Box::new(csv))
+                Shape::Csv(Box::new(csv))
             }
-        })
+        };
+        Ok(Self { shape, count: 0 })
     }
 
     fn tell(&mut self, change: ChangeMade) -> Result<(), csv::Error> {
-        match self {
-            Self::Text(zone, count) => {
-                *count += 1;
-                terminal::print(&change.text(zone));
-            }
-            Self::Json(all) => all.push(change),
-            Self::Csv(csv) => change.write(csv)?,
+        self.count += 1;
+        match &mut self.shape {
+            Shape::Text(zone) => terminal::print(&change.text(zone)),
+            Shape::Json(all) => all.push(change),
+            Shape::Csv(csv) => change.write(csv)?,
         }
         Ok(())
     }
 
-    fn finish(self) -> Result<(), Error> {
-        match self {
-            Self::Text(_, 0) => terminal::complain("no change is on record"),
-            Self::Text(..) => {}
-            Self::Json(all) => {
+    /// How many there were.
+    fn finish(self) -> Result<u64, Error> {
+        match self.shape {
+            Shape::Text(_) => {}
+            Shape::Json(all) => {
                 let json = serde_json::to_string_pretty(&all);
                 terminal::print(&json.map_err(Error::machine("no list"))?);
             }
-            Self::Csv(mut csv) => csv.flush().map_err(Error::machine(DOING))?,
+            Shape::Csv(mut csv) => csv.flush().map_err(Error::machine(DOING))?,
         }
-        Ok(())
+        Ok(self.count)
     }
 }

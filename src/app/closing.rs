@@ -276,7 +276,8 @@ impl Closed<'_> {
             report: &self.report_path(),
             salvage: self.salvage,
         };
-        if self.record.ticket.is_some() {
+        // One that an earlier session or `report` has left would be stale.
+        if self.record.ticket.is_some() || self.folder.file("report.html").exists() {
             page.write_to(&self.folder.file("report.html"), self.folder.readers())?;
         }
         match &self.record.html {
@@ -551,12 +552,13 @@ pub(super) fn command(name: &str, folder: &RunFolder, flags: Vec<String>) -> Str
         words.push("--state-dir".to_owned());
         words.push(state.path().display().to_string());
     }
-    words.extend(credential_flags(typed()));
+    words.extend(kept_flags(typed(), name == "resume"));
     shell(words)
 }
 
-/// The flags of `typed` that say where the credential is and who is believed, with whole paths.
-fn credential_flags(typed: impl Iterator<Item = String>) -> Vec<String> {
+/// The flags of `typed` that the next command needs as well, with whole paths: where the credential is and who is believed; and,
+/// for another session of the same run, where its figures and its page go.
+fn kept_flags(typed: impl Iterator<Item = String>, same_run: bool) -> Vec<String> {
     let whole = |path: &str| match std::path::absolute(path) {
         Ok(path) => path.display().to_string(),
         Err(_) => path.to_owned(),
@@ -570,6 +572,7 @@ fn credential_flags(typed: impl Iterator<Item = String>) -> Vec<String> {
         };
         match name.as_str() {
             "--token-file" | "--ca-file" => {}
+            "--metrics-file" | "--html" if same_run => {}
             // What was said once of this run holds for the next session of it.
             "--salvage" | "--other-credential" => {
                 flags.push(name);
@@ -585,7 +588,7 @@ fn credential_flags(typed: impl Iterator<Item = String>) -> Vec<String> {
 }
 
 /// Words as a shell takes them.
-fn shell(words: impl IntoIterator<Item = String>) -> String {
+pub(super) fn shell(words: impl IntoIterator<Item = String>) -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_./=:,%+@".contains(c);
     let quoted = words.into_iter().map(|word| {
         if !word.is_empty() && word.chars().all(plain) {

@@ -219,7 +219,21 @@ impl RunFolder {
         if self.is_begun() {
             return Ok(self);
         }
-        if self.file("job.json").is_file() {
+        let (has_job, has_journal) = (
+            self.file("job.json").is_file(),
+            self.file("journal.jsonl").is_file(),
+        );
+        if has_job != has_journal && (has_journal || self.summary().is_some()) {
+            let gone = if has_job { "journal.jsonl" } else { "job.json" };
+            return Err(Error::Usage {
+                what: format!(
+                    "the record of run {} is damaged: its {gone} is gone",
+                    self.id
+                ),
+                hint: format!("put it back from a copy of {}", self.path.display()),
+            });
+        }
+        if has_job {
             return Err(Error::Usage {
                 what: format!(
                     "run {} was killed before it began: nothing was sent",

@@ -8,7 +8,10 @@ use crate::cli::InitArgs;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::job::sketch::Sketch;
+use crate::model::id::Id;
+use crate::model::region;
 
+use super::closing::shell;
 use super::pages::schema_text;
 use super::{Done, terminal};
 
@@ -54,6 +57,9 @@ fn job(args: &InitArgs) -> Done {
     if nothing_said && io::stdin().is_terminal() && io::stderr().is_terminal() {
         ask(&mut sketch).map_err(Error::machine("the terminal cannot be read"))?;
     }
+    for (key, value) in &sketch.target {
+        check(key, value)?;
+    }
     write_new(&path, &sketch.text())?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let schema = folder.join(SCHEMA);
@@ -67,17 +73,42 @@ fn job(args: &InitArgs) -> Done {
             [] => " --simulate".to_owned(),
             target => target
                 .iter()
-                .map(|(key, value)| format!(" --{} {value}", key.replace('_', "-")))
+                .map(|(key, value)| {
+                    let value = shell([value.clone()]);
+                    format!(" --{} {value}", key.replace('_', "-"))
+                })
                 .collect(),
         };
-        next.push(format!("  flowbatch export{flags} --out {}", csv.display()));
+        next.push(format!(
+            "  flowbatch export{flags} --out {}",
+            shell([csv.display().to_string()])
+        ));
         next.push(format!("  (edit {} in a spreadsheet)", csv.display()));
     }
     for command in ["check", "plan", "run"] {
-        next.push(format!("  flowbatch {command} {}", path.display()));
+        let path = shell([path.display().to_string()]);
+        next.push(format!("  flowbatch {command} {path}"));
     }
     terminal::print(&next.join("\n"));
     Ok(Exit::Done)
+}
+
+/// Refuses what a run would refuse.
+fn check(key: &str, value: &str) -> Result<(), Error> {
+    let fault = match key {
+        "region" if region::endpoint(value).is_none() => (
+            "the table of endpoints has no such region",
+            "one such as ap-southeast-2; any other needs an endpoint, written into the job file",
+        ),
+        "project_id" | "workspace_id" if Id::parse(value).is_err() => (
+            "not an id",
+            "copy it from the console, or from `flowbatch export`",
+        ),
+        "profile" if value.trim().is_empty() => ("no name", "see `flowbatch auth list`"),
+        _ => return Ok(()),
+    };
+    let flag = format!("--{}", key.replace('_', "-"));
+    Err(Error::flag(&flag, value, fault.0, fault.1))
 }
 
 /// Asks for what the command line has left open.
@@ -86,7 +117,12 @@ fn ask(sketch: &mut Sketch) -> io::Result<()> {
         write!(io::stderr(), "{text}: ")?;
         io::stderr().flush()?;
         let mut answer = String::new();
-        io::stdin().lock().read_line(&mut answer)?;
+        if io::stdin().lock().read_line(&mut answer)? == 0 {
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the answers ended, and nothing was written",
+            ));
+        }
         Ok(answer.trim().to_owned())
     };
     let region = question("region, such as ap-southeast-2 (nothing: the simulator)")?;
@@ -137,7 +173,7 @@ fn demo(folder: &Path) -> Done {
         csv += &format!("demo-{row:02},\"Triage, tier {row}\",true\n");
     }
     write_new(&file("demo.csv"), &csv)?;
-    let job = job.display();
+    let job = shell([job.display().to_string()]);
     terminal::print(&format!(
         "wrote {job} and what belongs to it. Nothing leaves this machine:\n  flowbatch check {job}\n  flowbatch plan {job}\n  \
          flowbatch run {job}\n  flowbatch runs\n  flowbatch undo last --simulate"

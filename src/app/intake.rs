@@ -449,6 +449,7 @@ impl Taken {
             schema_version: SCHEMA,
             name: self.name.clone(),
             description: job.description.clone(),
+            ticket: None,
             time_zone: job.time_zone.clone(),
             simulated,
             lanes: lanes.to_vec(),

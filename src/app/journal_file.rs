@@ -18,7 +18,7 @@ use crate::sinks::history::History;
 use crate::sinks::reader::{Extent, Reader};
 
 use super::clock;
-use super::folder::Readers;
+use super::folder::{Readers, RunFolder};
 
 /// The file a journal is kept in, open for appending.
 pub(super) struct JournalFile(File);
@@ -50,6 +50,23 @@ impl JournalFile {
         }
         Ok(Self(file))
     }
+}
+
+/// The journal of the run in `folder`, to go on with it. From here on it has no other writer.
+///
+/// # Errors
+/// It cannot be written, or another process does.
+pub(super) fn take_over(folder: &RunFolder) -> Result<JournalFile, Error> {
+    let path = folder.file("journal.jsonl");
+    JournalFile::open(&path).map_err(|error| {
+        if error.kind() == io::ErrorKind::WouldBlock {
+            return Error::Locked {
+                what: format!("run {} goes on in another process", folder.id),
+                hint: "wait until it has ended; `flowbatch runs` shows it".to_owned(),
+            };
+        }
+        Error::file("cannot write", &path)(error)
+    })
 }
 
 /// How often a lock is tried, [`PROBE`] apart: [`is_written`] holds it for a moment.

@@ -72,6 +72,14 @@ impl Holder {
         }
     }
 
+    /// Its job, and which part of it.
+    fn job_text(&self) -> String {
+        match self.partition {
+            Some(partition) => format!("{}, part {}", self.job, String::from(partition)),
+            None => self.job.clone(),
+        }
+    }
+
     /// Whether both are parts of the same job.
     fn is_of_the_same(&self, other: &Self) -> bool {
         let of = |holder: &Self| holder.partition.map(Partition::of);
@@ -334,7 +342,10 @@ fn who(other: Option<&Holder>) -> String {
     match other {
         Some(other) => format!(
             "run {} of {:?} (process {}, since {:.0})",
-            other.run_id, other.job, other.pid, other.started_at
+            other.run_id,
+            other.job_text(),
+            other.pid,
+            other.started_at
         ),
         None => "another run".to_owned(),
     }

@@ -7,7 +7,7 @@ use std::io::BufReader;
 use std::path::Path;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::cli::ReportArgs;
 use crate::error::Error;
@@ -16,6 +16,7 @@ use crate::model::outcome::Ended;
 use crate::sinks::merge::{Merged, merge_reports, merge_undo};
 use crate::sinks::summary::FileFacts;
 
+use super::closing::shell;
 use super::folder::{Readers, RunFolder, State, sha256_of, write_whole};
 use super::journal_file::is_written;
 use super::{Done, terminal};
@@ -80,8 +81,14 @@ pub(super) fn merge(args: &ReportArgs, state: &State) -> Done {
         {
             return Err(Error::Usage {
                 what: format!(
-                    "run {} is not of the same job and input as run {}",
-                    part.folder.id, first.folder.id
+                    "run {} (part {number} of {}, of {}) is not of the same job and input as run {} (part {} of {}, of {})",
+                    part.folder.id,
+                    part.of,
+                    part.job,
+                    first.folder.id,
+                    first.facts.part,
+                    first.of,
+                    first.job
                 ),
                 hint: "name the parts of one job".to_owned(),
             });
@@ -103,6 +110,7 @@ pub(super) fn merge(args: &ReportArgs, state: &State) -> Done {
         });
     };
     let (job, of) = (first.job.clone(), first.of);
+    refuse_others(out)?;
     fs::create_dir_all(out).map_err(Error::file("cannot make the folder", out))?;
     let merged = write_report(&parts, of, &out.join("report.csv"))?;
     let has_undo = write_undo(&parts, &out.join("undo.csv"))?;
@@ -212,6 +220,24 @@ fn write_report(parts: &BTreeMap<u32, Part>, of: u32, path: &Path) -> Result<Mer
     Ok(merged)
 }
 
+/// A merged record replaces an earlier one, and nothing else.
+fn refuse_others(out: &Path) -> Result<(), Error> {
+    #[derive(Deserialize)]
+    struct Head {
+        #[serde(rename = "partitions")]
+        _partitions: u32,
+    }
+    let is_empty = fs::read_dir(out).map_or(true, |mut entries| entries.next().is_none());
+    let summary = fs::read(out.join("summary.json")).unwrap_or_default();
+    if is_empty || serde_json::from_slice::<Head>(&summary).is_ok() {
+        return Ok(());
+    }
+    Err(Error::Usage {
+        what: format!("there is something else in {} already", out.display()),
+        hint: "name a new folder".to_owned(),
+    })
+}
+
 /// Whether there is anything to put back.
 fn write_undo(parts: &BTreeMap<u32, Part>, path: &Path) -> Result<bool, Error> {
     let changed = parts
@@ -275,8 +301,13 @@ impl MergedSummary {
         if has_undo {
             let _ = writeln!(
                 text,
-                "  undo:   flowbatch run {}, with the target of the job",
-                out.join("undo.csv").display()
+                "  undo:   {} (and the target of the job)",
+                shell(
+                    ["flowbatch", "run"]
+                        .map(str::to_owned)
+                        .into_iter()
+                        .chain([out.join("undo.csv").display().to_string()])
+                )
             );
         }
         text.trim_end().to_owned()

@@ -1,9 +1,8 @@
 //! `flowbatch resume`: goes on where a run stopped.
 
-use std::io;
 use std::path::Path;
 
-use crate::cli::ResumeArgs;
+use crate::cli::{RecordArgs, ResumeArgs};
 use crate::engine::run::Beginning;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -13,6 +12,7 @@ use crate::job::problems::Problems;
 use crate::model::event::SessionStarted;
 use crate::model::outcome::Ended;
 use crate::model::route::LaneFacts;
+use crate::model::tally::Tally;
 use crate::model::update::Sent;
 use crate::sinks::digest::Digest;
 use crate::sinks::journal::Journal;
@@ -23,7 +23,6 @@ use super::destination::{Open, is_simulator, refuse_others};
 use super::folder::{RunFolder, State, sha256_of};
 use super::input::Copy;
 use super::intake::Taken;
-use super::journal_file::JournalFile;
 use super::lanes;
 use super::left_rows::LeftRows;
 use super::locks::{Holder, Locks, Policy};
@@ -42,6 +41,11 @@ pub(super) fn resume(args: &ResumeArgs) -> Done {
     let state = folder.state().unwrap_or(state);
     let record = folder.job()?;
     let lanes = record.lanes.clone();
+    // It belongs to the run: one session names it for all.
+    let record_args = RecordArgs {
+        ticket: args.record.ticket.clone().or(record.ticket.clone()),
+        ..args.record.clone()
+    };
     let copy = folder.file(record.input_file());
     let mut taken = Taken::again(record, Copy::Kept(copy))?;
     let mut problems = Problems::default();
@@ -63,16 +67,7 @@ pub(super) fn resume(args: &ResumeArgs) -> Done {
         return Ok(Exit::Done);
     };
     let path = folder.file("journal.jsonl");
-    // From here on it has no other writer.
-    let disk = JournalFile::open(&path).map_err(|error| {
-        if error.kind() == io::ErrorKind::WouldBlock {
-            return Error::Locked {
-                what: format!("run {} goes on in another process", folder.id),
-                hint: "wait until it has ended; `flowbatch runs` shows it".to_owned(),
-            };
-        }
-        Error::file("cannot write", &path)(error)
-    })?;
+    let disk = journal_file::take_over(&folder)?;
     let mut digest = digest(&path, args.salvage)?;
     if digest.start.is_none() {
         (digest.tally.rows, digest.tally.skipped) = (taken.census.rows, taken.census.skipped);
@@ -103,10 +98,11 @@ pub(super) fn resume(args: &ResumeArgs) -> Done {
     };
     // A run that was killed after its last row still wants its report.
     if count == 0 && is_summed_up(&folder) {
-        if !args.output.quiet {
-            terminal::complain(&nothing_left(&folder, &digest));
+        let exit = Exit::of_run(Ended::Completed, &digest.tally, false);
+        if !args.output.quiet || exit != Exit::Done {
+            terminal::complain(&nothing_left(&folder, &digest, args.failed));
         }
-        return Ok(Exit::of_run(Ended::Completed, &digest.tally, false));
+        return Ok(exit);
     }
     let stopped = Stopped {
         taken,
@@ -119,6 +115,7 @@ pub(super) fn resume(args: &ResumeArgs) -> Done {
         asked,
         journal,
         locks,
+        record_args,
     };
     runtime()?.block_on(stopped.go_on(args, &state))
 }
@@ -137,6 +134,8 @@ struct Stopped {
     asked: Asked,
     journal: Journal,
     locks: Locks,
+    /// Where the record goes, and its ticket.
+    record_args: RecordArgs,
 }
 
 /// Whether the summary speaks of the journal as it is.
@@ -160,7 +159,7 @@ impl Stopped {
         let seed = clock::seed();
         let beginning = self.beginning(&open, seed)?;
         let session = Session {
-            record: &args.record,
+            record: &self.record_args,
             output: &args.output,
             taken: self.taken,
             open,
@@ -234,11 +233,17 @@ fn tell_of_changed_input(taken: &Taken) {
     }
 }
 
-fn nothing_left(folder: &RunFolder, digest: &Digest) -> String {
-    let failed = digest.tally.failed;
-    let hint = match failed {
-        0 => String::new(),
-        _ => format!("; {failed} rows failed for good: --failed sends them again"),
-    };
-    format!("run {} has nothing left to send{hint}", folder.id)
+fn nothing_left(folder: &RunFolder, digest: &Digest, failed_too: bool) -> String {
+    let Tally {
+        failed, conflict, ..
+    } = digest.tally;
+    let mut text = format!("run {} has nothing left to send", folder.id);
+    if failed > 0 && !failed_too {
+        text += &format!("; {failed} rows failed for good: --failed sends them again");
+    }
+    if conflict > 0 {
+        let report = folder.file("report.csv");
+        text += &format!("; {conflict} rows want a person: {}", report.display());
+    }
+    text
 }

@@ -7,6 +7,7 @@ use crate::exit::Exit;
 use crate::job::destination::Destination;
 use crate::job::flags::Flags;
 use crate::job::problems::Problems;
+use crate::job::record::JobRecord;
 use crate::model::event::{FORMAT, RunStarted};
 use crate::model::route::LaneFacts;
 use crate::sinks::digest::Digest;
@@ -158,7 +159,11 @@ pub(super) async fn run_taken(
     let seed = clock::seed();
     let folder = state.new_run(&locks.run_id)?;
     taken.keep_input(&folder)?;
-    let job_json = serde_json::to_string_pretty(&taken.record(&open.lanes));
+    let record = JobRecord {
+        ticket: wanted.record.ticket.clone(),
+        ..taken.record(&open.lanes)
+    };
+    let job_json = serde_json::to_string_pretty(&record);
     let job_json = job_json.map_err(Error::machine("cannot record the job"))?;
     folder.write("job.json", job_json.as_bytes())?;
     let start = run_started(

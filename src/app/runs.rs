@@ -8,7 +8,9 @@ use jiff::Timestamp;
 use crate::cli::{ListShape, PruneArgs, RunsArgs, RunsCommand};
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::model::outcome::Ended;
 use crate::model::span;
+use crate::sinks::digest::Digest;
 use crate::sinks::listing::{self, Listed, Open, table};
 use crate::sinks::summary::Counts;
 
@@ -73,6 +75,7 @@ fn listed(folder: &RunFolder, running: bool) -> Listed {
             started_at: summary.started_at,
             last_at: summary.finished_at,
             operator: summary.operator,
+            partition: summary.partition,
         };
     }
     let journal = folder.file("journal.jsonl");
@@ -94,17 +97,25 @@ fn listed(folder: &RunFolder, running: bool) -> Listed {
     let digest = digest.ok().flatten();
     let digest = digest.as_ref();
     let ended = digest.and_then(|digest| digest.ended).filter(|_| !running);
+    let approved = ended == Some(Ended::Approval) && digest.is_some_and(Digest::is_approved);
     Listed {
         run_id: folder.id.clone(),
         job: name,
         simulated,
-        state: ended.map_or(listing::State::Open(open), listing::State::Ended),
+        state: match ended {
+            Some(_) if approved => listing::State::Open(Open::Approved),
+            Some(ended) => listing::State::Ended(ended),
+            None => listing::State::Open(open),
+        },
         counts: digest.map(|digest| Counts::from(&digest.tally)),
         started_at: digest.and_then(|digest| digest.started_at),
         last_at: digest.and_then(|digest| digest.last_at),
         operator: digest
             .and_then(|digest| digest.start.as_ref())
             .map_or("-".to_owned(), |start| start.operator.clone()),
+        partition: job
+            .ok()
+            .and_then(|job| job.selection.partition.map(String::from)),
     }
 }
 
@@ -203,7 +214,7 @@ fn wanted(folder: &RunFolder, run: &Listed) -> Option<String> {
         listing::State::Open(Open::Unreadable) => {
             return Some(format!("its journal cannot be read: {BY_HAND}"));
         }
-        listing::State::Open(Open::Killed) | listing::State::Ended(_) => {}
+        listing::State::Open(Open::Killed | Open::Approved) | listing::State::Ended(_) => {}
     }
     match count_left(folder) {
         Ok(0) => None,

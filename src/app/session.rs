@@ -1,6 +1,6 @@
 //! One session of a run: from the announcement to the report.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::io;
 use std::rc::Rc;
@@ -15,7 +15,7 @@ use crate::exit::Exit;
 use crate::job::flags;
 use crate::job::index::Index;
 use crate::job::rollout::Pause;
-use crate::model::event::{Approval, Event};
+use crate::model::event::{Approval, Event, WaveEnded};
 use crate::model::id::Id;
 use crate::model::outcome::Ended;
 use crate::model::rate::Rate;
@@ -118,6 +118,7 @@ impl Session<'_> {
         let waves = self.digest.waves.values();
         let differing = waves.filter(|wave| !wave.differing.is_empty());
         let differing = differing.map(|wave| wave.wave).collect();
+        let ended_waves = self.digest.waves.keys().copied().collect();
         let mut log = Log::new(self.taken.job.settings.finds_limit);
         let mut watchers: Vec<&mut dyn Watcher> = vec![&mut self.digest, &mut log];
         if let Some(watcher) = &mut progress.watcher {
@@ -149,6 +150,7 @@ impl Session<'_> {
             rows,
             terms,
             approved: approved.unwrap_or_default(),
+            ended_waves,
             differing,
         };
         let ran = match Run::begin(self.beginning, course, tools) {
@@ -201,6 +203,8 @@ struct Legs<'a> {
     terms: Terms,
     /// The last wave after which somebody has let the run go on.
     approved: u32,
+    /// Waves that have ended in an earlier session.
+    ended_waves: BTreeSet<u32>,
     /// Waves of which rows were not as they were set when they were read back.
     differing: Vec<u32>,
 }
@@ -331,7 +335,16 @@ impl Legs<'_> {
         }
         for wave in 1..=course.len() {
             let rows = index.chosen(|number| course.wave_of(number) == wave);
-            if rows.is_empty() || run.schedule().is_stopping() {
+            if run.schedule().is_stopping() {
+                return Ok(());
+            }
+            if rows.is_empty() {
+                // It ended in an earlier session, has nothing to change, or only rows that the plan found wrong.
+                let ended = course.ended(wave, &[]);
+                let is_told = ended.closed.is_none() && self.ended_waves.contains(&wave);
+                if !is_told && !self.tell_end(run, ended).await? {
+                    return Ok(());
+                }
                 continue;
             }
             if !self.may_begin(run, &course, wave, rows.len()).await? {
@@ -381,13 +394,22 @@ impl Legs<'_> {
         if run.schedule().is_stopping() {
             return Ok(false);
         }
-        let ended = course.ended(wave, &differing);
-        let closed = ended.closed.clone();
+        self.tell_end(run, course.ended(wave, &differing)).await
+    }
+
+    /// Tells how a wave has ended. Gives whether another one may follow; if not, the run is stopped.
+    async fn tell_end<R: Record>(
+        &self,
+        run: &mut AppRun<'_, R>,
+        ended: WaveEnded,
+    ) -> Result<bool, Broken> {
+        let closed = ended.closed.as_ref();
+        let closed = closed.map(|why| format!("wave {} of {}: {why}", ended.wave, ended.of));
         run.note(Event::WaveEnded(ended))?;
-        let Some(why) = closed else { return Ok(true) };
-        let why = format!("wave {wave} of {}: {why}", course.len());
-        run.decide(|schedule| schedule.stop(Ended::Gate, &why))?;
-        Ok(false)
+        if let Some(why) = &closed {
+            run.decide(|schedule| schedule.stop(Ended::Gate, why))?;
+        }
+        Ok(closed.is_none())
     }
 
     /// Whether `wave` may begin, which has so many rows; if not, the run is stopped.
@@ -402,9 +424,10 @@ impl Legs<'_> {
         if before == 0 {
             return Ok(true);
         }
-        let stop = if let Some(why) = course.closed_up_to(before) {
-            Some((Ended::Gate, why))
-        } else if let Pause::For(span) = course.rollout.pause {
+        let stop = if let Pause::For(span) = course.rollout.pause {
+            if !course.has_changed(before) {
+                return Ok(true);
+            }
             let of = course.len();
             tracing::warn!(
                 "wave {before} of {of} is done; the next begins in {}",

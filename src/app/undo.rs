@@ -182,12 +182,15 @@ fn undo_record(
         form: Form::Csv,
         original: None,
     });
+    record.ticket = None;
     record.updates = Vec::new();
     record.defaults.update = Update::default();
     record.defaults.is_blind = false;
     record.selection = selection::Selection::default();
     // What held the run back is not to hold back the way back.
     record.settings.ceilings = Ceilings::default();
+    record.rollout = None;
+    (record.settings.deadline, record.settings.stop_at) = (None, None);
     // The run itself has changed it a short time ago.
     record.settings.leave_recent = None;
     for text in chosen {

@@ -16,6 +16,9 @@ use super::left_rows::LeftRows;
 /// Rows that were something else when they were read back, which are named.
 const MOST_NAMED: usize = 100;
 
+/// Of these, rows that the reason of a closed gate names.
+const MOST_TOLD: usize = 10;
+
 /// How the waves of a run stand.
 pub(super) struct WaveCourse {
     pub(super) rollout: Rollout,
@@ -121,22 +124,15 @@ impl WaveCourse {
         }
     }
 
-    /// Why no wave follows the first `wave` ones, if none does.
-    pub(super) fn closed_up_to(&self, wave: u32) -> Option<String> {
-        (1..=wave).find_map(|wave| {
-            let ended = self.ended(wave, &[]);
-            Some(format!("wave {wave} of {}: {}", ended.of, ended.closed?))
-        })
+    /// Whether anything was sent in the first `wave` ones.
+    pub(super) fn has_changed(&self, wave: u32) -> bool {
+        let mut waves = self.counts.iter().take(wave as usize);
+        waves.any(|count| count.ended > 0)
     }
 
     fn closed(&self, count: WaveCount, differing: &[u64]) -> Option<String> {
-        if let Some(first) = differing.first() {
-            return Some(match differing.len() {
-                1 => format!("row {first} is not as it was set when it is read back"),
-                rows => format!(
-                    "{rows} rows are not as they were set when they are read back, the first is row {first}"
-                ),
-            });
+        if let Some(text) = differing_text(differing) {
+            return Some(text);
         }
         let budget = Budget {
             max_errors: self.rollout.max_errors,
@@ -149,12 +145,54 @@ impl WaveCourse {
     pub(super) fn question(&self, wave: u32, rows: u64) -> Option<String> {
         let of = self.len();
         let plural = if rows == 1 { "row" } else { "rows" };
+        let ended = self.ended(wave, &[]);
+        let done = match ended.rows {
+            0 => "had nothing to change",
+            _ => "is done",
+        };
         match self.rollout.pause {
             Pause::Confirm => Some(format!(
-                "wave {wave} of {of} is done; wave {} has {rows} {plural} to change",
+                "wave {wave} of {of} {done}; wave {} has {rows} {plural} to change",
                 wave + 1
             )),
             Pause::None | Pause::For(_) => None,
         }
+    }
+}
+
+/// Which rows are not as they were set, if any: `rows 3, 7 are not as they were set when they are read back`.
+fn differing_text(differing: &[u64]) -> Option<String> {
+    let named = differing.iter().take(MOST_TOLD).map(u64::to_string);
+    let named = named.collect::<Vec<_>>().join(", ");
+    Some(match differing.len() {
+        0 => return None,
+        1 => format!("row {named} is not as it was set when it is read back"),
+        rows if rows <= MOST_TOLD => {
+            format!("rows {named} are not as they were set when they are read back")
+        }
+        rows => {
+            let more = rows - MOST_TOLD;
+            format!("rows {named} and {more} more are not as they were set when they are read back")
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_that_differ_are_named() {
+        let text = |rows: u64| differing_text(&(1..=rows).collect::<Vec<_>>());
+        assert_eq!(text(0), None);
+        let one = "row 1 is not as it was set when it is read back";
+        assert_eq!(text(1).unwrap(), one);
+        let two = "rows 1, 2 are not as they were set when they are read back";
+        assert_eq!(text(2).unwrap(), two);
+        assert!(
+            text(12)
+                .unwrap()
+                .starts_with("rows 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more are")
+        );
     }
 }

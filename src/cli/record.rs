@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 /// Where the record of a run goes.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct RecordArgs {
     /// Write the report there as well
     #[arg(long, value_name = "FILE", help_heading = "Record")]

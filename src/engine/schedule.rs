@@ -326,7 +326,7 @@ impl Schedule {
         rows: &mut dyn Source,
     ) -> Result<Option<Step>, RowsError> {
         if self.rules.deadline.is_some_and(|deadline| deadline <= now) && self.has_more(rows)? {
-            self.stop(Ended::Deadline, "the deadline is reached");
+            self.stop(Ended::Deadline, "the deadline or stop_at is reached");
         }
         if self.stop.is_none() {
             return Ok(None);

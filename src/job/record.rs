@@ -28,6 +28,9 @@ pub struct JobRecord {
     pub name: String,
     /// For people.
     pub description: Option<String>,
+    /// The change ticket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
     /// Where the clock stands that the run stops by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,

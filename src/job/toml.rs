@@ -354,6 +354,9 @@ impl Reader<'_> {
             self.wrong_type(value.span(), value.get_ref(), "a list: [...]");
             return Vec::new();
         };
+        if array.is_empty() {
+            self.wrong(value.span(), "an empty list".to_owned(), hint);
+        }
         let mut texts = Vec::new();
         for item in array.iter() {
             match item.get_ref() {

@@ -28,7 +28,7 @@ pub struct Run {
 pub struct Question {
     /// The workspace's id or name.
     pub workspace: Option<String>,
-    /// The workflow's id or name.
+    /// The workflow's id or name, the one before as well.
     pub workflow: Option<String>,
     /// Not before then.
     pub since: Option<Timestamp>,
@@ -168,11 +168,13 @@ impl Question {
                 .as_ref()
                 .is_none_or(|asked| asked.eq_ignore_ascii_case(id) || asked == name)
         };
+        let was_called = |asked: &str| change.name_before().is_some_and(|name| name == asked);
         is(
             &self.workspace,
             &change.workspace_id,
             &change.workspace_name,
-        ) && is(&self.workflow, &change.workflow_id, &change.live_name)
+        ) && (is(&self.workflow, &change.workflow_id, &change.live_name)
+            || self.workflow.as_deref().is_some_and(was_called))
             && self.since.is_none_or(|since| {
                 // One that was never confirmed may be of any time.
                 change.finished_at.is_none_or(|at| at >= since)
@@ -181,6 +183,16 @@ impl Question {
 }
 
 impl ChangeMade {
+    /// What it was called before, if that was changed.
+    fn name_before(&self) -> Option<String> {
+        #[derive(Deserialize)]
+        struct Named {
+            name: Option<String>,
+        }
+        let before = self.before.as_ref()?;
+        serde_json::from_str::<Named>(before.get()).ok()?.name
+    }
+
     /// Its line of the CSV.
     ///
     /// # Errors

@@ -94,6 +94,13 @@ pub struct Kind {
 }
 
 impl Digest {
+    /// Whether somebody has let it go on after the wave that ended last.
+    pub fn is_approved(&self) -> bool {
+        let last = self.waves.keys().next_back();
+        let mut approvals = self.approvals.iter();
+        approvals.any(|(_, approval)| Some(&approval.wave) == last)
+    }
+
     /// The errors, commonest first.
     pub fn errors(&self) -> Vec<(ErrorClass, Option<&str>, &Kind)> {
         let mut errors: Vec<_> = self

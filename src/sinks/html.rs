@@ -198,7 +198,7 @@ pub fn page(
                 }
                 main {
                     (outcome(digest))
-                    (attention_section(attention))
+                    (attention_section(digest, attention))
                     (course(digest, timeline))
                     (table(digest, rows))
                     (evidence(facts, digest))
@@ -258,11 +258,15 @@ fn outcome(digest: &Digest) -> Markup {
     }
 }
 
-fn attention_section(attention: &Attention) -> Markup {
+fn attention_section(digest: &Digest, attention: &Attention) -> Markup {
+    let closed = digest.waves.values().any(|wave| wave.closed.is_some());
     html! {
         section aria-labelledby="attention" {
             h2 id="attention" { "What needs a person" }
-            @if attention.groups.is_empty() { p { "Nothing." } }
+            @if attention.groups.is_empty() && !closed { p { "Nothing." } }
+            @for wave in digest.waves.values().filter(|wave| !wave.differing.is_empty()) {
+                p { (wave_text(wave)) ". " "Look at them in the console: somebody else may have changed them meanwhile." }
+            }
             @for group in &attention.groups { (group_part(group)) }
             @if attention.others > 0 { p { (attention.others) " rows with other errors: see the report." } }
         }

@@ -29,6 +29,9 @@ pub struct Listed {
     pub last_at: Option<Timestamp>,
     /// The user who started it.
     pub operator: String,
+    /// Which part of its job it is, if it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partition: Option<String>,
 }
 
 /// How a run stands.
@@ -53,6 +56,8 @@ pub enum Open {
     NotBegun,
     /// Its record cannot be read.
     Unreadable,
+    /// It waited for approval and got it: nobody has gone on with it yet.
+    Approved,
 }
 
 impl State {
@@ -62,6 +67,7 @@ impl State {
             Self::Open(Open::Killed) => "killed",
             Self::Open(Open::NotBegun) => "not begun",
             Self::Open(Open::Unreadable) => "unreadable",
+            Self::Open(Open::Approved) => "approved",
             Self::Ended(ended) => ended.as_str(),
         }
     }
@@ -97,10 +103,13 @@ fn cells(run: &Listed, now: Timestamp) -> [String; 8] {
     let age = run
         .started_at
         .and_then(|began| now.duration_since(began).try_into().ok());
-    let job = match run.simulated {
-        true => format!("{} (simulated)", run.job),
-        false => run.job.clone(),
-    };
+    let mut job = run.job.clone();
+    if let Some(partition) = &run.partition {
+        let _ = write!(job, ", part {partition}");
+    }
+    if run.simulated {
+        job += " (simulated)";
+    }
     [
         run.run_id.clone(),
         run.state.as_str().to_owned(),
@@ -130,6 +139,7 @@ mod tests {
         let run = |run_id: &str, state, succeeded, failed| Listed {
             run_id: run_id.to_owned(),
             job: "triage".to_owned(),
+            partition: (failed > 0).then(|| "2/3".to_owned()),
             simulated: failed == 0,
             state,
             counts: {
@@ -162,9 +172,9 @@ mod tests {
             table(&runs, now),
             "\
 RUN                      STATE       DONE   FAILED  UNKNOWN  AGE    OPERATOR  JOB
-20261124T080000Z-3f9a1c  max_errors  7/290  31      0        1d 3h  ops       triage
+20261124T080000Z-3f9a1c  max_errors  7/290  31      0        1d 3h  ops       triage, part 2/3
 20261124T080000Z-000001  running     1/290  0       0        1d 3h  ops       triage (simulated)
-20261123T080000Z-000000  not begun   -      -       -        -      ops       triage
+20261123T080000Z-000000  not begun   -      -       -        -      ops       triage, part 2/3
 "
         );
     }

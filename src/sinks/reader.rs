@@ -92,8 +92,8 @@ pub struct Entry {
 
 /// Reads a journal from its first byte.
 ///
-/// Bad lines at the very end are torn: they are left out, and [`Reader::extent`] tells where the good
-/// part ends. A bad line with a good one after it is damage: an error, unless the reader salvages.
+/// Bad lines at the very end are torn, if they end nowhere or hold zeros as after a crash: they are left out, and
+/// [`Reader::extent`] tells where the good part ends. Any other bad line is damage: an error, unless the reader salvages.
 #[derive(Debug)]
 pub struct Reader<R> {
     journal: R,
@@ -114,6 +114,8 @@ struct Bad {
     offset: u64,
     flaw: Flaw,
     count: u64,
+    /// Whether all of them can come from a crash: it leaves lines without an end and zeros, no other text.
+    can_be_torn: bool,
 }
 
 impl<R: BufRead> Reader<R> {
@@ -167,7 +169,9 @@ impl<R: BufRead> Reader<R> {
             let (number, offset) = (self.line + 1, self.offset);
             let length = self.take_line()?;
             if length == 0 {
-                let torn = self.bad.is_none_or(|bad| bad.count <= MOST_TORN);
+                let torn = self
+                    .bad
+                    .is_none_or(|bad| bad.can_be_torn && bad.count <= MOST_TORN);
                 if !torn {
                     self.pass_over()?;
                 }
@@ -190,8 +194,10 @@ impl<R: BufRead> Reader<R> {
                         offset,
                         flaw,
                         count: 0,
+                        can_be_torn: true,
                     });
                     first.count += 1;
+                    first.can_be_torn &= can_be_torn(&self.text);
                 }
             }
         }
@@ -256,6 +262,11 @@ impl<R: BufRead> Reader<R> {
             None => Ok(()),
         }
     }
+}
+
+/// Whether a crash can have made a line of what was written: by its end, which is missing, or by zeros.
+fn can_be_torn(line: &[u8]) -> bool {
+    line.last() != Some(&b'\n') || line.contains(&0)
 }
 
 /// The events of a journal. One that this version does not know is an error, and the last entry.

@@ -261,7 +261,11 @@ pub fn closing_text(digest: &Digest, closing: &Closing<'_>) -> String {
 /// `wave 1 of 3: 1 row`, or why no other follows it.
 pub(super) fn wave_text(wave: &WaveEnded) -> String {
     let plural = if wave.rows == 1 { "row" } else { "rows" };
-    let mut text = format!("wave {} of {}: {} {plural}", wave.wave, wave.of, wave.rows);
+    let mut text = format!("wave {} of {}: ", wave.wave, wave.of);
+    match wave.rows {
+        0 => text += "nothing to change",
+        rows => text += &format!("{rows} {plural}"),
+    }
     match &wave.closed {
         Some(why) => text += &format!(", gate closed: {why}"),
         None if wave.errors > 0 => text += &format!(", {} errors", wave.errors),

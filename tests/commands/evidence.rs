@@ -182,6 +182,10 @@ fn who_changed_what_is_told_over_all_runs() {
     assert_eq!(of(""), [one, two, uno]);
     assert_eq!(of("--workflow w1"), [one, uno]);
     assert_eq!(of("--workflow Uno"), [uno]);
+    // By the name that it had before as well.
+    assert_eq!(of("--workflow 'Workflow w1'"), [one]);
+    assert_eq!(of("--workflow One"), [one, uno]);
+    assert_eq!(of("--since 2200-01-01T06:00"), Vec::<String>::new());
     assert_eq!(of("--job rows"), [one, two]);
     assert_eq!(of("--since 1d"), [one, two, uno]);
     assert_eq!(of("--since 2200-01-01"), Vec::<String>::new());
@@ -203,7 +207,15 @@ fn who_changed_what_is_told_over_all_runs() {
     let real = desk.flowbatch("runs --changed");
     assert_eq!(
         (real.code, real.stderr.as_str()),
-        (0, "no change is on record\n")
+        (
+            0,
+            "no change is on record; those of simulated runs are left out: --simulate shows them\n"
+        )
+    );
+    let typo = desk.flowbatch("runs --changed --simulate --workflow Oen");
+    assert_eq!(
+        (typo.code, typo.stderr.as_str()),
+        (0, "no change on record is like that\n")
     );
     let wrong = desk.flowbatch("runs --changed --since lately");
     assert!(
@@ -249,5 +261,59 @@ fn a_run_with_a_ticket_has_a_page_and_any_run_can_be_given_one() {
         desk.read("page.html").contains("2</strong> unchanged"),
         "{}",
         desk.read("page.html")
+    );
+}
+
+#[test]
+fn what_cannot_be_read_any_more_is_told_as_damage() {
+    for (file, text) in [
+        ("input.csv", Some("nothing\n")),
+        ("job.json", Some("{}")),
+        ("job.json", None),
+        ("journal.jsonl", None),
+    ] {
+        let (desk, run) = ran();
+        let path = run.join(file);
+        match text {
+            Some(text) => fs::write(&path, text).unwrap(),
+            None => fs::remove_file(&path).unwrap(),
+        }
+        let said = desk.flowbatch(&format!("verify {}", run.display()));
+        let told = format!("{}{}", said.stdout, said.stderr);
+        assert_eq!(said.code, if text.is_some() { 1 } else { 2 }, "{told}");
+        assert!(told.contains(file) && told.contains("damaged"), "{told}");
+    }
+    // As an editor of another system leaves it: nobody goes on with that.
+    let (desk, run) = ran();
+    let path = run.join("journal.jsonl");
+    let text = fs::read_to_string(&path).unwrap().replace('\n', "\r\n");
+    fs::write(&path, &text).unwrap();
+    for command in ["verify", "resume"] {
+        let said = desk.flowbatch(&format!("{command} last --simulate"));
+        let told = format!("{}{}", said.stdout, said.stderr);
+        assert!(
+            said.code != 0 && told.contains("line 1 of the journal"),
+            "{told}"
+        );
+    }
+    assert_eq!(fs::read_to_string(&path).unwrap(), text);
+}
+
+#[test]
+fn the_ticket_stays_with_the_run() {
+    let desk = Desk::with("rows.csv", "workflow_id,name\nw1,One\nw2,\n");
+    let said =
+        desk.flowbatch("run rows.csv --simulate --set enabled=true --max-changes 1 --ticket CHG-7");
+    assert_eq!(said.code, 3, "{}{}", said.stdout, said.stderr);
+    let resume = desk.flowbatch("resume last --simulate --max-changes 5 --metrics-file m.prom");
+    assert_eq!(resume.code, 0, "{}{}", resume.stdout, resume.stderr);
+    let run = desk.only_run();
+    let summary: Value =
+        serde_json::from_slice(&fs::read(run.join("summary.json")).unwrap()).unwrap();
+    assert_eq!(summary["ticket"], "CHG-7");
+    let page = fs::read_to_string(run.join("report.html")).unwrap();
+    assert!(
+        page.contains("CHG-7") && page.contains("data-well=\"true\">done<"),
+        "stale"
     );
 }

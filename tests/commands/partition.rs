@@ -60,6 +60,10 @@ fn service(desk: &Desk, arguments: &str) -> (Service, String) {
 }
 
 #[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the least time that the rows need is what is looked at"
+)]
 fn eight_parts_at_once_are_the_job_and_keep_within_its_rate() {
     let desk = Desk::new().variable("HW_AUTH_TOKEN", TOKEN);
     // The service's limit is the rate of the job.
@@ -162,6 +166,18 @@ fn a_part_that_is_missing_is_told_and_its_rows_are_not_attempted() {
         .filter(|row| row["error_message"] == "part 2 of 3 is missing");
     assert!(
         missing.clone().count() > 0 && missing.clone().all(|row| row["status"] == "not_attempted")
+    );
+    // It replaces an earlier one, and nothing else.
+    let again = desk.flowbatch(&format!("report --merge {names} --out merged"));
+    assert_eq!(again.code, 1, "{}", again.stderr);
+    let onto = desk.flowbatch(&format!(
+        "report --merge {names} --out {}",
+        folders[0].display()
+    ));
+    assert!(
+        onto.code == 2 && onto.stderr.contains("something else in"),
+        "{}",
+        onto.stderr
     );
     let twice = desk.flowbatch(&format!(
         "report --merge {names} {} --out merged",

@@ -305,3 +305,69 @@ fn waves_that_do_not_grow_or_leave_rows_out_are_problems() {
         blind.stderr
     );
 }
+
+#[test]
+fn a_wave_that_has_nothing_to_change_holds_nobody_up_and_is_approved_like_any_other() {
+    let desk = desk("waves = [1, 3, \"100%\"]\npause = \"confirm\"", "").file(
+        "first.csv",
+        "workflow_id,name\nw01,Tier 1\nw02,Tier 2\nw03,Tier 3\n",
+    );
+    assert_eq!(desk.flowbatch("run first.csv --simulate").code, 0);
+    let said = desk.flowbatch("run job.toml");
+    assert_eq!(said.code, 8, "{}{}", said.stdout, said.stderr);
+    let asked =
+        "waits for approval: wave 2 of 3 had nothing to change; wave 3 has 37 rows to change\n";
+    assert!(said.stdout.contains(asked), "{}", said.stdout);
+    assert!(
+        said.stdout.contains("\n  wave 1 of 3: nothing to change\n"),
+        "{}",
+        said.stdout
+    );
+    let approved = desk.flowbatch("approve last --simulate");
+    assert_eq!(approved.code, 0, "{}", approved.stderr);
+    // Nobody has gone on with it yet, and its record is whole.
+    let runs = desk.flowbatch("runs").stdout;
+    assert!(runs.contains("  approved  "), "{runs}");
+    let verified = desk.flowbatch("verify last --simulate");
+    assert_eq!(verified.code, 0, "{}", verified.stdout);
+    let resumed = desk.flowbatch("resume last --simulate");
+    assert_eq!(resumed.code, 0, "{}{}", resumed.stdout, resumed.stderr);
+    // The way back asks nobody.
+    let undone = desk.flowbatch("undo last --simulate");
+    assert_eq!(undone.code, 0, "{}{}", undone.stdout, undone.stderr);
+}
+
+#[test]
+fn rows_that_the_plan_finds_wrong_close_the_gate_before_anything_is_sent() {
+    let desk = desk("waves = [1, \"100%\"]", "");
+    let rows = desk.read("rows.csv");
+    let rows = rows
+        .replacen(
+            "workflow_id,name,expect_name",
+            "workflow_id,workflow_name,name",
+            1,
+        )
+        .replacen("w01,Tier 1,", ",No such workflow,Tier 1", 1);
+    let rows: String = rows
+        .lines()
+        .map(
+            |line| match line.starts_with('w') && !line.starts_with("workflow") {
+                true => line.trim_end_matches(',').replacen(',', ",,", 1) + "\n",
+                false => line.to_owned() + "\n",
+            },
+        )
+        .collect();
+    fs::write(desk.path("rows.csv"), rows).unwrap();
+    let said = desk.flowbatch("run job.toml --max-errors 100%");
+    assert_eq!(said.code, 3, "{}{}", said.stdout, said.stderr);
+    assert!(
+        said.stdout
+            .contains("stopped: wave 1 of 2: 1 error, max_errors = 0\n"),
+        "{}",
+        said.stdout
+    );
+    assert!(!said.stdout.contains("--send full"), "{}", said.stdout);
+    // It is judged anew by whoever goes on with it.
+    let again = desk.flowbatch("resume last --simulate");
+    assert_eq!(again.code, 3, "{}{}", again.stdout, again.stderr);
+}

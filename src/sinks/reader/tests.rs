@@ -54,17 +54,36 @@ fn salvage_passes_over_bad_lines_and_counts_them() {
 }
 
 #[test]
-fn bad_lines_at_the_end_are_torn_unless_they_are_too_many() {
+fn lines_of_zeros_at_the_end_are_torn_unless_they_are_too_many() {
     let good = lines(2).concat();
     for (count, is_torn) in [(1, true), (MOST_TORN, true), (MOST_TORN + 1, false)] {
         let mut journal = good.clone();
-        journal.extend((0..count).flat_map(|_| *b"{}\n"));
+        journal.extend((0..count).flat_map(|_| *b"\0\n"));
         let mut reader = Reader::new(&journal[..]);
         let broken = reader.by_ref().any(|entry| entry.is_err());
         assert_eq!(broken, !is_torn, "{count}");
         if is_torn {
             assert_eq!(reader.extent().bytes, good.len() as u64);
         }
+    }
+}
+
+#[test]
+fn text_that_no_crash_leaves_is_damage_at_the_end_as_well() {
+    let whole = lines(3).concat();
+    let text = String::from_utf8(whole).unwrap();
+    // As an editor of another system leaves it; and as somebody does who mends the record.
+    for (changed, bad) in [
+        (text.replace('\n', "\r\n"), 1),
+        (text.replace("crc\":\"", "crc\":\"0"), 1),
+        (format!("{text}{{}}\n"), 4),
+    ] {
+        let mut reader = Reader::new(changed.as_bytes());
+        let error = reader.by_ref().find_map(Result::err).unwrap();
+        assert!(
+            matches!(error, Unreadable::Damaged { line, .. } if line == bad),
+            "{error}"
+        );
     }
 }
 
