@@ -289,7 +289,7 @@ fn records(criterion: &mut Criterion) {
                 lanes: std::slice::from_ref(&facts),
                 names: &Default::default(),
                 planned: Default::default(),
-                wave_of: &|_| None,
+                place_of: &|_, _| (None, None),
                 skipped_because: &|_| None,
             };
             let rows = rows

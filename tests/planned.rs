@@ -338,6 +338,7 @@ async fn play_now(scenario: &Scenario) -> Played {
                 past: Past::default(),
                 live,
                 is_before_doubt: false,
+                is_touched: false,
             };
             let (status, failure) = match decision {
                 Some(Decision::Change(..)) => {

@@ -32,6 +32,9 @@ pub(super) struct Announcement {
     chosen: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     resumed: Option<Resumed>,
+    /// Stages and waves, if the rows go in them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    course: Vec<String>,
     /// Which part of the job it is, if it is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     partition: Option<String>,
@@ -145,6 +148,7 @@ impl Announcement {
             last_start,
             chosen: taken.notes.clone(),
             resumed,
+            course: taken.course_lines(),
             partition: taken.job.selection.partition.map(String::from),
         }
     }
@@ -181,6 +185,7 @@ impl Announcement {
             "rows:       {}{left_out}: {}",
             self.rows, self.wishes
         ));
+        lines.extend(self.course.iter().cloned());
         let defaults: Vec<_> = self
             .defaults
             .fields()

@@ -6,7 +6,7 @@ use crate::cli::ApproveArgs;
 use crate::engine::ports::Record;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::model::event::{Approval, Event, Stamped};
+use crate::model::event::{Approval, Event, Stamped, WaveEnded};
 use crate::model::outcome::Ended;
 use crate::sinks::journal::Journal;
 
@@ -56,6 +56,8 @@ pub(super) fn approve(args: &ApproveArgs) -> Done {
     drop(journal);
     let synced = File::open(&path).and_then(|journal| journal.sync_all());
     synced.map_err(cannot)?;
-    terminal::print(&format!("wave {wave} is approved; to go on:\n  {resume}"));
+    let ended = digest.waves.get(&wave);
+    let label = ended.map_or(format!("wave {wave}"), WaveEnded::label);
+    terminal::print(&format!("{label} is approved; to go on:\n  {resume}"));
     Ok(Exit::Done)
 }

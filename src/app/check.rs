@@ -48,7 +48,7 @@ pub(super) fn check(args: &CheckArgs) -> Done {
             0 => {}
             named => parts.push(format!("{} to be looked up", count(named, "workspace"))),
         }
-        match taken.job.defaults.templates.len() as u64 {
+        match taken.all_templates().count() as u64 {
             0 => {}
             many => parts.push(format!(
                 "{} to be worked out from the live state",
@@ -60,6 +60,9 @@ pub(super) fn check(args: &CheckArgs) -> Done {
             taken.name,
             parts.join("; "),
         ));
+        for line in taken.course_lines() {
+            terminal::print(&format!("  {line}"));
+        }
     }
     Ok(Exit::Done)
 }

@@ -15,12 +15,13 @@ use crate::job::draft::{Draft, One};
 use crate::job::problem::{Place, Problem};
 use crate::job::problems::Problems;
 use crate::job::record::{Form, InputRecord, Original};
-use crate::job::rows::{Reader, same_id};
+use crate::job::rows::Reader;
 use crate::job::settled;
 use crate::job::table::Options;
 use crate::job::template::{Fault, Subjects, Template, Templates};
 use crate::job::wish::read_update;
 use crate::model::field::Field;
+use crate::model::id::same_id;
 use crate::model::id::trim;
 use crate::model::row::Row;
 use crate::model::target::{LaneId, Workspace};
@@ -54,7 +55,7 @@ pub(super) fn choose_from(
         warnings: idle,
         ..
     } = choice;
-    written.map_err(Error::machine(doing))?;
+    let lasts = written.map_err(Error::machine(doing))?;
     out.flush().map_err(Error::machine(doing))?;
     drop(out);
     let mut problems = Problems::default();
@@ -64,20 +65,29 @@ pub(super) fn choose_from(
     let sha256 = sha256_of(copy.path()).map_err(Error::machine(doing))?;
     let mut record = taken.record(&open.lanes);
     let changes = taken.changes.iter().map(Change::text);
-    let defaults = taken.job.defaults.templates.iter();
+    let defaults = taken.all_templates();
     let defaults =
         defaults.map(|template| format!("default {} = {:?}", template.field, template.text));
     record.chosen_by = changes.chain(defaults).collect();
     record.input = Some(InputRecord {
-        path: format!("the rows of {} by the live state", taken.name),
+        path: match taken.is_in_parts() {
+            true => format!("the rows of {}, stage by stage", taken.name),
+            false => format!("the rows of {} by the live state", taken.name),
+        },
         sha256,
         options: Options::default(),
         form: Form::Settled,
-        original: taken.input.as_ref().map(|input| Original {
-            path: input.path.clone(),
-            sha256: input.sha256.clone(),
-        }),
+        originals: taken
+            .inputs()
+            .map(|input| Original {
+                path: input.path.clone(),
+                sha256: input.sha256.clone(),
+            })
+            .collect(),
     });
+    for (stage, last) in record.stages.iter_mut().zip(lasts) {
+        stage.last = last;
+    }
     record.updates = Vec::new();
     record.defaults.update = Update::default();
     // They leave by the lanes that are open.
@@ -133,10 +143,12 @@ struct Choice<'a> {
     taken: &'a Taken,
     surveyed: Surveyed,
     now: Timestamp,
+    /// The stage that is at hand, by its place.
+    stage: usize,
     /// Those of changes by their place and field, and those of all rows by their field.
     templates: Templates,
     told: Vec<Alike>,
-    /// Who gave each workflow its row.
+    /// Who gave each workflow its row in this stage.
     rows: HashMap<(LaneId, [String; 3]), String>,
     /// What each change came to, for people.
     notes: Vec<String>,
@@ -144,10 +156,10 @@ struct Choice<'a> {
 }
 
 /// The key of a template.
-fn key(change: Option<usize>, field: Field) -> String {
+fn key(change: Option<usize>, stage: usize, field: Field) -> String {
     match change {
         Some(change) => format!("change {change}, {field}"),
-        None => format!("defaults, {field}"),
+        None => format!("defaults of {stage}, {field}"),
     }
 }
 
@@ -158,18 +170,21 @@ impl<'a> Choice<'a> {
     fn new(taken: &'a Taken, surveyed: Surveyed, now: Timestamp) -> Self {
         let mut templates = Templates::default();
         // Those that are none were told when they were read.
-        for template in &taken.job.defaults.templates {
-            let _ = templates.add(key(None, template.field), &template.text);
+        for stage in 0..taken.job.stages.len().max(1) {
+            for template in taken.templates(stage) {
+                let _ = templates.add(key(None, stage, template.field), &template.text);
+            }
         }
         for (index, change) in taken.changes.iter().enumerate() {
             for (field, text, _) in change.templates() {
-                let _ = templates.add(key(Some(index), field), text);
+                let _ = templates.add(key(Some(index), change.stage, field), text);
             }
         }
         Self {
             taken,
             surveyed,
             now,
+            stage: 0,
             templates,
             told: Vec::new(),
             rows: HashMap::new(),
@@ -178,33 +193,54 @@ impl<'a> Choice<'a> {
         }
     }
 
-    /// Writes all rows.
-    fn write(&mut self, mut out: impl Write) -> Result<(), RowsError> {
+    /// Writes all rows, stage by stage if there are stages. Gives the number of each stage's last row.
+    fn write(&mut self, mut out: impl Write) -> Result<Vec<u64>, RowsError> {
         let taken = self.taken;
         let mut rows = taken.rows()?;
-        while let Some((row, is_taken)) = rows.next_row()? {
-            let wanting = self.wanting(&row);
-            let completed = match wanting.is_empty() || !is_taken {
-                true => Some(row),
-                false => self.complete(&mut rows.reader, row, &wanting)?,
-            };
-            let Some(row) = completed else { continue };
-            if is_taken {
-                self.meet_named(&row, &rows.reader.place())?;
+        let mut lasts = Vec::new();
+        loop {
+            self.stage = lasts.len();
+            self.surveyed.stage = self.stage;
+            self.rows.clear();
+            while let Some((row, is_taken)) = rows.next_of_part()? {
+                let wanting = self.wanting(&row);
+                let completed = match wanting.is_empty() || !is_taken {
+                    true => Some(row),
+                    false => self.complete(&mut rows.reader, row, &wanting)?,
+                };
+                let Some(row) = completed else { continue };
+                if is_taken {
+                    self.meet_named(&row, &rows.reader.place())?;
+                    self.sets(&row);
+                }
+                settled::write(&row, &mut out)?;
             }
-            settled::write(&row, &mut out)?;
-        }
-        for (index, change) in taken.changes.iter().enumerate() {
-            for found in self.search(index, change)? {
-                let builder = rows.reader.builder();
-                if let Some(row) = self.row(builder, index, change, &found) {
-                    let by = format!("the [[change]] on line {}", change.line());
-                    self.meet(&row, &change.whole(), by, who(&found.listed));
-                    settled::write(&row, &mut out)?;
+            for (index, change) in taken.changes.iter().enumerate() {
+                if change.stage != self.stage {
+                    continue;
+                }
+                for found in self.search(index, change)? {
+                    let builder = rows.reader.builder();
+                    if let Some(row) = self.row(builder, index, change, &found) {
+                        let by = format!("the [[change]] on line {}", change.line());
+                        self.meet(&row, &change.whole(), by, who(&found.listed));
+                        self.sets(&row);
+                        settled::write(&row, &mut out)?;
+                    }
                 }
             }
+            lasts.push(rows.reader.builder().count());
+            if !rows.reader.next_part() {
+                return Ok(lasts);
+            }
         }
-        Ok(())
+    }
+
+    /// Later stages look at what `row` sets, not at what is there now.
+    fn sets(&mut self, row: &Row) {
+        if self.taken.is_in_parts() {
+            self.surveyed.overlay.wish(self.stage, row);
+        }
     }
 
     /// The workflows that a change selects, workspace by workspace.
@@ -220,19 +256,21 @@ impl<'a> Choice<'a> {
             excluded: vec![0; change.exclude.len()],
         };
         let mut timeless = Vec::new();
-        let now = self.now;
-        self.surveyed.snapshot.each(|lane, workspace, listed| {
+        let (now, stage) = (self.now, self.stage);
+        let Surveyed {
+            snapshot, overlay, ..
+        } = &mut self.surveyed;
+        snapshot.each(|lane, workspace, listed| {
             let place = (lane, workspace.clone());
             if !places.contains(&place) {
                 return Ok(());
             }
-            match looked_at.selects(change, listed, now) {
-                Ok(true) => found.push(Found {
-                    place,
-                    listed: listed.clone(),
-                }),
+            let mut listed = listed.clone();
+            overlay.apply(stage, lane, workspace, &mut listed.workflow);
+            match looked_at.selects(change, &listed, now) {
+                Ok(true) => found.push(Found { place, listed }),
                 Ok(false) => {}
-                Err(why) => timeless.push((why, who(listed))),
+                Err(why) => timeless.push((why, who(&listed))),
             }
             Ok(())
         })?;
@@ -267,7 +305,7 @@ impl<'a> Choice<'a> {
     ) -> Option<Row> {
         let templates = change.templates().map(|(field, _, place)| Wanting {
             field,
-            key: key(Some(index), field),
+            key: key(Some(index), self.stage, field),
             place,
         });
         let mut wanting: Vec<_> = templates.collect();
@@ -320,9 +358,12 @@ impl<'a> Choice<'a> {
             .surveyed
             .snapshot
             .listed(known.lane, &known.workspace, id)?;
-        let Some(listed) = listed else {
+        let Some(mut listed) = listed else {
             return left_open(row);
         };
+        let (lane, workspace) = (known.lane, &known.workspace);
+        let overlay = &self.surveyed.overlay;
+        overlay.apply(self.stage, lane, workspace, &mut listed.workflow);
         let found = Found {
             place: (known.lane, known.workspace.clone()),
             listed,
@@ -346,14 +387,14 @@ impl<'a> Choice<'a> {
 
     /// The templates of all rows that `row` leaves room for.
     fn wanting(&self, row: &Row) -> Vec<Wanting> {
-        let templates = self.taken.job.defaults.templates.iter();
+        let templates = self.taken.templates(self.stage).iter();
         let open = templates.filter(|Template { field, .. }| {
             let is_version = *field == Field::VersionId && row.version.is_some();
             row.update.value(*field).is_none() && !is_version
         });
         open.map(|template| Wanting {
             field: template.field,
-            key: key(None, template.field),
+            key: key(None, self.stage, template.field),
             place: template.place.clone(),
         })
         .collect()

@@ -234,7 +234,8 @@ impl Closed<'_> {
     /// Writes the rows that are left as a job of their own; none left, no file.
     fn write_rerun(&self, written: &Written) -> Result<(), Error> {
         let path = self.folder.file("rerun.csv");
-        if written.left.count() == 0 {
+        // Rows of several stages are no CSV of their own: a workflow may have one in each.
+        if written.left.count() == 0 || !self.taken.job.stages.is_empty() {
             return self.folder.remove("rerun.csv");
         }
         let doing = "the rows that are left cannot be written";
@@ -369,6 +370,7 @@ impl Closed<'_> {
             sessions: digest.sessions.clone(),
             ended,
             waves: digest.waves.values().cloned().collect(),
+            stages_left: digest.stages_left.clone(),
             approval: approvals(digest),
             given_up: digest.closed.clone(),
             exit_code: exit.code(),
@@ -512,15 +514,20 @@ fn next_command(folder: &RunFolder, written: &Written, failed: u64, digest: &Dig
     let text = match written.resumable {
         0 => {
             flags.push("--failed".to_owned());
-            "to send what failed again, once it is mended (or mend rerun.csv and run that):"
+            match folder.file("rerun.csv").exists() {
+                true => {
+                    "to send what failed again, once it is mended (or mend rerun.csv and run that):"
+                }
+                false => "to send what failed again, once it is mended:",
+            }
         }
         _ if ended == Some(Ended::Gate) && differs(digest) => {
             "to go on with the next wave, once those rows are as they were set (undo what was changed otherwise):"
         }
         _ if ended == Some(Ended::Gate) && !is_harm => {
             flags.push("--failed".to_owned());
-            "to send what failed again and go on with the next wave, once it is mended (undo what was changed \
-             otherwise):"
+            "once it is mended there, to judge what failed or was in conflict anew and go on (if the job is wrong, mend \
+             and run that; undo what was changed otherwise):"
         }
         _ if is_harm => {
             "the service clears what an update does not hold. Undo what was changed, then go on with updates that \

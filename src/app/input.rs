@@ -32,8 +32,8 @@ pub(super) struct Input {
     pub(super) label: Arc<str>,
     pub(super) options: Options,
     pub(super) form: Form,
-    /// What it was made from, if the live state had a part in it.
-    pub(super) original: Option<Original>,
+    /// What it was made from, if it is no CSV itself.
+    pub(super) originals: Vec<Original>,
 }
 
 /// The copy of an input.

@@ -17,16 +17,20 @@ use crate::job::defaults::LookedUpWorkspace;
 use crate::job::destination::Destination;
 use crate::job::encoding::Decoded;
 use crate::job::file::{self, UpdateRecord, Written};
+use crate::job::illegible::illegible;
 use crate::job::intent::Job;
 use crate::job::problem::{Place, Problem, Source};
 use crate::job::problems::Problems;
 use crate::job::record::{Form, InputRecord, JobRecord, SCHEMA};
-use crate::job::rollout::Waves;
-use crate::job::rows::{Census, Reader, Rest, Suspects};
+use crate::job::rollout::{Rollout, Waves};
+use crate::job::rows::{Census, Part, Reader, Rest, Suspects};
+use crate::job::source::TableSource;
+use crate::job::stage::{StageRows, stage_of};
 use crate::job::table::Table;
-use crate::job::template::Templates;
+use crate::job::template::{Template, Templates};
 use crate::model::id::Id;
 use crate::model::route::LaneFacts;
+use crate::model::update::Update;
 
 use super::folder::{Hashed, RunFolder};
 use super::holds;
@@ -43,6 +47,8 @@ pub(super) struct Taken {
     pub(super) name: String,
     pub(super) input: Option<Input>,
     updates: Rc<[Written]>,
+    /// The rows of its stages, until all of them are in one input.
+    parts: Vec<StagePart>,
     /// Rows that are still to be chosen from the live state.
     pub(super) changes: Rc<[Change]>,
     /// Where they look.
@@ -53,6 +59,16 @@ pub(super) struct Taken {
     source: Option<(String, String)>,
     /// Whether `[defaults]` or `--set` say anything, right or wrong.
     has_defaults: bool,
+}
+
+/// The rows of a stage.
+struct StagePart {
+    /// What they are completed by.
+    wishes: (Update, Rc<[Template]>),
+    updates: Rc<[Written]>,
+    input: Option<Input>,
+    /// The number of the last of them, once they have been counted.
+    last: u64,
 }
 
 /// Takes in the job that the command line names; `temporary` makes the file for the copy.
@@ -104,6 +120,7 @@ pub(super) fn take_in(
         census: Census::default(),
         input: None,
         updates,
+        parts: Vec::new(),
         changes,
         searches: Vec::new(),
         notes: Vec::new(),
@@ -194,6 +211,9 @@ impl Taken {
         temporary: impl Fn() -> Result<NamedTempFile, Error>,
         problems: &mut Problems,
     ) -> Result<(), Error> {
+        if !self.job.stages.is_empty() {
+            return self.first_pass_of_stages(job, temporary, problems);
+        }
         let Some(source) = self.job.table.clone() else {
             let suspects = self.count(Rest::<io::Empty>::None, problems);
             self.confirm(&suspects, problems);
@@ -239,7 +259,7 @@ impl Taken {
                     ));
                 }
                 Ok(Some(table)) => {
-                    self.check_columns(&table, problems);
+                    check_columns(&self.job.defaults.templates, &table, problems);
                     suspects = self.count(Rest::Table(table), problems);
                 }
             }
@@ -258,28 +278,55 @@ impl Taken {
             label,
             options: source.options,
             form: Form::Csv,
-            original: None,
+            originals: Vec::new(),
         });
         self.confirm(&suspects, problems);
         Ok(())
     }
 
-    /// Tells templates that speak of columns which `table` does not have.
-    fn check_columns<R: Read>(&self, table: &Table<R>, problems: &mut Problems) {
-        for template in &self.job.defaults.templates {
-            let mut templates = Templates::default();
-            // What is wrong with it otherwise was told when it was read.
-            let _ = templates.add(template.field.to_string(), &template.text);
-            for (column, _) in templates.columns() {
-                let names: Vec<_> = table.columns().collect();
-                if !names.contains(&column.as_str()) {
-                    problems.push(Problem::new(
-                        template.place.clone(),
-                        format!("the template speaks of the column {column}, which the file does not have"),
-                        format!("its columns: {}", names.join(", ")),
-                    ));
-                }
+    /// The same for the rows of stages: each copies its CSV, and then all of them are read.
+    fn first_pass_of_stages(
+        &mut self,
+        job: &str,
+        temporary: impl Fn() -> Result<NamedTempFile, Error>,
+        problems: &mut Problems,
+    ) -> Result<(), Error> {
+        for rows in std::mem::take(&mut self.job.stage_rows) {
+            let before = problems.count();
+            let input = match &rows.table {
+                Some(source) => copy_table(job, source, &temporary, problems)?,
+                None => None,
+            };
+            if let Some(input) = &input {
+                check_table(input, &rows, problems);
             }
+            if problems.count() > before {
+                // What is wrong with it is told; rows of it would only repeat that.
+                continue;
+            }
+            self.parts.push(StagePart {
+                wishes: (rows.update, rows.templates.into()),
+                updates: rows.updates.into(),
+                input,
+                last: 0,
+            });
+        }
+        if self.parts.len() == self.job.stages.len() {
+            let doing = "cannot read the input again";
+            let mut reader = self.reader().map_err(Error::machine(doing))?;
+            let selection = &self.job.selection;
+            let (census, suspects) = reader.census(selection, &self.changes, problems);
+            self.census = census;
+            self.number_parts(&reader);
+            self.confirm(&suspects, problems);
+        }
+        Ok(())
+    }
+
+    /// Which rows belong to which stage, as `reader` has read them.
+    fn number_parts<R: Read>(&mut self, reader: &Reader<R>) {
+        for (part, last) in self.parts.iter_mut().zip(reader.lasts()) {
+            part.last = last;
         }
     }
 
@@ -435,8 +482,11 @@ impl Taken {
     fn recount(&mut self) -> Result<(), Error> {
         let doing = "cannot read the input again";
         let mut problems = Problems::default();
-        let rest = self.reopen().map_err(Error::machine(doing))?;
-        let suspects = self.count(rest, &mut problems);
+        let mut reader = self.reader().map_err(Error::machine(doing))?;
+        let selection = &self.job.selection;
+        let (census, suspects) = reader.census(selection, &self.changes, &mut problems);
+        self.census = census;
+        self.number_parts(&reader);
         self.confirm(&suspects, &mut problems);
         self.refuse(&problems)
     }
@@ -458,10 +508,11 @@ impl Taken {
                 sha256: input.sha256.clone(),
                 options: input.options.clone(),
                 form: input.form,
-                original: input.original.clone(),
+                originals: input.originals.clone(),
             }),
             settings: job.settings,
             rollout: job.rollout.clone(),
+            stages: job.stages.clone(),
             method: job.method,
             defaults: job.defaults.clone(),
             updates: self.updates.iter().map(UpdateRecord::from).collect(),
@@ -483,7 +534,7 @@ impl Taken {
             sha256: input.sha256,
             options: input.options,
             form: input.form,
-            original: input.original,
+            originals: input.originals,
             copy,
         });
         let (job, updates) = record.job();
@@ -493,6 +544,7 @@ impl Taken {
             name,
             input,
             updates,
+            parts: Vec::new(),
             changes: Rc::default(),
             searches: Vec::new(),
             notes: Vec::new(),
@@ -512,40 +564,159 @@ impl Taken {
         Ok(Box::new(rows))
     }
 
-    /// The rows besides those of the job file, from the copy.
-    fn reopen(&self) -> Result<Rest<File>, RowsError> {
-        match &self.input {
-            None => Ok(Rest::None),
-            Some(input) => input.reopen(),
+    /// The rows once more, from the copies: those of each stage, as long as they stand apart.
+    fn reopen(&self) -> Result<Vec<Part<File>>, RowsError> {
+        let rest = |input: &Option<Input>| input.as_ref().map_or(Ok(Rest::None), Input::reopen);
+        if self.parts.is_empty() {
+            return Ok(vec![Part {
+                wishes: None,
+                updates: Rc::clone(&self.updates),
+                rest: rest(&self.input)?,
+                last: 0,
+            }]);
         }
+        let parts = self.parts.iter().map(|part| {
+            Ok(Part {
+                wishes: Some((part.wishes.0.clone(), Rc::clone(&part.wishes.1))),
+                updates: Rc::clone(&part.updates),
+                rest: rest(&part.input)?,
+                last: part.last,
+            })
+        });
+        parts.collect()
+    }
+
+    fn reader(&self) -> Result<Reader<File>, RowsError> {
+        let reader = Reader::over(self.job.defaults.clone(), self.reopen()?);
+        let borders = match self.is_in_parts() {
+            true => Vec::new(),
+            false => self.job.stages.iter().map(|stage| stage.last).collect(),
+        };
+        Ok(reader.bordered_by(borders))
     }
 
     /// The rows once more, from the copy.
     pub(super) fn rows(&self) -> Result<TakenRows, RowsError> {
-        let rest = self.reopen()?;
         Ok(TakenRows {
-            reader: Reader::new(self.job.defaults.clone(), Rc::clone(&self.updates), rest),
+            reader: self.reader()?,
             selector: self.job.selection.selector(),
         })
     }
 
+    /// The files that its rows come from.
+    pub(super) fn inputs(&self) -> impl Iterator<Item = &Input> {
+        let of_stages = self.parts.iter().filter_map(|part| part.input.as_ref());
+        self.input.iter().chain(of_stages)
+    }
+
+    /// Their copies, open for reading anywhere; one for each part of the rows.
+    pub(super) fn copies(&self) -> Result<Vec<Option<File>>, RowsError> {
+        let open = |input: &Option<Input>| input.as_ref().map(Input::file).transpose();
+        match self.parts.as_slice() {
+            [] => Ok(vec![open(&self.input)?]),
+            parts => parts.iter().map(|part| open(&part.input)).collect(),
+        }
+    }
+
+    /// Whether the rows of its stages still stand apart.
+    pub(super) fn is_in_parts(&self) -> bool {
+        !self.parts.is_empty()
+    }
+
+    /// What the live state is to work out for rows of the stage at `stage`, or for all rows.
+    pub(super) fn templates(&self, stage: usize) -> &[Template] {
+        match self.parts.get(stage) {
+            Some(part) => &part.wishes.1,
+            None => &self.job.defaults.templates,
+        }
+    }
+
+    /// The same for rows of any stage.
+    pub(super) fn all_templates(&self) -> impl Iterator<Item = &Template> {
+        (0..self.parts.len().max(1)).flat_map(|stage| self.templates(stage))
+    }
+
+    /// In which stages and waves its rows go, for people.
+    pub(super) fn course_lines(&self) -> Vec<String> {
+        let in_waves = |rollout: &Rollout, rows: u64| {
+            let ends = rollout.counts(rows);
+            let ends: Vec<_> = ends.iter().map(u64::to_string).collect();
+            match ends.len() {
+                0 | 1 => String::new(),
+                _ => format!(" in waves up to {}", ends.join(", ")),
+            }
+        };
+        let count = |rows: u64| match rows {
+            1 => "1 row".to_owned(),
+            rows => format!("{rows} rows"),
+        };
+        if let Some(rollout) = &self.job.rollout {
+            let rows = self.census.rows - self.census.skipped;
+            let waves = in_waves(rollout, rows);
+            return vec![format!("waves:      {}{waves}", count(rows))];
+        }
+        let mut before = 0;
+        let stages = self.job.stages.iter().enumerate();
+        let lines = stages.map(|(index, stage)| {
+            let last = self.parts.get(index).map_or(stage.last, |part| part.last);
+            let rows = last - before;
+            before = last;
+            let choosing = self.changes.iter().filter(|change| change.stage == index);
+            let (what, waves) = match (rows, choosing.count()) {
+                (rows, 0) => (count(rows), in_waves(&stage.rollout, rows)),
+                (0, _) => ("rows by the live state".to_owned(), String::new()),
+                (rows, _) => {
+                    let what = format!("{} and more by the live state", count(rows));
+                    (what, String::new())
+                }
+            };
+            format!("stage {}:    {:?}, {what}{waves}", index + 1, stage.name)
+        });
+        lines.collect()
+    }
+
     /// Which row is in which wave, if they go in waves.
     pub(super) fn waves(&self) -> Result<Option<Waves>, RowsError> {
-        let Some(rollout) = &self.job.rollout else {
-            return Ok(None);
+        let stages = &self.job.stages;
+        let rollouts: Vec<_> = match &self.job.rollout {
+            Some(rollout) => vec![rollout],
+            None => stages.iter().map(|stage| &stage.rollout).collect(),
         };
-        let mut numbers = Vec::new();
-        let ends = rollout.counts(self.census.rows - self.census.skipped);
-        let mut wanted = ends.iter().copied().peekable();
+        if rollouts.is_empty() {
+            return Ok(None);
+        }
+        let mut counts = vec![0; rollouts.len()];
+        match stages.is_empty() {
+            true => counts[0] = self.census.rows - self.census.skipped,
+            false => self.each_taken(|stage, _| counts[stage] += 1)?,
+        }
+        let ends = rollouts.iter().zip(&counts);
+        let ends: Vec<_> = ends.map(|(rollout, rows)| rollout.counts(*rows)).collect();
+        let mut lasts: Vec<Vec<u64>> = vec![Vec::new(); rollouts.len()];
+        let mut positions = vec![0; rollouts.len()];
+        self.each_taken(|stage, number| {
+            positions[stage] += 1;
+            if ends[stage].get(lasts[stage].len()) == Some(&positions[stage]) {
+                lasts[stage].push(number);
+            }
+        })?;
+        let mut waves = Waves::default();
+        for (stage, lasts) in lasts.into_iter().enumerate() {
+            waves.add(stage, lasts);
+        }
+        Ok(Some(waves))
+    }
+
+    /// Shows `take` the stage of each row that is taken up, by its place, and the row's number.
+    fn each_taken(&self, mut take: impl FnMut(usize, u64)) -> Result<(), RowsError> {
         let mut rows = self.rows()?;
-        let mut position = 0;
         while let Some((row, is_taken)) = rows.next_row()? {
-            position += u64::from(is_taken);
-            if is_taken && wanted.next_if_eq(&position).is_some() {
-                numbers.push(row.number);
+            if is_taken {
+                let stage = stage_of(&self.job.stages, row.number);
+                take(stage.unwrap_or_default(), row.number);
             }
         }
-        Ok(Some(Waves::ending(numbers)))
+        Ok(())
     }
 
     /// Keeps the copy of the input, if there is one, in the run's `folder`.
@@ -556,6 +727,81 @@ impl Taken {
                 input.keep(path, folder.readers())
             }
             None => Ok(()),
+        }
+    }
+}
+
+/// Copies a CSV. None of one that cannot be read, which is told.
+fn copy_table(
+    job: &str,
+    source: &TableSource,
+    temporary: impl Fn() -> Result<NamedTempFile, Error>,
+    problems: &mut Problems,
+) -> Result<Option<Input>, Error> {
+    let Some((mut bytes, path)) = open_table(job, source, problems) else {
+        return Ok(None);
+    };
+    let label: Arc<str> = path.as_str().into();
+    let mut copy = temporary()?;
+    let mut hashed = Hashed::new(&mut bytes);
+    let copied = Decoded::new(&mut hashed, source.encoding)
+        .and_then(|mut decoded| io::copy(&mut decoded, copy.as_file_mut()));
+    if let Err(error) = copied {
+        problems.push(illegible(&label, &error, b','));
+        return Ok(None);
+    }
+    Ok(Some(Input {
+        path,
+        sha256: hashed.finish(),
+        copy: Copy::Temporary(copy),
+        label,
+        options: source.options.clone(),
+        form: Form::Csv,
+        originals: Vec::new(),
+    }))
+}
+
+/// Tells what is wrong with the header of a stage's CSV, and with one that has no rows.
+fn check_table(input: &Input, rows: &StageRows, problems: &mut Problems) {
+    let Ok(file) = input.file() else { return };
+    let Some(mut table) = Table::open(file, &input.label, &input.options, problems) else {
+        return;
+    };
+    if !table.has_wishes() && rows.update.is_empty() && rows.templates.is_empty() {
+        problems.push(Problem::new(
+            table.header_place(),
+            "no column says what to change",
+            "add a column such as enabled, or say it in [stage.defaults]",
+        ));
+    }
+    check_columns(&rows.templates, &table, problems);
+    let mut told = Problems::default();
+    if !table.advance(&mut told) && told.is_empty() {
+        problems.push(Problem::new(
+            Place::File(Arc::clone(&input.label)),
+            "the file has a header but no rows",
+            "add a line for each workflow",
+        ));
+    }
+}
+
+/// Tells templates that speak of columns which `table` does not have.
+fn check_columns<R: Read>(all: &[Template], table: &Table<R>, problems: &mut Problems) {
+    for template in all {
+        let mut templates = Templates::default();
+        // What is wrong with it otherwise was told when it was read.
+        let _ = templates.add(template.field.to_string(), &template.text);
+        for (column, _) in templates.columns() {
+            let names: Vec<_> = table.columns().collect();
+            if !names.contains(&column.as_str()) {
+                problems.push(Problem::new(
+                    template.place.clone(),
+                    format!(
+                        "the template speaks of the column {column}, which the file does not have"
+                    ),
+                    format!("its columns: {}", names.join(", ")),
+                ));
+            }
         }
     }
 }

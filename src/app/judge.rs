@@ -1,6 +1,6 @@
 //! What becomes of each row of a session, by the live state.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::engine::ports::{Past, Record, RowsError, Taken as TakenUp};
@@ -41,12 +41,14 @@ pub(super) struct Judge<'a> {
     surveyed: &'a mut Surveyed,
     terms: Terms,
     selection: &'a Selection,
-    /// Workflows that rows give another name: the names that they have now will be free.
-    renamed: HashSet<u64>,
-    /// Names that rows give.
-    given: HashSet<u64>,
-    /// Workflows that have a row, where some rows only name theirs.
-    met: Option<HashSet<u64>>,
+    /// Workflows that rows give another name, and in which stage first: the names that they have now will be free.
+    renamed: HashMap<u64, usize>,
+    /// Names that rows give, and to which workflow.
+    given: HashMap<u64, u64>,
+    /// The name that a workflow is given, where a later stage may give it another one.
+    last_given: HashMap<u64, u64>,
+    /// Workflows that have a row, by stage, where some rows only name theirs.
+    met: Option<HashSet<(usize, u64)>>,
 }
 
 impl<'a> Judge<'a> {
@@ -61,8 +63,9 @@ impl<'a> Judge<'a> {
             surveyed,
             terms,
             selection: &taken.job.selection,
-            renamed: HashSet::new(),
-            given: HashSet::new(),
+            renamed: HashMap::new(),
+            given: HashMap::new(),
+            last_given: HashMap::new(),
             met: (taken.census.named > 0).then(HashSet::new),
         };
         left.each(taken, |row, _, past| {
@@ -77,7 +80,9 @@ impl<'a> Judge<'a> {
                 && settled.name().is_some()
             {
                 let id = row.workflow_id.as_str();
-                judge.renamed.insert(hash(row.lane, &row.workspace, id));
+                let stage = judge.surveyed.stage_of(row.number);
+                let key = hash(row.lane, &row.workspace, id);
+                judge.renamed.entry(key).or_insert(stage);
             }
             Ok(())
         })?;
@@ -87,7 +92,8 @@ impl<'a> Judge<'a> {
     /// The same judge, who has judged no row yet.
     pub(super) fn again(self) -> Self {
         Self {
-            given: HashSet::new(),
+            given: HashMap::new(),
+            last_given: HashMap::new(),
             met: self.met.as_ref().map(|_| HashSet::new()),
             ..self
         }
@@ -118,8 +124,12 @@ impl<'a> Judge<'a> {
             Err(failure) => return Ok(beyond(failure).of(row, None)),
         };
         let row = &row;
+        let stage = self.surveyed.stage_of(row.number);
         if let Some(met) = &mut self.met
-            && !met.insert(hash(row.lane, &row.workspace, row.workflow_id.as_str()))
+            && !met.insert((
+                stage,
+                hash(row.lane, &row.workspace, row.workflow_id.as_str()),
+            ))
         {
             let what = "another row is for the same workflow: make one row of them";
             let failure = Failure::new(ErrorClass::Validation, what);
@@ -136,7 +146,12 @@ impl<'a> Judge<'a> {
             let id = row.workflow_id.clone();
             return Ok(Verdict::Unchanged(name, id));
         };
-        Ok(self.name_is_free(row, settled)?.of(row, name))
+        let settled = self.name_is_free(row, settled)?;
+        if settled.action == Action::Change && !self.surveyed.stages.is_empty() {
+            let set = settled.change.after.clone();
+            self.surveyed.overlay.set(stage, row, set);
+        }
+        Ok(settled.of(row, name))
     }
 
     /// What becomes of a row, from what to what, and why not; nothing if it is as wished already.
@@ -160,13 +175,14 @@ impl<'a> Judge<'a> {
             let unread = || Failure::new(ErrorClass::Canceled, "its versions were not read");
             return Some(beyond(self.surveyed.failure(row).unwrap_or_else(unread)));
         }
-        match decide(row, live, self.terms) {
+        let is_touched = self.surveyed.is_touched(row);
+        match decide(row, live, self.terms.of_touched(is_touched)) {
             Decision::Unchanged => None,
             Decision::Change(change, send) => Some(Settled {
                 action: Action::Change,
                 change,
                 failure: None,
-                reads: reads_first(row, &send, self.terms.sent),
+                reads: is_touched || reads_first(row, &send, self.terms.sent),
             }),
             Decision::Conflict(message) => Some(Settled {
                 action: Action::Conflict,
@@ -186,10 +202,25 @@ impl<'a> Judge<'a> {
             beyond(Failure::new(ErrorClass::Validation, what))
         };
         let (lane, workspace, id) = (row.lane, &row.workspace, row.workflow_id.as_str());
-        if !self.given.insert(hash(lane, workspace, name)) {
-            return Ok(taken("another row of the job gives it"));
+        let (name_key, workflow) = (hash(lane, workspace, name), hash(lane, workspace, id));
+        let stage = self.surveyed.stage_of(row.number);
+        match self.given.insert(name_key, workflow) {
+            Some(other) if other != workflow => {
+                self.given.insert(name_key, other);
+                return Ok(taken("another row of the job gives it"));
+            }
+            Some(_) | None => {}
         }
-        let keeps_it = |other: &str| !self.renamed.contains(&hash(lane, workspace, other));
+        if !self.surveyed.stages.is_empty()
+            && let Some(earlier) = self.last_given.insert(workflow, name_key)
+            && earlier != name_key
+        {
+            self.given.remove(&earlier);
+        }
+        let keeps_it = |other: &str| {
+            let renamed = self.renamed.get(&hash(lane, workspace, other));
+            renamed.is_none_or(|renamed| *renamed > stage)
+        };
         let snapshot = &mut self.surveyed.snapshot;
         let namesake = snapshot.namesake(lane, workspace, name, id, keeps_it);
         Ok(match namesake? {
@@ -252,14 +283,57 @@ fn hash(lane: LaneId, workspace: &Workspace, text: &str) -> u64 {
     hasher.finish()
 }
 
-/// Ends the rows that need no request. Of a plan that is held back none has ended but those that could not
-/// be read: whoever goes on later judges them anew.
-pub(super) fn end_rows<R: Record>(
+/// The end of a row that needs no request.
+pub(super) struct PlannedEnd {
+    row: TakenUp,
+    status: Status,
+    name: Option<String>,
+    failure: Option<Failure>,
+    note: Option<String>,
+}
+
+impl PlannedEnd {
+    /// Ends the row.
+    pub(super) fn tell<R: Record>(self, run: &mut AppRun<'_, R>) -> Result<(), Broken> {
+        let Self {
+            row,
+            status,
+            name,
+            failure,
+            note,
+        } = self;
+        run.decide(|schedule| schedule.end_by_plan(&row, status, name, failure, note))
+    }
+
+    /// The end of a row that is not to be carried out after all, and why.
+    pub(super) fn skipped(row: Row, past: Past, why: &str) -> Self {
+        Self {
+            row: TakenUp {
+                past,
+                ..TakenUp::from(row)
+            },
+            status: Status::Skipped,
+            name: None,
+            failure: None,
+            note: Some(why.to_owned()),
+        }
+    }
+
+    /// The row's number.
+    pub(super) fn number(&self) -> u64 {
+        self.row.row.number
+    }
+}
+
+/// Shows `end` the ends of rows that need no request. Of a plan that is held back none has ended but those that could not be
+/// read: whoever goes on later judges them anew.
+pub(super) fn planned_ends<R: Record>(
     run: &mut AppRun<'_, R>,
     taken: &Taken,
     left: &mut LeftRows,
     judge: Judge<'_>,
     is_held_back: bool,
+    mut end: impl FnMut(&mut AppRun<'_, R>, PlannedEnd) -> Result<(), Broken>,
 ) -> Result<(), Broken> {
     let mut judge = judge.again();
     let mut broken = None;
@@ -291,12 +365,19 @@ pub(super) fn end_rows<R: Record>(
         };
         let workflow_id = id.unwrap_or(row.workflow_id);
         let row = TakenUp {
-            row: Row { workflow_id, ..row },
             past,
-            live: None,
-            is_before_doubt: false,
+            ..TakenUp::from(Row { workflow_id, ..row })
         };
-        let ended = run.decide(|schedule| schedule.end_by_plan(&row, status, name, failure, note));
+        let ended = end(
+            run,
+            PlannedEnd {
+                row,
+                status,
+                name,
+                failure,
+                note,
+            },
+        );
         if let Err(error) = ended {
             broken.get_or_insert(error);
         }

@@ -21,14 +21,14 @@ use super::intake::Taken;
 #[derive(Default)]
 pub(super) struct LeftRows {
     history: Option<History<File>>,
-    /// Whether those that failed for good are taken up as well.
+    /// Whether those that failed for good, or were in conflict, are taken up as well.
     failed_too: bool,
     /// What rows in doubt were to change.
     changes: HashMap<u64, (Id, Change)>,
 }
 
 impl LeftRows {
-    /// Those that `history` leaves; with `failed_too`, also those that failed for good.
+    /// Those that `history` leaves; with `failed_too`, also those that failed for good or were in conflict.
     pub(super) fn of(history: History<File>, failed_too: bool) -> Self {
         Self {
             history: Some(history),
@@ -57,7 +57,8 @@ impl LeftRows {
             Trace::Ended { offset, attempts } => {
                 let end = history.end(number, offset);
                 let (_, outcome) = end.map_err(|error| RowsError(error.into()))?;
-                let failed = self.failed_too && outcome.status == Status::Failed;
+                let failed =
+                    self.failed_too && matches!(outcome.status, Status::Failed | Status::Conflict);
                 if !goes_on(&outcome) && !failed {
                     return Ok(None);
                 }

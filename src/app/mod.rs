@@ -27,6 +27,7 @@ mod left_rows;
 mod locks;
 mod merge;
 mod metadata;
+mod overlay;
 mod page;
 mod pages;
 mod plan;

@@ -223,6 +223,13 @@ async fn plan_taken(asked: &Asked<'_>, state: &State, taken: Taken) -> Done {
         digest,
         folder,
     } = made;
+    if asked.out.is_some() && !taken.job.stages.is_empty() {
+        return Err(Error::Usage {
+            what: "a plan that is saved has no stages".to_owned(),
+            hint: "leave --out away; `flowbatch run` plans all stages before it sends anything"
+                .to_owned(),
+        });
+    }
     if let Some(path) = asked.out {
         let record = taken.record(&open.lanes);
         saved_plan::save(path, record, &folder.path().join("plan.jsonl"))?;

@@ -7,15 +7,17 @@ use std::path::Path;
 use std::rc::Rc;
 
 use crate::error::Error;
+use crate::job::stage::stage_of;
 use crate::model::change::Change;
 use crate::model::id::Id;
 use crate::model::route::LaneFacts;
+use crate::model::row::Row;
 use crate::sinks::digest::Digest;
 use crate::sinks::ends::{Ends, Trace};
 use crate::sinks::history::History;
 use crate::sinks::report::{self, ReportError, Written};
 use crate::sinks::rerun::Rerun;
-use crate::sinks::undo::undo_row;
+use crate::sinks::undo::{Changes, undo_row};
 
 use super::folder::{Readers, RunFolder, write_whole};
 use super::intake::Taken;
@@ -81,6 +83,13 @@ impl Reporting<'_> {
         let mut planned = self.planned(&history)?;
         let rows = self.taken.rows().map_err(Error::machine(DOING))?;
         let mut undo = Rerun::new(&written.undo, out).map_err(Error::machine(DOING))?;
+        let mut write = |row: &Row, id: Option<&Id>, change: &Change| {
+            let route = self.lanes.get(row.lane.0).map(|lane| &lane.route);
+            undo.write(&undo_row(row, id, change, guarded), route)
+                .map_err(Error::machine(DOING))
+        };
+        // Of a workflow that several stages have changed, one row puts all of it back.
+        let mut of_stages = Changes::default();
         for row in rows {
             let (row, _) = row.map_err(Error::machine(DOING))?;
             if !written.changed.contains(row.number) {
@@ -98,9 +107,13 @@ impl Reporting<'_> {
                     .map(|(id, change)| (Some(id), change)),
             };
             let Some((id, change)) = change else { continue };
-            let route = self.lanes.get(row.lane.0).map(|lane| &lane.route);
-            undo.write(&undo_row(&row, id.as_ref(), &change, guarded), route)
-                .map_err(Error::machine(DOING))?;
+            match self.taken.job.stages.is_empty() {
+                true => write(&row, id.as_ref(), &change)?,
+                false => of_stages.add(row, id, change),
+            }
+        }
+        for (row, change) in of_stages.into_all() {
+            write(&row, None, &change)?;
         }
         undo.finish().map_err(Error::machine(DOING))
     }
@@ -113,8 +126,17 @@ impl Reporting<'_> {
         let stopped = digest.stopped.as_ref().map(|(_, why)| why.clone());
         let because = stopped.or_else(|| digest.closed.first().cloned());
         let waves = self.taken.waves().map_err(Error::machine(DOING))?;
+        let stages = self.taken.job.stages.as_slice();
         let source = report::Source {
-            wave_of: &|number| Some(waves.as_ref()?.of(number)),
+            place_of: &|number, taken| {
+                let stage = stage_of(stages, number).and_then(|stage| stages.get(stage));
+                let waves = waves.as_ref().filter(|_| taken);
+                let wave = waves.and_then(|waves| waves.get(waves.of(number)));
+                (
+                    stage.map(|stage| stage.name.as_str()),
+                    wave.map(|wave| wave.number),
+                )
+            },
             history,
             left_because: because.unwrap_or_else(|| "the run ended first".to_owned()),
             lanes: self.lanes,

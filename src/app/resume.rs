@@ -9,6 +9,7 @@ use crate::exit::Exit;
 use crate::job::destination::Destination;
 use crate::job::flags::Flags;
 use crate::job::problems::Problems;
+use crate::job::record::Original;
 use crate::model::event::SessionStarted;
 use crate::model::outcome::Ended;
 use crate::model::route::LaneFacts;
@@ -221,15 +222,21 @@ impl Stopped {
 /// The run goes on with the rows on record, whatever the file holds by now.
 fn tell_of_changed_input(taken: &Taken) {
     let Some(input) = &taken.input else { return };
-    let (path, sha256) = match &input.original {
-        Some(original) => (&original.path, &original.sha256),
-        None => (&input.path, &input.sha256),
+    let own = Original {
+        path: input.path.clone(),
+        sha256: input.sha256.clone(),
     };
-    let file = Path::new(path);
-    if file.is_file() && sha256_of(file).is_ok_and(|now| now != *sha256) {
-        terminal::complain(&format!(
-            "warning: {path} has changed since the run began; it goes on with the rows as they were"
-        ));
+    let files = match input.originals.as_slice() {
+        [] => std::slice::from_ref(&own),
+        originals => originals,
+    };
+    for Original { path, sha256 } in files {
+        let file = Path::new(path);
+        if file.is_file() && sha256_of(file).is_ok_and(|now| now != *sha256) {
+            terminal::complain(&format!(
+                "warning: {path} has changed since the run began; it goes on with the rows as they were"
+            ));
+        }
     }
 }
 

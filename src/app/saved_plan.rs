@@ -145,7 +145,7 @@ pub(super) fn take_in(path: &str, state: &State) -> Result<Taken, Error> {
         sha256,
         options: Options::default(),
         form: Form::Csv,
-        original: None,
+        originals: Vec::new(),
     });
     record.updates = Vec::new();
     record.defaults.update = Update::default();

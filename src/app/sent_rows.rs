@@ -70,14 +70,15 @@ impl Source for SentRows<'_> {
             return Ok(None);
         };
         let past = self.left.past(row.number)?.unwrap_or_default();
-        let (row, live) = match &mut self.surveyed {
-            None => (row, None),
+        let (row, live, is_touched) = match &mut self.surveyed {
+            None => (row, None, false),
             Some(surveyed) => {
                 // The plan has looked it up by the same snapshot.
                 let row = surveyed.identify(row, &past)?;
                 let row = row.map_err(|failure| RowsError(failure.message.into()))?;
                 let live = surveyed.live(&row)?;
-                (row, live)
+                let is_touched = surveyed.is_touched(&row);
+                (row, live, is_touched)
             }
         };
         let mut taken = TakenUp {
@@ -85,8 +86,10 @@ impl Source for SentRows<'_> {
             past,
             live,
             is_before_doubt: false,
+            is_touched,
         };
         if taken.past.doubt
+            && !is_touched
             && let Some(before) = &mut self.before
         {
             let row = &taken.row;

@@ -15,9 +15,10 @@ use crate::exit::Exit;
 use crate::job::flags;
 use crate::job::index::Index;
 use crate::job::rollout::Pause;
-use crate::model::event::{Approval, Event, WaveEnded};
+use crate::job::stage::stage_of;
+use crate::model::event::{Approval, Event, StageLeft, WaveEnded};
 use crate::model::id::Id;
-use crate::model::outcome::Ended;
+use crate::model::outcome::{Ended, Status};
 use crate::model::rate::Rate;
 use crate::model::span;
 use crate::model::tally::Tally;
@@ -35,7 +36,7 @@ use super::course::{course, deadline, last_start, terms, zone};
 use super::destination::Open;
 use super::folder::RunFolder;
 use super::intake::Taken;
-use super::judge::{Judge, end_rows};
+use super::judge::{Judge, PlannedEnd, planned_ends};
 use super::left_rows::LeftRows;
 use super::locks::Locks;
 use super::planning::{Plan, held_back, plan, plan_path, snapshot_path};
@@ -44,7 +45,7 @@ use super::question::{Asked, Question};
 use super::readback::Readback;
 use super::sent_rows::SentRows;
 use super::surveying::{AppRun, Surveyed};
-use super::waves::WaveCourse;
+use super::waves::{Turn, WaveCourse};
 use super::{Done, operator, signals, terminal};
 
 /// Everything that a session needs.
@@ -256,6 +257,7 @@ impl Legs<'_> {
         let taken = self.taken;
         let path = plan_path(self.folder, self.session);
         let place = (path.as_path(), self.folder.readers());
+        surveyed.know_changed(taken, left)?;
         let mut judge = Judge::new(taken, self.terms, left, &mut surveyed)?;
         let mut samples = Vec::new();
         let plan = plan(run.schedule(), taken, left, &mut judge, place, |_, row| {
@@ -298,11 +300,20 @@ impl Legs<'_> {
         if course.is_some() {
             run.decide(Schedule::take_unwell)?;
         }
-        end_rows(run, taken, left, judge, is_held_back)?;
+        // Those of a stage end when it begins.
+        let mut ends: Vec<PlannedEnd> = Vec::new();
+        let is_staged = !taken.job.stages.is_empty() && !is_held_back;
+        planned_ends(run, taken, left, judge, is_held_back, |run, end| {
+            if is_staged {
+                ends.push(end);
+                return Ok(());
+            }
+            end.tell(run)
+        })?;
         match course {
             Some(course) => {
                 let index = plan.index;
-                self.carry_out_waves(run, left, &mut surveyed, course, &index)
+                self.carry_out_waves(run, left, &mut surveyed, course, (&index, ends))
                     .await?;
             }
             None => {
@@ -313,38 +324,67 @@ impl Legs<'_> {
         Ok(None)
     }
 
-    /// Carries out one wave of the rows of `index` after the other; each is judged before the next may begin.
+    /// Carries out one wave of the rows of `index` after the other, stage by stage if there are stages; each is judged before
+    /// the next may begin. The rows of a stage that need no request end by `ends` when it begins.
     async fn carry_out_waves<R: Record>(
         &self,
         run: &mut AppRun<'_, R>,
         left: &mut LeftRows,
         surveyed: &mut Surveyed,
         mut course: WaveCourse,
-        index: &Index,
+        (index, mut ends): (&Index, Vec<PlannedEnd>),
     ) -> Result<(), Broken> {
         let taken = self.taken;
         for (number, status) in run.decide(Schedule::take_unwell)? {
             course.count(number, status);
         }
         // What was not as it was set is looked at again, before anything else goes.
+        let (mut closed, mut left_out) = (None, None);
         for wave in &self.differing {
             let done = course.done(*wave, taken, left)?;
-            if !self.judge_wave(run, surveyed, &course, *wave, done).await? {
-                return Ok(());
-            }
+            let why = self.judge_wave(run, surveyed, &course, *wave, done).await?;
+            course.stage_ended(course.stage(*wave), why.is_none());
+            closed = closed.or(why);
         }
         for wave in 1..=course.len() {
-            let rows = index.chosen(|number| course.wave_of(number) == wave);
+            let stage = course.stage(wave);
             if run.schedule().is_stopping() {
                 return Ok(());
             }
+            if course.begins_stage(wave)
+                && let Turn::Left(stage_left) = course.turn(stage)
+            {
+                let why = stage_left.closes();
+                course.stage_ended(stage, why.is_none());
+                left_out = Some(stage);
+                if self.leave_stage(run, left, stage, stage_left)? {
+                    closed = closed.or(why);
+                }
+            }
+            if course.is_closed(stage) || left_out == Some(stage) {
+                continue;
+            }
+            if course.begins_stage(wave) {
+                let of_stage = ends.extract_if(.., |end| {
+                    course.stage(course.wave_of(end.number())) == stage
+                });
+                for end in of_stage {
+                    end.tell(run)?;
+                }
+                for (number, status) in run.decide(Schedule::take_unwell)? {
+                    course.count(number, status);
+                }
+            }
+            let rows = index.chosen(|number| course.wave_of(number) == wave);
             if rows.is_empty() {
                 // It ended in an earlier session, has nothing to change, or only rows that the plan found wrong.
                 let ended = course.ended(wave, &[]);
-                let is_told = ended.closed.is_none() && self.ended_waves.contains(&wave);
-                if !is_told && !self.tell_end(run, ended).await? {
-                    return Ok(());
+                let mut why = None;
+                if ended.closed.is_some() || !self.ended_waves.contains(&wave) {
+                    why = self.tell_end(run, ended)?;
                 }
+                course.stage_ended(stage, why.is_none());
+                closed = closed.or(why);
                 continue;
             }
             if !self.may_begin(run, &course, wave, rows.len()).await? {
@@ -367,15 +407,45 @@ impl Legs<'_> {
             let unwell: HashSet<u64> = unwell.into_iter().map(|(number, _)| number).collect();
             let well = rows.chosen(|number| !unwell.contains(&number));
             let well = (well, HashMap::new());
-            if !self.judge_wave(run, surveyed, &course, wave, well).await? {
-                return Ok(());
-            }
+            let why = self.judge_wave(run, surveyed, &course, wave, well).await?;
+            course.stage_ended(stage, why.is_none());
+            closed = closed.or(why);
+        }
+        if let Some(why) = closed.filter(|_| !run.schedule().is_stopping()) {
+            run.decide(|schedule| schedule.stop(Ended::Gate, &why))?;
         }
         Ok(())
     }
 
-    /// Reads back what the rows `well` of a wave have set, and judges it. Gives whether another wave may follow; if not, the
-    /// run is stopped.
+    /// Leaves out the rows of a stage, if any are left of it; gives whether that is so.
+    fn leave_stage<R: Record>(
+        &self,
+        run: &mut AppRun<'_, R>,
+        left: &mut LeftRows,
+        stage: usize,
+        stage_left: StageLeft,
+    ) -> Result<bool, Broken> {
+        let stages = &self.taken.job.stages;
+        let mut ends = Vec::new();
+        left.each(self.taken, |row, _, past| {
+            if stage_of(stages, row.number) == Some(stage) {
+                ends.push(PlannedEnd::skipped(row, past, &stage_left.why));
+            }
+            Ok(())
+        })?;
+        if ends.is_empty() {
+            return Ok(false);
+        }
+        let is_skipped = stage_left.status == Status::Skipped;
+        run.note(Event::StageLeft(stage_left))?;
+        if is_skipped {
+            ends.into_iter().try_for_each(|end| end.tell(run))?;
+        }
+        Ok(true)
+    }
+
+    /// Reads back what the rows `well` of a wave have set, and judges it. Gives why no other wave of its stage may follow, if
+    /// none may.
     async fn judge_wave<R: Record>(
         &self,
         run: &mut AppRun<'_, R>,
@@ -383,33 +453,31 @@ impl Legs<'_> {
         course: &WaveCourse,
         wave: u32,
         (well, ids): (Index, HashMap<u64, Id>),
-    ) -> Result<bool, Broken> {
+    ) -> Result<Option<String>, Broken> {
         let mut differing = Vec::new();
-        if course.rollout.verify && !well.is_empty() {
+        let verifies = course.rollout(wave).is_some_and(|rollout| rollout.verify);
+        if verifies && !well.is_empty() {
             let mut readback = Readback::new(self.taken, well, ids, surveyed)?;
             run.verify(wave, &mut readback).await?;
             differing = readback.differing;
             differing.sort_unstable();
         }
         if run.schedule().is_stopping() {
-            return Ok(false);
+            return Ok(None);
         }
-        self.tell_end(run, course.ended(wave, &differing)).await
+        self.tell_end(run, course.ended(wave, &differing))
     }
 
-    /// Tells how a wave has ended. Gives whether another one may follow; if not, the run is stopped.
-    async fn tell_end<R: Record>(
+    /// Tells how a wave has ended. Gives why no other of its stage may follow, if none may.
+    fn tell_end<R: Record>(
         &self,
         run: &mut AppRun<'_, R>,
         ended: WaveEnded,
-    ) -> Result<bool, Broken> {
+    ) -> Result<Option<String>, Broken> {
         let closed = ended.closed.as_ref();
-        let closed = closed.map(|why| format!("wave {} of {}: {why}", ended.wave, ended.of));
+        let closed = closed.map(|why| format!("{}: {why}", ended.label()));
         run.note(Event::WaveEnded(ended))?;
-        if let Some(why) = &closed {
-            run.decide(|schedule| schedule.stop(Ended::Gate, why))?;
-        }
-        Ok(closed.is_none())
+        Ok(closed)
     }
 
     /// Whether `wave` may begin, which has so many rows; if not, the run is stopped.
@@ -420,21 +488,19 @@ impl Legs<'_> {
         wave: u32,
         rows: u64,
     ) -> Result<bool, Broken> {
-        let before = wave - 1;
-        if before == 0 {
+        if course.begins_stage(wave) {
             return Ok(true);
         }
-        let stop = if let Pause::For(span) = course.rollout.pause {
+        let before = wave - 1;
+        let pause = course.rollout(wave).map(|rollout| rollout.pause);
+        let stop = if let Some(Pause::For(span)) = pause {
             if !course.has_changed(before) {
                 return Ok(true);
             }
-            let of = course.len();
-            tracing::warn!(
-                "wave {before} of {of} is done; the next begins in {}",
-                span::show(span)
-            );
+            let done = course.ended(before, &[]).label();
+            tracing::warn!("{done} is done; the next begins in {}", span::show(span));
             let stop = run.pause(span).await.err();
-            stop.map(|ended| (ended, format!("between wave {before} and wave {wave}")))
+            stop.map(|ended| (ended, format!("after {done}")))
         } else if let Some(what) = course
             .question(before, rows)
             .filter(|_| self.approved < before)

@@ -98,9 +98,17 @@ pub(super) async fn choose(
         .collect();
     open.adopt(&taken, whole.iter().map(|(_, workspace)| workspace))?;
     let has_changes = !taken.changes.is_empty();
-    let has_templates = !taken.job.defaults.templates.is_empty();
+    let has_templates = taken.all_templates().next().is_some();
     if !has_templates && !has_changes {
-        return Ok(Settled::Job(Box::new(taken)));
+        if !taken.is_in_parts() {
+            return Ok(Settled::Job(Box::new(taken)));
+        }
+        // Nothing is to be asked: the rows of all stages only come together.
+        let folder = state.temporary_folder()?;
+        let surveyed = Surveyed::kept_at(&folder.path().join("snapshot.jsonl"), Readers::Owner);
+        let surveyed = surveyed.map_err(Error::machine("the rows cannot be kept"))?;
+        let settled = choose_from(taken, surveyed, open, state)?;
+        return Ok(Settled::Job(Box::new(settled)));
     }
     // A row that names its workflow may be about one that a change chooses.
     let reads_rows = has_templates || taken.census.named > 0;
@@ -190,7 +198,7 @@ fn given_up(digest: &Digest, ended: Ended) -> Exit {
 
 /// Whether a template may speak of a workspace by its name.
 fn names_workspaces(taken: &Taken) -> bool {
-    let defaults = taken.job.defaults.templates.iter();
+    let defaults = taken.all_templates();
     let defaults = defaults.map(|template| template.text.as_str());
     let changes = taken.changes.iter().flat_map(Change::templates);
     let mut texts = defaults.chain(changes.map(|(_, text, _)| text));

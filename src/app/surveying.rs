@@ -8,6 +8,7 @@ use std::path::Path;
 use crate::engine::ports::{Errand, Past, Record, RowsError, Source};
 use crate::engine::run::{Broken, Run};
 use crate::job::index::Index;
+use crate::job::stage::{Stage, stage_of};
 use crate::model::id::Id;
 use crate::model::outcome::{ErrorClass, Failure};
 use crate::model::reading::Need;
@@ -25,6 +26,7 @@ use super::clock::{Seeded, System};
 use super::folder::{Readers, create};
 use super::intake::Taken;
 use super::left_rows::LeftRows;
+use super::overlay::Overlay;
 use super::taken_rows::{LaneRows, RowsByLane};
 
 /// A run of this program, whatever it is recorded by.
@@ -37,6 +39,12 @@ const MISSED: u64 = 20;
 /// What was read.
 pub(super) struct Surveyed {
     pub(super) snapshot: Snapshot<File>,
+    /// What earlier stages of the job set, for the rows of later ones.
+    pub(super) overlay: Overlay,
+    /// The stages, once their rows are numbered.
+    pub(super) stages: Vec<Stage>,
+    /// The stage that all rows belong to which are looked at, as long as they are not.
+    pub(super) stage: usize,
     lists: Survey,
     /// What the workspaces are called, as far as anybody says.
     pub(super) directory: Directory,
@@ -52,6 +60,9 @@ impl Surveyed {
         let file = create(path, readers)?;
         Ok(Self {
             snapshot: Snapshot::new(file),
+            overlay: Overlay::default(),
+            stages: Vec::new(),
+            stage: 0,
             lists: Survey::default(),
             directory: Directory::default(),
             failures: HashMap::new(),
@@ -66,11 +77,32 @@ impl Surveyed {
         taken: &Taken,
         left: &mut LeftRows,
     ) -> Result<(), Broken> {
+        self.stages.clone_from(&taken.job.stages);
         let projects = self
             .read_workflows(run, taken, left, &BTreeSet::new())
             .await?;
         self.read_versions(run, taken, left).await?;
         self.read_names(run, projects.into_iter()).await
+    }
+
+    /// Takes up which workflows earlier sessions have changed, for the stages after those that did.
+    pub(super) fn know_changed(
+        &mut self,
+        taken: &Taken,
+        left: &mut LeftRows,
+    ) -> Result<(), RowsError> {
+        if self.stages.is_empty() {
+            return Ok(());
+        }
+        left.each_done(taken, |row, _, outcome| {
+            if outcome.change.is_some() {
+                let workflow_id = outcome.workflow_id.unwrap_or(row.workflow_id.clone());
+                let stage = stage_of(&self.stages, row.number).unwrap_or_default();
+                let row = Row { workflow_id, ..row };
+                self.overlay.set(stage, &row, BTreeMap::new());
+            }
+            Ok(())
+        })
     }
 
     /// Reads what workspaces are called, as far as anybody says: no run depends on it.
@@ -232,7 +264,11 @@ impl Surveyed {
             let what = format!("{name:?} cannot be looked up by its name: {why}");
             return Ok(Err(Failure::new(ErrorClass::Permission, what)));
         }
-        let mut found = self.snapshot.called(lane, &workspace, &name)?;
+        let found = self.snapshot.called(lane, &workspace, &name)?;
+        let place = (lane, &workspace);
+        let mut found = self
+            .overlay
+            .called(self.stage_of(row.number), place, &name, found);
         if found.len() == 1
             && let Some(workflow_id) = found.pop().and_then(|id| Id::parse(&id).ok())
         {
@@ -274,7 +310,24 @@ impl Surveyed {
     /// What was read of the row's workflow.
     pub(super) fn live(&mut self, row: &Row) -> Result<Option<Live>, RowsError> {
         let id = row.workflow_id.as_str();
-        Ok(self.snapshot.live(row.lane, &row.workspace, id)?)
+        let mut live = self.snapshot.live(row.lane, &row.workspace, id)?;
+        if let Some(live) = &mut live {
+            let stage = self.stage_of(row.number);
+            let workflow = &mut live.workflow;
+            self.overlay
+                .apply(stage, row.lane, &row.workspace, workflow);
+        }
+        Ok(live)
+    }
+
+    /// The stage of row `number`, by its place.
+    pub(super) fn stage_of(&self, number: u64) -> usize {
+        stage_of(&self.stages, number).unwrap_or(self.stage)
+    }
+
+    /// Whether an earlier stage changes the workflow of `row`.
+    pub(super) fn is_touched(&self, row: &Row) -> bool {
+        self.overlay.touches(self.stage_of(row.number), row)
     }
 
     fn knows(&mut self, row: &Row) -> Result<bool, RowsError> {

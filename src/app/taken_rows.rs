@@ -11,7 +11,7 @@ use crate::job::selection::Selector;
 use crate::model::row::Row;
 use crate::model::target::LaneId;
 
-use super::input::{Input, changed};
+use super::input::changed;
 use super::intake::Taken;
 
 /// The rows of a taken job, in input order.
@@ -25,8 +25,25 @@ impl TakenRows {
     pub(super) fn next_row(&mut self) -> Result<Option<(Row, bool)>, RowsError> {
         let mut problems = Problems::default();
         let row = self.reader.next(&mut problems);
+        self.judged(row, &problems)
+    }
+}
+
+impl TakenRows {
+    /// The next row of the part that is read, and whether it is taken up.
+    pub(super) fn next_of_part(&mut self) -> Result<Option<(Row, bool)>, RowsError> {
+        let mut problems = Problems::default();
+        let row = self.reader.next_of_part(&mut problems);
+        self.judged(row, &problems)
+    }
+
+    fn judged(
+        &mut self,
+        row: Option<Row>,
+        problems: &Problems,
+    ) -> Result<Option<(Row, bool)>, RowsError> {
         if !problems.is_empty() {
-            return Err(changed(&problems));
+            return Err(changed(problems));
         }
         Ok(row.map(|row| {
             let taken = self.selector.takes(&row);
@@ -68,8 +85,8 @@ impl From<TooMany> for RowsError {
 /// The rows of a taken job, each lane's in input order.
 pub(super) struct LaneRows {
     reader: Reader<File>,
-    /// The table once more, for reading anywhere.
-    file: Option<File>,
+    /// The table of each part once more, for reading anywhere.
+    files: Vec<Option<File>>,
     index: Index,
 }
 
@@ -78,7 +95,7 @@ impl LaneRows {
     pub(super) fn over(index: Index, taken: &Taken) -> Result<Self, RowsError> {
         Ok(Self {
             reader: taken.rows()?.reader,
-            file: taken.input.as_ref().map(Input::file).transpose()?,
+            files: taken.copies()?,
             index,
         })
     }
@@ -102,13 +119,14 @@ impl RowsByLane for LaneRows {
             return Ok(None);
         };
         let mut problems = Problems::default();
-        let row = match &mut self.file {
-            Some(file) => {
+        let part = self.reader.part_of(entry.number.into());
+        let row = match self.files.get_mut(part) {
+            Some(Some(file)) => {
                 let there = file.seek(SeekFrom::Start(entry.offset));
                 there.map_err(|error| RowsError(error.into()))?;
                 self.reader.row_at(entry, file, &mut problems)
             }
-            None => self.reader.row_at(entry, io::empty(), &mut problems),
+            Some(None) | None => self.reader.row_at(entry, io::empty(), &mut problems),
         };
         match row {
             // Lanes are numbered as rows come; here they come in another order.

@@ -180,7 +180,7 @@ fn undo_record(
         sha256,
         options: Options::default(),
         form: Form::Csv,
-        original: None,
+        originals: Vec::new(),
     });
     record.ticket = None;
     record.updates = Vec::new();
@@ -190,6 +190,7 @@ fn undo_record(
     // What held the run back is not to hold back the way back.
     record.settings.ceilings = Ceilings::default();
     record.rollout = None;
+    record.stages = Vec::new();
     (record.settings.deadline, record.settings.stop_at) = (None, None);
     // The run itself has changed it a short time ago.
     record.settings.leave_recent = None;

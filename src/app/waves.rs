@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use crate::engine::ports::RowsError;
 use crate::job::index::Index;
 use crate::job::rollout::{Pause, Rollout, Waves};
-use crate::model::event::WaveEnded;
+use crate::job::stage::{Stage, When};
+use crate::model::event::{StageLeft, StageWave, WaveEnded};
 use crate::model::id::Id;
 use crate::model::outcome::Status;
 use crate::policy::budget::Budget;
@@ -21,10 +22,22 @@ const MOST_TOLD: usize = 10;
 
 /// How the waves of a run stand.
 pub(super) struct WaveCourse {
-    pub(super) rollout: Rollout,
+    /// By stage; one where there are no stages.
+    rollouts: Vec<Rollout>,
+    stages: Vec<Stage>,
     waves: Waves,
     /// By wave, in all sessions.
     counts: Vec<WaveCount>,
+    /// By stage: whether it has ended, and well.
+    results: Vec<Option<bool>>,
+}
+
+/// What becomes of a stage.
+pub(super) enum Turn {
+    /// It begins.
+    Begins,
+    /// Its rows are left out, and why.
+    Left(StageLeft),
 }
 
 /// Rows of a wave, in all sessions.
@@ -39,11 +52,18 @@ struct WaveCount {
 impl WaveCourse {
     /// Of a run whose earlier sessions left `left`; none if its rows do not go in waves.
     pub(super) fn new(taken: &Taken, left: &mut LeftRows) -> Result<Option<Self>, RowsError> {
-        let (Some(rollout), Some(waves)) = (&taken.job.rollout, taken.waves()?) else {
+        let Some(waves) = taken.waves()? else {
             return Ok(None);
         };
+        let stages = taken.job.stages.clone();
+        let rollouts: Vec<_> = match &taken.job.rollout {
+            Some(rollout) => vec![rollout.clone()],
+            None => stages.iter().map(|stage| stage.rollout.clone()).collect(),
+        };
         let mut course = Self {
-            rollout: rollout.clone(),
+            results: vec![None; rollouts.len()],
+            rollouts,
+            stages,
             counts: vec![WaveCount::default(); waves.count() as usize],
             waves,
         };
@@ -86,11 +106,18 @@ impl WaveCourse {
     /// Row `number` has ended.
     pub(super) fn count(&mut self, number: u64, status: Status) {
         let wave = self.waves.of(number);
+        let is_staged = !self.stages.is_empty();
         let Some(count) = self.count_of(wave) else {
             return;
         };
         match status {
-            Status::Succeeded | Status::Conflict => count.ended += 1,
+            Status::Succeeded => count.ended += 1,
+            // Later stages rely on what this one was to do.
+            Status::Conflict | Status::NotAttempted if is_staged => {
+                count.ended += 1;
+                count.errors += 1;
+            }
+            Status::Conflict => count.ended += 1,
             Status::Failed | Status::Unknown => {
                 count.ended += 1;
                 count.errors += 1;
@@ -120,8 +147,76 @@ impl WaveCourse {
             rows: count.ended,
             errors: count.errors,
             differing: differing.iter().take(MOST_NAMED).copied().collect(),
-            closed: self.closed(count, differing),
+            closed: self.closed(wave, count, differing),
+            stage: self.stage_wave(wave),
         }
+    }
+
+    fn stage_wave(&self, wave: u32) -> Option<StageWave> {
+        let wave = self.waves.get(wave)?;
+        let stage = self.stages.get(wave.stage)?;
+        Some(StageWave {
+            name: stage.name.clone(),
+            wave: wave.number,
+            of: wave.of,
+        })
+    }
+
+    /// The stage of `wave`, by its place.
+    pub(super) fn stage(&self, wave: u32) -> usize {
+        self.waves.get(wave).map_or(0, |wave| wave.stage)
+    }
+
+    /// Whether `wave` is the first of its stage.
+    pub(super) fn begins_stage(&self, wave: u32) -> bool {
+        self.waves.get(wave).is_none_or(|wave| wave.number == 1)
+    }
+
+    /// How the rows of the stage of `wave` go.
+    pub(super) fn rollout(&self, wave: u32) -> Option<&Rollout> {
+        self.rollouts.get(self.stage(wave))
+    }
+
+    /// `stage` has ended, well or not.
+    pub(super) fn stage_ended(&mut self, stage: usize, well: bool) {
+        if let Some(result) = self.results.get_mut(stage) {
+            // One wave that was not well is enough.
+            *result = Some(well && result.unwrap_or(true));
+        }
+    }
+
+    /// Whether `stage` has ended, and not well.
+    pub(super) fn is_closed(&self, stage: usize) -> bool {
+        self.results.get(stage) == Some(&Some(false))
+    }
+
+    /// What becomes of `stage`, by how those that it needs have ended.
+    pub(super) fn turn(&self, stage: usize) -> Turn {
+        let Some(at_hand) = self.stages.get(stage) else {
+            return Turn::Begins;
+        };
+        // One without rows has nothing that could go wrong.
+        let mut needs = at_hand.needs.iter();
+        let bad = needs.find(|need| self.is_closed(**need));
+        let bad = bad.and_then(|need| self.stages.get(*need));
+        let (status, why) = match (at_hand.when, bad) {
+            (When::Always, _) | (When::Succeeded, None) | (When::Failed, Some(_)) => {
+                return Turn::Begins;
+            }
+            (When::Succeeded, Some(bad)) => (
+                Status::NotAttempted,
+                format!("it needs {bad}, which did not go well"),
+            ),
+            (When::Failed, None) => (
+                Status::Skipped,
+                "it is for a stage before it that fails, and none has".to_owned(),
+            ),
+        };
+        Turn::Left(StageLeft {
+            name: at_hand.name.clone(),
+            status,
+            why,
+        })
     }
 
     /// Whether anything was sent in the first `wave` ones.
@@ -130,12 +225,12 @@ impl WaveCourse {
         waves.any(|count| count.ended > 0)
     }
 
-    fn closed(&self, count: WaveCount, differing: &[u64]) -> Option<String> {
+    fn closed(&self, wave: u32, count: WaveCount, differing: &[u64]) -> Option<String> {
         if let Some(text) = differing_text(differing) {
             return Some(text);
         }
         let budget = Budget {
-            max_errors: self.rollout.max_errors,
+            max_errors: self.rollout(wave)?.max_errors,
             min_rows: 0,
         };
         budget.exceeded(count.errors, count.ended)
@@ -143,17 +238,17 @@ impl WaveCourse {
 
     /// Whether somebody is to be asked before the wave after `wave`, which has so many rows, and what.
     pub(super) fn question(&self, wave: u32, rows: u64) -> Option<String> {
-        let of = self.len();
         let plural = if rows == 1 { "row" } else { "rows" };
-        let ended = self.ended(wave, &[]);
+        let (ended, next) = (self.ended(wave, &[]), self.ended(wave + 1, &[]));
         let done = match ended.rows {
             0 => "had nothing to change",
             _ => "is done",
         };
-        match self.rollout.pause {
+        match self.rollout(wave)?.pause {
             Pause::Confirm => Some(format!(
-                "wave {wave} of {of} {done}; wave {} has {rows} {plural} to change",
-                wave + 1
+                "{} {done}; wave {} has {rows} {plural} to change",
+                ended.label(),
+                next.stage.map_or(next.wave, |stage| stage.wave)
             )),
             Pause::None | Pause::For(_) => None,
         }

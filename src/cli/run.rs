@@ -101,7 +101,7 @@ pub struct ResumeArgs {
     /// `last` is the newest run against the simulator
     #[arg(long, help_heading = "Target")]
     pub simulate: bool,
-    /// Send every failed row again, not only those that failed in passing or for want of permission
+    /// Take up every row again that failed or was in conflict, not only those that failed in passing or for want of permission
     #[arg(long, help_heading = "Rows")]
     pub failed: bool,
     /// Pass over damaged lines of the journal: rows whose end they held are read back or sent again

@@ -100,6 +100,9 @@ pub struct Taken {
     pub live: Option<Live>,
     /// Whether that is what was there before an update whose end nobody knows.
     pub is_before_doubt: bool,
+    /// Whether another row of the run has changed its workflow before: it is read again first, and may have been changed a
+    /// short time ago.
+    pub is_touched: bool,
 }
 
 impl From<Row> for Taken {
@@ -110,6 +113,7 @@ impl From<Row> for Taken {
             past: Past::default(),
             live: None,
             is_before_doubt: false,
+            is_touched: false,
         }
     }
 }

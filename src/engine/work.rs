@@ -49,6 +49,8 @@ pub struct Work {
     pub live: Option<Live>,
     /// It is read just before its update.
     pub reads_first: bool,
+    /// Another row of the run has changed its workflow before.
+    pub is_touched: bool,
     /// When it was read last, in this session.
     pub read_at: Option<Duration>,
     /// How often it was read once more because its update could not leave at once.
@@ -106,7 +108,9 @@ impl Work {
             past,
             live,
             is_before_doubt,
+            is_touched,
         } = taken;
+        let terms = terms.of_touched(is_touched);
         let mut change = past.change;
         let mut send = row.update.clone();
         let mut reads = past.doubt;
@@ -120,7 +124,7 @@ impl Work {
                 Decision::Unchanged | Decision::Conflict(_) | Decision::Hopeless(_) => reads = true,
             }
         }
-        let reads_first = reads_first(&row, &send, terms.sent);
+        let reads_first = is_touched || reads_first(&row, &send, terms.sent);
         let live_name = live.as_ref().map(|live| live.workflow.name.clone());
         Self {
             key: row.number,
@@ -130,6 +134,7 @@ impl Work {
                 Method::Put
             },
             reads_first,
+            is_touched,
             knows_before: is_before_doubt,
             change,
             send: Arc::new(send),
@@ -160,6 +165,7 @@ impl Work {
             send: Arc::default(),
             live: None,
             reads_first: false,
+            is_touched: false,
             read_at: None,
             rereads: 0,
             knows_before: false,

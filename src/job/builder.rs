@@ -14,6 +14,7 @@ use super::defaults::{Defaults, Told};
 use super::draft::Draft;
 use super::problem::{Place, Problem};
 use super::problems::Problems;
+use super::template::Template;
 use super::wish::Desk;
 
 /// Builds rows and remembers where they go.
@@ -93,6 +94,12 @@ impl Builder {
             builder.workspaces.insert(key, known.workspace_id);
         }
         builder
+    }
+
+    /// From here on, rows are completed by these wishes.
+    pub fn complete_by(&mut self, update: &Update, templates: &[Template]) {
+        self.defaults.update = update.clone();
+        self.defaults.templates = templates.to_vec();
     }
 
     /// How many rows there were so far.

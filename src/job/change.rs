@@ -32,6 +32,8 @@ pub struct Change {
     pub set: Written,
     /// Whether it may select nothing.
     pub allow_empty: bool,
+    /// The stage it belongs to, by its place; 0 where there is none.
+    pub stage: usize,
 }
 
 /// In which workspaces a change looks.
@@ -101,6 +103,7 @@ impl Reader<'_> {
             exclude: self.read_exclude(table),
             set,
             allow_empty: allow_empty.is_some_and(|allowed| allowed.value),
+            stage: 0,
         }
     }
 

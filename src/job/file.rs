@@ -21,6 +21,7 @@ use super::keys;
 use super::problem::Place;
 use super::problems::Problems;
 use super::rollout;
+use super::stage::StageFile;
 use super::template;
 use super::toml::{Located, Reader, Table, What};
 
@@ -54,6 +55,8 @@ pub struct File {
     pub updates: Vec<Written>,
     /// `[[change]]`
     pub changes: Vec<Change>,
+    /// `[[stage]]`
+    pub stages: Vec<StageFile>,
     /// `[simulator]`
     pub simulator: Simulator,
 }
@@ -231,6 +234,7 @@ impl File {
             rows: reader.read_rows(root),
             updates: reader.read_updates(root, text),
             changes: reader.read_changes(root, text),
+            stages: reader.read_stages(root, text),
             simulator: reader.read_simulator(root),
         }
     }
@@ -322,7 +326,7 @@ impl Reader<'_> {
         limits
     }
 
-    fn read_rollout(&mut self, root: Table<'_>) -> Option<RolloutFile> {
+    pub(super) fn read_rollout(&mut self, root: Table<'_>) -> Option<RolloutFile> {
         let table = self.table(root, "rollout")?;
         self.only(table, &keys::names(&keys::rollout()));
         Some(RolloutFile {
@@ -334,7 +338,7 @@ impl Reader<'_> {
         })
     }
 
-    fn read_defaults(&mut self, root: Table<'_>, text: &str) -> Option<Written> {
+    pub(super) fn read_defaults(&mut self, root: Table<'_>, text: &str) -> Option<Written> {
         let defaults = self.table(root, "defaults")?;
         let span = root
             .keys()
@@ -345,7 +349,7 @@ impl Reader<'_> {
         Some(written)
     }
 
-    fn read_updates(&mut self, root: Table<'_>, text: &str) -> Vec<Written> {
+    pub(super) fn read_updates(&mut self, root: Table<'_>, text: &str) -> Vec<Written> {
         let tables = self.tables(root, "update");
         let mut updates = Vec::new();
         for (table, span) in tables {
@@ -380,7 +384,7 @@ impl Reader<'_> {
         }
     }
 
-    fn read_rows(&mut self, root: Table<'_>) -> Option<RowsFile> {
+    pub(super) fn read_rows(&mut self, root: Table<'_>) -> Option<RowsFile> {
         let rows = self.table(root, "rows")?;
         self.only(rows, &keys::names(&keys::rows()));
         let span = root

@@ -12,8 +12,8 @@ use crate::model::update::Label;
 use crate::model::workflow::Listed;
 
 use super::cell::boolean;
-use super::rows::same_spelling;
 use super::wish::LABEL_HINT;
+use crate::model::id::same_spelling;
 
 /// Conditions that must all hold.
 #[derive(Clone, Debug, Default)]

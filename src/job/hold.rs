@@ -17,8 +17,8 @@ use super::illegible::illegible;
 use super::line_ends::LineEnds;
 use super::problem::{Place, Problem};
 use super::problems::Problems;
-use super::rows::same_id;
 use super::suggestion::{normal, suggestion};
+use crate::model::id::same_id;
 
 /// The columns.
 const COLUMNS: [&str; 3] = ["workflow_id", "until", "reason"];

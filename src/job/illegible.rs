@@ -8,7 +8,7 @@ use super::line_ends::TooLong;
 use super::problem::{Place, Problem};
 
 /// The problem of a file whose bytes cannot be read on.
-pub(super) fn illegible(file: &Arc<str>, error: &io::Error, delimiter: u8) -> Problem {
+pub fn illegible(file: &Arc<str>, error: &io::Error, delimiter: u8) -> Problem {
     let inner = error.get_ref();
     if let Some(malformed) = inner.and_then(|inner| inner.downcast_ref::<Malformed>()) {
         return wrong_encoding(file, malformed, delimiter);

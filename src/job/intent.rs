@@ -29,6 +29,7 @@ use super::rollout::Rollout;
 use super::selection::{self, Only, Selection};
 use super::settings::Settings;
 use super::source::TableSource;
+use super::stage::{Stage, StageRows};
 use super::suggestion::suggestion;
 use super::template::{self, Template};
 use super::toml::Located;
@@ -79,6 +80,10 @@ pub struct Job {
     pub settings: Settings,
     /// Its waves, if its rows go in waves.
     pub rollout: Option<Rollout>,
+    /// Its stages, if its rows go in stages.
+    pub stages: Vec<Stage>,
+    /// Where the rows of each stage come from.
+    pub stage_rows: Vec<StageRows>,
     /// What completes rows.
     pub defaults: Defaults,
     /// The CSV, if rows come from one.
@@ -115,7 +120,8 @@ impl Job {
         };
         let simulated = desk.is_simulated(&file);
         let regions = desk.regions();
-        let (mut update, mut templates) = desk.set_flags();
+        let by_flags = desk.set_flags();
+        let (mut update, mut templates) = by_flags.clone();
         if let Some(defaults) = &file.defaults {
             update = desk.complete(update, &mut templates, defaults);
         }
@@ -139,9 +145,27 @@ impl Job {
         };
         defaults.told = desk.told(&file, &defaults);
         desk.compare_target(&defaults);
+        if !file.stages.is_empty() {
+            desk.refuse_beside_stages(&file);
+        }
         let table = desk.table(file.rows.take(), table_alone);
         let updates = std::mem::take(&mut file.updates);
-        let changes = std::mem::take(&mut file.changes);
+        let mut changes = std::mem::take(&mut file.changes);
+        let written = std::mem::take(&mut file.stages);
+        let (mut stages, mut stage_rows) = (Vec::new(), Vec::new());
+        for staged in desk.stages(written, &by_flags, file.defaults.as_ref()) {
+            if desk.flags.snapshot == Some(Snapshot::Off) {
+                desk.refuse_blind_choice(&staged.rows.templates, &staged.changes);
+            }
+            let stage = stages.len();
+            let own = staged.changes.into_iter();
+            changes.extend(own.map(|mut change| {
+                change.stage = stage;
+                change
+            }));
+            stages.push(staged.stage);
+            stage_rows.push(staged.rows);
+        }
         let mut settings = desk.settings(&file.limits);
         if !changes.is_empty() && settings.ceilings.max_disables.is_none() {
             settings.ceilings.max_disables = Some(MOST_DISABLES);
@@ -151,6 +175,14 @@ impl Job {
         let selection = desk.selection();
         if let Some(partition) = selection.partition {
             let flag = || Place::Flag(format!("--partition {partition}"));
+            if !stages.is_empty() {
+                let hint = "leave --partition out: a stage is looked at as a whole";
+                desk.wrong(
+                    flag(),
+                    "a part of a job does not go in stages ([[stage]])",
+                    hint,
+                );
+            }
             if rollout.is_some() {
                 let hint = "leave --partition out: a wave is looked at as a whole";
                 desk.wrong(
@@ -171,15 +203,23 @@ impl Job {
             settings.rate = settings.rate.shared(among);
             settings.ceilings = partition.share(settings.ceilings);
         }
-        if rollout.is_some() && settings.snapshot == Snapshot::Off {
+        let has_waves = rollout.is_some() || !stages.is_empty();
+        if has_waves && settings.snapshot == Snapshot::Off {
+            let table = if stages.is_empty() {
+                "[rollout]"
+            } else {
+                "[[stage]]"
+            };
             desk.wrong(
                 Place::Flag("--snapshot off".to_owned()),
-                "[rollout] needs the live state, which --snapshot off does not read",
+                format!("{table} needs the live state, which --snapshot off does not read"),
                 "leave --snapshot off out",
             );
         }
         Self {
             rollout,
+            stages,
+            stage_rows,
             name: file.name.take().map(|name| name.value),
             description: file.description.take().map(|text| text.value),
             time_zone: desk.time_zone(file.time_zone.take()),
@@ -204,6 +244,19 @@ impl Job {
 }
 
 impl Desk<'_> {
+    /// Tells rows, and waves of them, that stand outside the stages.
+    fn refuse_beside_stages(&mut self, file: &File) {
+        let hint = "put it into a stage: [stage.rows], [[stage.update]], [[stage.change]], [stage.rollout]";
+        let rows = file.rows.iter().map(|rows| Place::Job(rows.span.clone()));
+        let updates = file.updates.iter().map(Draft::whole);
+        let changes = file.changes.iter().map(Draft::whole);
+        let rollout = file.rollout.iter();
+        let rollout = rollout.map(|rollout| Place::Job(rollout.span.clone()));
+        for place in rows.chain(updates).chain(changes).chain(rollout) {
+            self.wrong(place, "it stands beside [[stage]], and outside of it", hint);
+        }
+    }
+
     /// The part that is taken up; `auto` is what a Kubernetes Indexed Job says.
     fn partition(&mut self) -> Option<Partition> {
         let text = self.flags.partition.clone()?;
@@ -299,7 +352,7 @@ impl Desk<'_> {
     }
 
     /// What the flags say (`update`, `templates`), completed by `[defaults]`.
-    fn complete(
+    pub(super) fn complete(
         &mut self,
         update: Update,
         templates: &mut Vec<Template>,
@@ -335,7 +388,7 @@ impl Desk<'_> {
 
     /// Tells changes that would change nothing, and those that name workspaces beside the command line; with
     /// `has_defaults` something else says what to set.
-    fn check_changes(&mut self, changes: &[Change], has_defaults: bool) {
+    pub(super) fn check_changes(&mut self, changes: &[Change], has_defaults: bool) {
         for change in changes {
             let names_places = match &change.workspaces {
                 Workspaces::OfTheJob => false,

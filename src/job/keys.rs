@@ -4,6 +4,7 @@ use crate::model::field::Field;
 use crate::model::simulation::FaultKind;
 
 use super::column::Column;
+use super::stage::When;
 
 /// A key of a job file.
 #[derive(Clone, Debug)]
@@ -65,6 +66,19 @@ fn key(name: &'static str, takes: Takes, what: &str) -> Key {
 
 /// The tables of a job file.
 pub fn file() -> Vec<Key> {
+    let mut keys = file_without_stages();
+    let stages = key(
+        "stage",
+        Takes::Tables(stage()),
+        "An ordered part of the job. Where there is one, all rows stand in stages.",
+    );
+    // What belongs to the simulator comes last.
+    keys.insert(keys.len() - 1, stages);
+    keys
+}
+
+/// The same without `[[stage]]`, which holds some of them itself.
+fn file_without_stages() -> Vec<Key> {
     let schema = "The format of this file. This version reads 1.";
     vec![
         key("schema", Takes::Whole(1, 1), schema),
@@ -314,6 +328,36 @@ pub fn rollout() -> Vec<Key> {
             "So many rows of a wave may fail before no other wave begins. Default: 0.",
         ),
     ]
+}
+
+/// `[[stage]]`
+pub fn stage() -> Vec<Key> {
+    let mut keys = vec![
+        key(
+            "name",
+            Takes::Text,
+            "What it is called: each stage has its own name.",
+        ),
+        key(
+            "needs",
+            Takes::Texts,
+            "The stages before it whose end it looks at; none: []. Default: the stage before it.",
+        ),
+        key(
+            "when",
+            Takes::OneOf(&When::NAMES),
+            "How those it needs are to have ended: succeeded (each within its max_errors), failed (one of them was not), or always. Default: succeeded.",
+        ),
+        key(
+            "max_errors",
+            Takes::Most,
+            "So many of its rows may end without what they wished (failed, unknown or conflict) before it has failed. Default: 0.",
+        ),
+    ];
+    let shared = ["rollout", "defaults", "rows", "update", "change"];
+    let of_the_file = file_without_stages().into_iter();
+    keys.extend(of_the_file.filter(|key| shared.contains(&key.name)));
+    keys
 }
 
 /// `[rows]`

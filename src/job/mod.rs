@@ -39,6 +39,7 @@ pub mod settled;
 pub mod simulation;
 pub mod sketch;
 pub mod source;
+pub mod stage;
 pub mod suggestion;
 pub mod table;
 pub mod template;

@@ -10,7 +10,7 @@ use crate::model::row::Row;
 use crate::policy::budget::Most;
 use crate::policy::ceiling::Ceilings;
 
-use super::rows::same_id;
+use crate::model::id::same_id;
 
 /// How one is written, for hints.
 pub const HINT: &str = "write which part of how many: 3/8; or auto, in a Kubernetes Indexed Job";

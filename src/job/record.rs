@@ -14,6 +14,7 @@ use super::intent::Job;
 use super::rollout::Rollout;
 use super::selection::Selection;
 use super::settings::Settings;
+use super::stage::Stage;
 use super::table::Options;
 
 /// Of [`JobRecord`]; any other is refused.
@@ -45,6 +46,9 @@ pub struct JobRecord {
     /// Its waves, if its rows go in waves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<Rollout>,
+    /// Its stages, if its rows go in stages.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<Stage>,
     /// Which kinds of credential are looked for.
     pub method: Method,
     /// What completes rows.
@@ -73,9 +77,9 @@ pub struct InputRecord {
     /// What stands there.
     #[serde(default)]
     pub form: Form,
-    /// What it was made from, if the live state had a part in it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub original: Option<Original>,
+    /// What it was made from, if it is no CSV itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub originals: Vec<Original>,
 }
 
 /// What the copy of an input is.
@@ -131,6 +135,8 @@ impl JobRecord {
             wrong_region: None,
             settings: self.settings,
             rollout: self.rollout,
+            stages: self.stages,
+            stage_rows: Vec::new(),
             defaults: self.defaults,
             table: None,
             updates: Vec::new(),

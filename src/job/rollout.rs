@@ -44,9 +44,22 @@ pub enum Pause {
     For(Duration),
 }
 
-/// Which rows are in which wave: the number of the last row of each.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Waves(Vec<u64>);
+/// A wave of rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wave {
+    /// The number of its last row.
+    pub last: u64,
+    /// Its stage, by its place; 0 where there are no stages.
+    pub stage: usize,
+    /// The how-manieth of its stage, from 1.
+    pub number: u32,
+    /// How many its stage has.
+    pub of: u32,
+}
+
+/// Which rows are in which wave, over all stages.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Waves(Vec<Wave>);
 
 impl Rollout {
     /// Where the waves of so many rows end, counted from 1. A wave has a row at least; one that has none falls away.
@@ -68,9 +81,21 @@ impl Rollout {
 }
 
 impl Waves {
-    /// Waves that end with the rows of these numbers, which grow.
-    pub fn ending(last: Vec<u64>) -> Self {
-        Self(last)
+    /// Takes up the waves of `stage`, which end with the rows of these numbers; they grow.
+    pub fn add(&mut self, stage: usize, ending: Vec<u64>) {
+        let of = u32::try_from(ending.len()).unwrap_or(u32::MAX);
+        let waves = (1..).zip(ending);
+        self.0.extend(waves.map(|(number, last)| Wave {
+            last,
+            stage,
+            number,
+            of,
+        }));
+    }
+
+    /// The wave `wave` of all, from 1.
+    pub fn get(&self, wave: u32) -> Option<Wave> {
+        self.0.get((wave as usize).checked_sub(1)?).copied()
     }
 
     /// How many there are.
@@ -78,9 +103,9 @@ impl Waves {
         u32::try_from(self.0.len()).unwrap_or(u32::MAX)
     }
 
-    /// The wave of row `number`, from 1; the last one for whatever is beyond.
+    /// The wave of row `number` among all, from 1; the last one for whatever is beyond.
     pub fn of(&self, number: u64) -> u32 {
-        let before = self.0.partition_point(|last| *last < number);
+        let before = self.0.partition_point(|wave| wave.last < number);
         u32::try_from(before + 1)
             .unwrap_or(u32::MAX)
             .min(self.count())
@@ -163,7 +188,7 @@ impl Desk<'_> {
 }
 
 /// `3` or `5%`; none beyond 100 %, and no end at nothing.
-fn parse(text: &str) -> Option<Most> {
+pub(super) fn parse(text: &str) -> Option<Most> {
     match text.trim().strip_suffix('%') {
         Some(percent) => {
             let percent: f64 = percent.trim().parse().ok()?;
@@ -202,8 +227,13 @@ mod tests {
     fn a_row_is_in_the_wave_that_its_place_among_the_taken_ones_gives_it() {
         // The others were left out.
         let numbers = [4, 7, 8, 20, 21];
-        let waves = Waves::ending(vec![4, 8, 21]);
+        let mut waves = Waves::default();
+        waves.add(0, vec![4, 8, 21]);
         assert_eq!(waves.count(), 3);
         assert_eq!(numbers.map(|number| waves.of(number)), [1, 2, 2, 3, 3]);
+        // Those of another stage come after them.
+        waves.add(1, vec![22, 30]);
+        let wave = waves.get(waves.of(23)).unwrap();
+        assert_eq!((wave.stage, wave.number, wave.of), (1, 2, 2));
     }
 }

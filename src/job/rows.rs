@@ -5,7 +5,7 @@ use std::io::Read;
 use std::rc::Rc;
 
 use crate::model::formula::unguarded;
-use crate::model::id::Id;
+use crate::model::id::{Id, same_id};
 use crate::model::route::Route;
 use crate::model::row::Row;
 use crate::model::target::{LaneId, Workspace};
@@ -23,15 +23,31 @@ use super::problems::Problems;
 use super::selection::Selection;
 use super::settled::{self, Settled};
 use super::table::Table;
+use super::template::Template;
 
-/// Reads the rows of a job in input order: `[[update]]` first, then the table.
+/// Reads the rows of a job in input order: part by part, of each `[[update]]` first, then the table.
 pub struct Reader<R> {
     builder: Builder,
-    updates: Rc<[Written]>,
+    parts: Vec<Part<R>>,
+    /// The part that is read, by its place.
+    at: usize,
+    /// The last rows of stages whose rows have come together in one part.
+    borders: Vec<u64>,
     next_update: usize,
-    rest: Rest<R>,
     /// Whether the row that was read last is one of the rest.
     is_in_rest: bool,
+}
+
+/// A part of a job's rows: a stage, or all of them.
+pub struct Part<R> {
+    /// What its rows are completed by, if not by the same as all.
+    pub wishes: Option<(Update, Rc<[Template]>)>,
+    /// Rows of the job file.
+    pub updates: Rc<[Written]>,
+    /// Rows besides those.
+    pub rest: Rest<R>,
+    /// The number of its last row, once that is known.
+    pub last: u64,
 }
 
 /// Rows besides those of the job file.
@@ -172,18 +188,81 @@ impl Wishes {
 impl<R: Read> Reader<R> {
     /// Reads `updates`, then `rest`.
     pub fn new(defaults: Defaults, updates: Rc<[Written]>, rest: Rest<R>) -> Self {
-        Self {
-            builder: Builder::new(defaults),
+        let part = Part {
+            wishes: None,
             updates,
-            next_update: 0,
             rest,
+            last: 0,
+        };
+        Self::over(defaults, vec![part])
+    }
+
+    /// Reads `parts`, one after the other.
+    pub fn over(defaults: Defaults, parts: Vec<Part<R>>) -> Self {
+        let mut reader = Self {
+            builder: Builder::new(defaults),
+            parts,
+            at: 0,
+            borders: Vec::new(),
+            next_update: 0,
             is_in_rest: false,
-        }
+        };
+        reader.turn_to(0);
+        reader
+    }
+
+    /// The same rows, of stages which end with the rows of these numbers.
+    pub fn bordered_by(self, borders: Vec<u64>) -> Self {
+        Self { borders, ..self }
+    }
+
+    /// The stage of `row`, in which a workflow may have one row.
+    fn stage(&self, row: &Row) -> usize {
+        self.at + self.borders.partition_point(|last| *last < row.number)
     }
 
     /// The next row, or `None` after the last. Rows with problems are told and passed over.
     pub fn next(&mut self, problems: &mut Problems) -> Option<Row> {
-        while let Some(update) = self.updates.get(self.next_update) {
+        loop {
+            if let Some(row) = self.next_of_part(problems) {
+                return Some(row);
+            }
+            if !self.next_part() {
+                return None;
+            }
+        }
+    }
+
+    /// Turns to the next part, if there is one.
+    pub fn next_part(&mut self) -> bool {
+        if let Some(part) = self.parts.get_mut(self.at) {
+            part.last = self.builder.count();
+        }
+        let is_there = self.at + 1 < self.parts.len();
+        if is_there {
+            self.turn_to(self.at + 1);
+            (self.next_update, self.is_in_rest) = (0, false);
+        }
+        is_there
+    }
+
+    /// The numbers of the last rows of the parts that were read.
+    pub fn lasts(&self) -> impl Iterator<Item = u64> {
+        self.parts.iter().map(|part| part.last)
+    }
+
+    fn turn_to(&mut self, at: usize) {
+        self.at = at;
+        if let Some((update, templates)) = self.parts.get(at).and_then(|part| part.wishes.as_ref())
+        {
+            self.builder.complete_by(update, templates);
+        }
+    }
+
+    /// The next row of this part, or `None` after its last.
+    pub fn next_of_part(&mut self, problems: &mut Problems) -> Option<Row> {
+        let part = self.parts.get_mut(self.at)?;
+        while let Some(update) = part.updates.get(self.next_update) {
             self.next_update += 1;
             if update.broken {
                 continue;
@@ -194,7 +273,7 @@ impl<R: Read> Reader<R> {
             }
         }
         self.is_in_rest = true;
-        match &mut self.rest {
+        match &mut part.rest {
             Rest::None => None,
             Rest::Table(table) => {
                 while table.advance(problems) {
@@ -219,14 +298,28 @@ impl<R: Read> Reader<R> {
         }
     }
 
+    /// The rest of the part that is read.
+    fn rest(&self) -> &Rest<R> {
+        self.parts
+            .get(self.at)
+            .map_or(&Rest::None, |part| &part.rest)
+    }
+
+    /// The row of the job file that was read last.
+    fn update(&self) -> Option<&Written> {
+        let part = self.parts.get(self.at)?;
+        part.updates.get(self.next_update.checked_sub(1)?)
+    }
+
     /// The row that was read last, completed by `further` as well.
     pub fn complete(&mut self, further: &Update, problems: &mut Problems) -> Option<Row> {
-        match &self.rest {
+        let part = self.parts.get(self.at)?;
+        match &part.rest {
             Rest::Table(table) if self.is_in_rest => {
                 self.builder.complete(table, further, problems)
             }
             Rest::Table(_) | Rest::Settled(_) | Rest::None => {
-                let update = self.updates.get(self.next_update.checked_sub(1)?)?;
+                let update = part.updates.get(self.next_update.checked_sub(1)?)?;
                 self.builder.complete(update, further, problems)
             }
         }
@@ -235,12 +328,10 @@ impl<R: Read> Reader<R> {
     /// The cells of the row that was read last, by the names of their columns.
     pub fn cells(&self) -> BTreeMap<String, String> {
         let owned = |(name, cell): (&str, &str)| (name.to_owned(), unguarded(cell).to_owned());
-        match &self.rest {
+        match self.rest() {
             Rest::Table(table) if self.is_in_rest => table.cells().map(owned).collect(),
             Rest::Table(_) | Rest::Settled(_) | Rest::None => {
-                let read = self.next_update.checked_sub(1);
-                let update = read.and_then(|index| self.updates.get(index));
-                let cells = update.into_iter().flat_map(|update| update.cells());
+                let cells = self.update().into_iter().flat_map(Written::cells);
                 cells
                     .map(|(column, cell)| owned((column.as_str(), &cell.value)))
                     .collect()
@@ -255,14 +346,20 @@ impl<R: Read> Reader<R> {
 
     /// Where in the table the row that was read last begins, in bytes; 0 for rows of the job file.
     pub fn offset(&self) -> u64 {
-        match &self.rest {
+        match self.rest() {
             Rest::Table(table) if self.is_in_rest => table.offset(),
             Rest::Settled(rows) if self.is_in_rest => rows.offset(),
             Rest::Table(_) | Rest::Settled(_) | Rest::None => 0,
         }
     }
 
-    /// The row at `entry`, which has been read before; `bytes` are those of the table from there on.
+    /// The part that holds row `number`, by its place.
+    pub fn part_of(&self, number: u64) -> usize {
+        let before = self.parts.partition_point(|part| part.last < number);
+        before.min(self.parts.len().saturating_sub(1))
+    }
+
+    /// The row at `entry`, which has been read before; `bytes` are those of its part's table from there on.
     pub fn row_at(
         &mut self,
         entry: Entry,
@@ -270,13 +367,20 @@ impl<R: Read> Reader<R> {
         problems: &mut Problems,
     ) -> Option<Row> {
         let number = u64::from(entry.number);
-        let update = (entry.number as usize)
-            .checked_sub(1)
-            .and_then(|index| self.updates.get(index));
+        let at = self.part_of(number);
+        if at != self.at {
+            self.turn_to(at);
+        }
+        let before = at.checked_sub(1).and_then(|at| self.parts.get(at));
+        let before = before.map_or(0, |part| part.last);
+        let part = self.parts.get_mut(at)?;
+        let update = number
+            .checked_sub(before + 1)
+            .and_then(|index| part.updates.get(usize::try_from(index).ok()?));
         if let Some(update) = update {
             return self.builder.build_as(number, update, problems);
         }
-        match &mut self.rest {
+        match &mut part.rest {
             Rest::None => None,
             Rest::Table(table) => {
                 if !table.seat(bytes, entry.line.into()) {
@@ -296,15 +400,13 @@ impl<R: Read> Reader<R> {
 
     /// Where the row that was read last stands, for problems with it as a whole.
     pub fn place(&self) -> Place {
-        match &self.rest {
+        match self.rest() {
             Rest::Table(table) if self.is_in_rest => table.place(Column::WorkflowId),
             Rest::Settled(_) if self.is_in_rest => Place::File("the rows on record".into()),
-            Rest::Table(_) | Rest::Settled(_) | Rest::None => {
-                match self.updates.get(self.next_update.saturating_sub(1)) {
-                    Some(update) => update.place(Column::WorkflowId),
-                    None => Place::Job(0..0),
-                }
-            }
+            Rest::Table(_) | Rest::Settled(_) | Rest::None => match self.update() {
+                Some(update) => update.place(Column::WorkflowId),
+                None => Place::Job(0..0),
+            },
         }
     }
 
@@ -420,7 +522,7 @@ impl<R: Read> Reader<R> {
         } = &row.workspace;
         let endpoint = &self.builder.routes()[row.lane.0].endpoint;
         let ids = [project_id, workspace_id, &row.workflow_id].map(Id::as_str);
-        let hash = endpoint.as_str().bytes().fold(0, add);
+        let hash = endpoint.as_str().bytes().fold(self.stage(row) as u64, add);
         ids.into_iter().fold(hash, |hash, id| {
             // Two spellings of one UUID may differ in dashes and case.
             let plain = id.bytes().filter(|byte| *byte != b'-');
@@ -435,13 +537,13 @@ impl<R: Read> Reader<R> {
 
     /// Tells the rows among `suspects` that are for one workflow, reading every row again.
     pub fn confirm_duplicates(&mut self, suspects: &Suspects, problems: &mut Problems) {
-        let mut first: HashMap<[String; 4], (u64, u64)> = HashMap::new();
+        let mut first: HashMap<(usize, [String; 4]), (u64, u64)> = HashMap::new();
         let mut told = Problems::default();
         while let Some(row) = self.next(&mut told) {
             if !suspects.0.contains(&self.hash(&row)) {
                 continue;
             }
-            let key = self.identity(&row);
+            let key = (self.stage(&row), self.identity(&row));
             match first.get(&key) {
                 Some((number, line)) => problems.push(Problem::new(
                     self.place(),
@@ -473,20 +575,5 @@ impl Suspects {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
-    }
-}
-
-/// The id; of a UUID, without what may differ in two spellings of it: case and dashes.
-pub fn same_id(id: &Id) -> String {
-    same_spelling(id.as_str())
-}
-
-/// The same for the text of an id.
-pub fn same_spelling(id: &str) -> String {
-    let plain: String = id.chars().filter(|c| *c != '-').collect();
-    if plain.len() == 32 && plain.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        plain.to_ascii_lowercase()
-    } else {
-        id.to_string()
     }
 }

@@ -9,7 +9,7 @@ use crate::model::row::Row;
 
 use super::hold::Held;
 use super::partition::Partition;
-use super::rows::same_id;
+use crate::model::id::same_id;
 
 /// One `--only`. Several must all hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

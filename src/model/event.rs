@@ -41,6 +41,8 @@ pub enum Event {
     },
     /// A wave has ended, and was looked at.
     WaveEnded(WaveEnded),
+    /// The rows of a stage are left out in this session.
+    StageLeft(StageLeft),
     /// Somebody lets a run go on that waits for it. Written between two sessions.
     Approved(Approval),
     /// A request is about to leave.
@@ -202,6 +204,50 @@ pub struct WaveEnded {
     /// Why no other wave begins, if none does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closed: Option<String>,
+    /// Of which stage, and which of its waves, if rows go in stages: `wave` counts through all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<StageWave>,
+}
+
+/// A wave of a stage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StageWave {
+    /// What the stage is called.
+    pub name: String,
+    /// Which of its waves, from 1.
+    pub wave: u32,
+    /// How many it has.
+    pub of: u32,
+}
+
+/// A stage whose rows are left out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StageLeft {
+    /// What it is called.
+    pub name: String,
+    /// What becomes of its rows: `skipped` or `not_attempted`.
+    pub status: Status,
+    /// Why.
+    pub why: String,
+}
+
+impl StageLeft {
+    /// Why the run does not end well, if it is left for that.
+    pub fn closes(&self) -> Option<String> {
+        let is_left = self.status == Status::NotAttempted;
+        is_left.then(|| format!("stage {:?}: {}", self.name, self.why))
+    }
+}
+
+impl WaveEnded {
+    /// `wave 2 of 3`, or the same with its stage; of a stage with one wave, the stage alone.
+    pub fn label(&self) -> String {
+        match &self.stage {
+            None => format!("wave {} of {}", self.wave, self.of),
+            Some(StageWave { name, of: 1, .. }) => format!("stage {name:?}"),
+            Some(StageWave { name, wave, of }) => format!("stage {name:?}, wave {wave} of {of}"),
+        }
+    }
 }
 
 /// Somebody's consent.

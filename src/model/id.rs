@@ -162,6 +162,21 @@ impl fmt::Debug for Id {
     }
 }
 
+/// The id; of a UUID, without what may differ in two spellings of it: case and dashes.
+pub fn same_id(id: &Id) -> String {
+    same_spelling(id.as_str())
+}
+
+/// The same for the text of an id.
+pub fn same_spelling(id: &str) -> String {
+    let plain: String = id.chars().filter(|c| *c != '-').collect();
+    if plain.len() == 32 && plain.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        plain.to_ascii_lowercase()
+    } else {
+        id.to_string()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -90,6 +90,7 @@ impl Tally {
                 self.waiting.clear();
             }
             Event::WaveEnded(_)
+            | Event::StageLeft(_)
             | Event::Approved(_)
             | Event::LegStarted { .. }
             | Event::Read { .. }

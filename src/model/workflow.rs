@@ -76,6 +76,17 @@ pub struct Listed {
 }
 
 impl Workflow {
+    /// Makes `field` what an export writes as `value`.
+    pub fn set(&mut self, field: Field, value: &str) {
+        match field {
+            Field::Name => value.clone_into(&mut self.name),
+            Field::Description => value.clone_into(&mut self.description),
+            Field::Enabled => self.enabled = value == "true",
+            Field::VersionId => value.clone_into(&mut self.version_id),
+            Field::Labels => value.clone_into(&mut self.labels),
+        }
+    }
+
     /// The live value of `field`, as an export writes it.
     pub fn value(&self, field: Field) -> &str {
         match field {

@@ -43,6 +43,17 @@ pub struct Terms {
     pub untouched_since: Option<Timestamp>,
 }
 
+impl Terms {
+    /// For a workflow that the run itself has changed, if it `is_touched`.
+    pub fn of_touched(self, is_touched: bool) -> Self {
+        let untouched_since = self.untouched_since.filter(|_| !is_touched);
+        Self {
+            untouched_since,
+            ..self
+        }
+    }
+}
+
 /// Compares what `row` wishes and expects with what is there, by these `terms`.
 pub fn decide(row: &Row, live: &Live, terms: Terms) -> Decision {
     let wish = match wish(row, live) {

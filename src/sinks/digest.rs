@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::ports::Watcher;
 use crate::model::event::{
-    Approval, Counts, Event, Pause, RunStarted, Stamped, WasEnded, WaveEnded,
+    Approval, Counts, Event, Pause, RunStarted, StageLeft, Stamped, WasEnded, WaveEnded,
 };
 use crate::model::outcome::{Ended, ErrorClass, Failure, Outcome, Status};
 use crate::model::rate::Rate;
@@ -56,6 +56,8 @@ pub struct Digest {
     pub closed: Vec<String>,
     /// The waves that have ended, in their order, as they ended last.
     pub waves: BTreeMap<u32, WaveEnded>,
+    /// Stages whose rows the last session left out.
+    pub stages_left: Vec<StageLeft>,
     /// Who let the run go on after which wave, and when.
     pub approvals: Vec<(Timestamp, Approval)>,
     /// Why the live state could not be read, the first time.
@@ -244,6 +246,7 @@ impl Watcher for Digest {
                 self.stopped = None;
                 self.ended = None;
                 self.closed.clear();
+                self.stages_left.clear();
                 self.refused_workspaces = 0;
                 self.unread = None;
                 let operator = &started.operator;
@@ -287,6 +290,7 @@ impl Watcher for Digest {
             Event::WaveEnded(wave) => {
                 self.waves.insert(wave.wave, wave.clone());
             }
+            Event::StageLeft(stage) => self.stages_left.push(stage.clone()),
             Event::Approved(approval) => self.approvals.push((stamped.at, approval.clone())),
             Event::LegStarted { .. }
             | Event::Proven { .. }

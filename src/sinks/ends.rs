@@ -126,6 +126,7 @@ impl Ends {
             | Event::RunStarted(_)
             | Event::SessionStarted(_)
             | Event::WaveEnded(_)
+            | Event::StageLeft(_)
             | Event::Approved(_)
             | Event::LegStarted { .. }
             | Event::Read { .. }

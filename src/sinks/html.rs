@@ -8,6 +8,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::model::event::{Approval, WaveEnded};
 use crate::model::formula::unguarded;
 use crate::model::outcome::Status;
 use crate::model::span;
@@ -15,7 +16,7 @@ use crate::model::span;
 use super::attention::{Attention, Group};
 use super::chart::{latency_chart, percentiles, timeline_chart};
 use super::digest::{Digest, Session};
-use super::summary::{FileFacts, hint, request_line, time_line, verdict, wave_text};
+use super::summary::{FileFacts, hint, request_line, stage_text, time_line, verdict, wave_text};
 use super::timeline::Timeline;
 
 const STYLE: &str = include_str!("html/page.css");
@@ -245,9 +246,10 @@ fn outcome(digest: &Digest) -> Markup {
             @if !digest.waves.is_empty() {
                 ul {
                     @for wave in digest.waves.values() { li { (wave_text(wave)) } }
+                    @for stage in &digest.stages_left { li { (stage_text(stage)) } }
                     @for (at, approval) in &digest.approvals {
                         li {
-                            "wave " (approval.wave) " approved by " (approval.by) ", " (at)
+                            (approved_text(digest, approval)) " approved by " (approval.by) ", " (at)
                             @if let Some(note) = &approval.note { ": " (note) }
                         }
                     }
@@ -258,8 +260,15 @@ fn outcome(digest: &Digest) -> Markup {
     }
 }
 
+/// What was approved.
+fn approved_text(digest: &Digest, approval: &Approval) -> String {
+    let wave = digest.waves.get(&approval.wave);
+    wave.map_or(format!("wave {}", approval.wave), WaveEnded::label)
+}
+
 fn attention_section(digest: &Digest, attention: &Attention) -> Markup {
-    let closed = digest.waves.values().any(|wave| wave.closed.is_some());
+    let closed =
+        digest.waves.values().any(|wave| wave.closed.is_some()) || !digest.stages_left.is_empty();
     html! {
         section aria-labelledby="attention" {
             h2 id="attention" { "What needs a person" }

@@ -59,12 +59,12 @@ impl Watcher for Log {
             }
             Event::LegStarted { leg, wave } => debug!(?leg, wave, "leg started"),
             Event::WaveEnded(wave) => match &wave.closed {
-                None => info!(
-                    "wave {} of {} is done: {} rows",
-                    wave.wave, wave.of, wave.rows
-                ),
-                Some(why) => warn!("wave {} of {}: no other begins: {why}", wave.wave, wave.of),
+                None => info!("{} is done: {} rows", wave.label(), wave.rows),
+                Some(why) => warn!("{}: no other wave follows: {why}", wave.label()),
             },
+            Event::StageLeft(stage) => {
+                info!("stage {:?} is {}: {}", stage.name, stage.status, stage.why)
+            }
             Event::Approved(approval) => {
                 info!("wave {} is approved by {}", approval.wave, approval.by)
             }

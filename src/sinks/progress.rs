@@ -109,6 +109,7 @@ impl Progress {
             | Event::CredentialRenewed { .. }
             | Event::WorkspaceClosed { .. }
             | Event::WaveEnded(_)
+            | Event::StageLeft(_)
             | Event::Approved(_)
             | Event::SessionEnded { .. } => {}
         }

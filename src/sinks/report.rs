@@ -73,8 +73,8 @@ pub struct Source<'a, J> {
     pub names: &'a BTreeMap<(LaneId, Workspace), String>,
     /// What rows without an end were to change.
     pub planned: HashMap<u64, (Id, Change)>,
-    /// The wave of a row that was taken up, if rows go in waves.
-    pub wave_of: &'a dyn Fn(u64) -> Option<u32>,
+    /// The stage of a row, and its wave if it was taken up, where rows go in them.
+    pub place_of: &'a dyn Fn(u64, bool) -> (Option<&'a str>, Option<u32>),
     /// Why a row was taken out, where there is a reason.
     pub skipped_because: &'a dyn Fn(&Row) -> Option<String>,
 }
@@ -138,8 +138,8 @@ where
         let route = source.lanes.get(row.lane.0).map(|lane| &lane.route);
         let name = source.names.get(&(row.lane, row.workspace.clone()));
         line.clear();
-        let wave = (source.wave_of)(row.number).filter(|_| taken);
-        cells(&mut line, &row, at, &outcome, route, name, wave);
+        let place = (source.place_of)(row.number, taken);
+        cells(&mut line, &row, at, &outcome, route, name, place);
         csv.write_byte_record(&line).map_err(ReportError::Write)?;
         written.rows += 1;
         if let Some(change) = &outcome.change {
@@ -197,7 +197,7 @@ fn cells(
     outcome: &Outcome,
     route: Option<&Route>,
     workspace_name: Option<&String>,
-    wave: Option<u32>,
+    (stage, wave): (Option<&str>, Option<u32>),
 ) {
     let changed = outcome.status == Status::Succeeded;
     let fields: Vec<Field> = match &outcome.change {
@@ -270,8 +270,7 @@ fn cells(
         }
     }
     plain(line, &row.hash());
-    // There are no stages yet.
-    plain(line, "");
+    free(line, stage.unwrap_or_default());
     number(line, wave.map(u64::from));
     free(line, region.unwrap_or_default());
     free(line, profile.unwrap_or_default());

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
-use crate::model::event::{Approval, WaveEnded};
+use crate::model::event::{Approval, StageLeft, WaveEnded};
 use crate::model::outcome::{Ended, ErrorClass, Failure, Status};
 use crate::model::rate::Rate;
 use crate::model::route::LaneFacts;
@@ -65,6 +65,9 @@ pub struct Summary {
     /// Its waves, as far as they have ended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waves: Vec<WaveEnded>,
+    /// Its stages whose rows the last session left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stages_left: Vec<StageLeft>,
     /// Who let it go on, after which wave.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub approval: Vec<ApprovalFacts>,
@@ -233,6 +236,9 @@ pub fn closing_text(digest: &Digest, closing: &Closing<'_>) -> String {
     for wave in digest.waves.values() {
         let _ = writeln!(text, "  {}", wave_text(wave));
     }
+    for stage in &digest.stages_left {
+        let _ = writeln!(text, "  {}", stage_text(stage));
+    }
     errors(&mut text, digest);
     for closed in &digest.closed {
         let _ = writeln!(text, "\n  given up: {closed}");
@@ -261,7 +267,7 @@ pub fn closing_text(digest: &Digest, closing: &Closing<'_>) -> String {
 /// `wave 1 of 3: 1 row`, or why no other follows it.
 pub(super) fn wave_text(wave: &WaveEnded) -> String {
     let plural = if wave.rows == 1 { "row" } else { "rows" };
-    let mut text = format!("wave {} of {}: ", wave.wave, wave.of);
+    let mut text = wave.label() + ": ";
     match wave.rows {
         0 => text += "nothing to change",
         rows => text += &format!("{rows} {plural}"),
@@ -272,6 +278,12 @@ pub(super) fn wave_text(wave: &WaveEnded) -> String {
         None => {}
     }
     text
+}
+
+/// `stage "clean up": not attempted: …`
+pub(super) fn stage_text(stage: &StageLeft) -> String {
+    let status = stage.status.as_str().replace('_', " ");
+    format!("stage {:?}: {status}: {}", stage.name, stage.why)
 }
 
 /// How the run went, in one line.

@@ -182,6 +182,7 @@ impl Watcher for Timeline {
             | Event::WorkspaceClosed { .. }
             | Event::Stop { .. }
             | Event::WaveEnded(_)
+            | Event::StageLeft(_)
             | Event::Approved(_)
             | Event::SessionEnded { .. } => {}
         }

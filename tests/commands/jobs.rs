@@ -132,7 +132,7 @@ fn every_job_is_run_by_a_test_here_and_stands_in_the_readme() {
     for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("jobs")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         if let Some(job) = name.strip_suffix(".toml") {
-            let run = [format!("counts(\"{job}\""), format!("jobs/{job}.toml {{")];
+            let run = [format!("counts(\"{job}\""), format!("run jobs/{job}.toml")];
             assert!(
                 run.iter().any(|run| here.contains(run)),
                 "{name} is run by no test"
@@ -140,4 +140,62 @@ fn every_job_is_run_by_a_test_here_and_stands_in_the_readme() {
             assert!(readme.contains(&name), "{name} is not in jobs/README.md");
         }
     }
+}
+
+/// Four stages, of which the third has a typo in its first wave.
+#[test]
+fn migration_stops_at_the_wave_with_the_typo_and_everything_is_put_back() {
+    let desk = desk();
+    let world = || {
+        let said = desk.flowbatch("export --simulate --out world.csv");
+        assert_eq!(said.code, 0, "{}", said.stderr);
+        let rows = csv_rows(&desk.path("world.csv"));
+        let text = |row: &std::collections::HashMap<String, String>| {
+            ["workflow_id", "name", "description", "enabled"]
+                .map(|column| row[column].clone())
+                .join("|")
+        };
+        rows.iter().map(text).collect::<Vec<_>>()
+    };
+    // The world as the stages find it.
+    assert_eq!(desk.flowbatch("plan jobs/migration.toml").code, 1);
+    let said = desk.flowbatch("run jobs/migration.toml --ticket CHG-12");
+    assert_eq!(said.code, 3, "{}{}", said.stdout, said.stderr);
+    for text in [
+        "stopped: stage \"enable the new ones\", wave 1 of 3: 1 error, max_errors = 0\n",
+        "\n  stage \"disable the old ones\": 12 rows\n  stage \"rename the new ones\": 12 rows\n",
+        "\n  stage \"mark the old ones\": not attempted: it needs stage \"enable the new ones\"",
+        "name is \"Triage, tier 2\", expected \"Triagge, tier 2\"\n",
+    ] {
+        assert!(said.stdout.contains(text), "{text} in {}", said.stdout);
+    }
+    let run = desk.only_run();
+    let page = fs::read_to_string(run.join("report.html")).unwrap();
+    for text in [
+        "wave 1 of 3: 2 rows, gate closed",
+        "not attempted: it needs",
+    ] {
+        assert!(page.contains(text), "{text}");
+    }
+    let undone = desk.flowbatch("undo last --simulate");
+    assert_eq!(undone.code, 0, "{}", undone.stderr);
+    let old = |row: usize| format!("old-{row:02}|Workflow old-{row:02}||false");
+    let new = |row: usize| format!("new-{row:02}|Workflow new-{row:02}||false");
+    let before: Vec<_> = (1..=12).map(old).chain((1..=12).map(new)).collect();
+    assert_eq!(world(), before);
+    // With the typo mended it runs through.
+    let list = desk.read("jobs/migration-enable.csv");
+    fs::write(
+        desk.path("jobs/migration-enable.csv"),
+        list.replace("Triagge", "Triage"),
+    )
+    .unwrap();
+    let said = desk.flowbatch("run jobs/migration.toml");
+    assert_eq!(said.code, 0, "{}{}", said.stdout, said.stderr);
+    let world = world();
+    assert_eq!(
+        world[0],
+        "old-01|Workflow old-01|replaced; to be deleted after the review|false"
+    );
+    assert_eq!(world[12], "new-01|Triage, tier 1||true");
 }

@@ -33,6 +33,7 @@ mod resume;
 mod rollout;
 mod service;
 mod sheet;
+mod stages;
 mod stories;
 mod trust;
 mod undo;

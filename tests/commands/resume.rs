@@ -59,7 +59,7 @@ fn usual_arguments(cloud: &Cloud) -> String {
     clippy::disallowed_methods,
     reason = "a moment of somebody else's choosing; no test waits to be right"
 )]
-fn kill_after(desk: &Desk, arguments: &str, ms: u64) {
+pub(crate) fn kill_after(desk: &Desk, arguments: &str, ms: u64) {
     let mut child = desk
         .command(arguments)
         .stdout(Stdio::null())

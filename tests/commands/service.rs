@@ -404,7 +404,8 @@ fn a_deadline_ends_the_run_with_5() {
     let said = desk.flowbatch(&format!("run rows.csv --endpoint {address} --project-id {PROJECT} --workspace-id {WORKSPACE} --snapshot off --rate 5/s --deadline 300ms"));
     assert_eq!(said.code, 5, "{}", said.stderr);
     assert!(
-        said.stdout.contains("stopped: the deadline or stop_at is reached"),
+        said.stdout
+            .contains("stopped: the deadline or stop_at is reached"),
         "{}",
         said.stdout
     );

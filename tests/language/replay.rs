@@ -100,6 +100,7 @@ impl Replay {
             Event::RunStarted(_)
             | Event::LegStarted { .. }
             | Event::WaveEnded(_)
+            | Event::StageLeft(_)
             | Event::Approved(_)
             | Event::SessionStarted(_)
             | Event::Read { .. }

@@ -154,7 +154,8 @@ impl Schedule {
                     workflow: live,
                     versions,
                 };
-                let decision = decide(&row, &live, self.rules.terms);
+                let terms = self.rules.terms.of_touched(work.is_touched);
+                let decision = decide(&row, &live, terms);
                 work.read_at = Some(now);
                 // If an update may have arrived, what was there before it is what it is to be judged by.
                 let (before, effect) = match before.filter(|_| work.doubt) {

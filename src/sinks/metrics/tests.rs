@@ -34,6 +34,7 @@ fn summary(exit_code: u8) -> Summary {
         sessions: Vec::new(),
         ended: Ended::Completed,
         waves: Vec::new(),
+        stages_left: Vec::new(),
         approval: Vec::new(),
         given_up: Vec::new(),
         exit_code,
