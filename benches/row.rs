@@ -67,6 +67,7 @@ fn row(number: u64) -> Row {
         },
         workflow_id: id(&workflow(number)),
         called: None,
+        wave: None,
         update: Update {
             description: Some("reviewed in November".to_owned()),
             ..Update::default()

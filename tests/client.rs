@@ -44,6 +44,7 @@ fn row(workflow_id: &str) -> Row {
         },
         workflow_id: Id::parse(workflow_id).unwrap(),
         called: None,
+        wave: None,
         update: Update {
             name: Some("N\u{e4}me".into()),
             ..Update::default()

@@ -111,6 +111,7 @@ fn row(number: u64) -> Row {
         workspace: workspace(),
         workflow_id: Id::parse(&format!("w{number}")).unwrap(),
         called: None,
+        wave: None,
         update: Update {
             name: Some("Reviewed".to_owned()),
             ..Update::default()

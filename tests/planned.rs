@@ -380,6 +380,7 @@ fn row(number: u64, id: &str, description: &str, guarded: bool) -> Row {
         workspace: place(),
         workflow_id: Id::parse(id).unwrap(),
         called: None,
+        wave: None,
         update: Update {
             description: Some(wish(id)),
             ..Update::default()

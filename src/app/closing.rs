@@ -327,13 +327,7 @@ impl Closed<'_> {
         });
         let files = [
             file("job.json", None),
-            file(
-                taken
-                    .input
-                    .as_ref()
-                    .map_or("input.csv", |input| input.form.file_name()),
-                None,
-            ),
+            self.input_facts(),
             file("journal.jsonl", None),
             file("report.csv", rows),
             file("rerun.csv", None),
@@ -376,6 +370,21 @@ impl Closed<'_> {
             exit_code: exit.code(),
             files: files.into_iter().flatten().chain(plans).collect(),
         }
+    }
+
+    /// The copy of the input, whose hash is mostly known from when it was made.
+    fn input_facts(&self) -> Option<FileFacts> {
+        let input = self.taken.input.as_ref()?;
+        let path = input.form.file_name();
+        let sha256 = match &input.copy_sha256 {
+            Some(sha256) => sha256.clone(),
+            None => sha256_of(&self.folder.file(path)).ok()?,
+        };
+        Some(FileFacts {
+            path: path.to_owned(),
+            sha256,
+            rows: None,
+        })
     }
 
     /// The closing text for people.

@@ -29,6 +29,8 @@ pub(super) struct Input {
     pub(super) sha256: String,
     /// Its text in UTF-8: a temporary file, until a run keeps it.
     pub(super) copy: Copy,
+    /// Of the copy, where that is known.
+    pub(super) copy_sha256: Option<String>,
     pub(super) label: Arc<str>,
     pub(super) options: Options,
     pub(super) form: Form,

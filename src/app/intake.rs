@@ -1,6 +1,6 @@
 //! Takes a job in: reads the file, copies its CSV, finds every problem, counts the rows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{self, BufWriter, Read};
 use std::path::Path;
@@ -22,7 +22,7 @@ use crate::job::intent::Job;
 use crate::job::problem::{Place, Problem, Source};
 use crate::job::problems::Problems;
 use crate::job::record::{Form, InputRecord, JobRecord, SCHEMA};
-use crate::job::rollout::{Rollout, Waves};
+use crate::job::rollout::{Placed, Rollout, Waves};
 use crate::job::rows::{Census, Part, Reader, Rest, Suspects};
 use crate::job::source::TableSource;
 use crate::job::stage::{StageRows, stage_of};
@@ -30,6 +30,7 @@ use crate::job::table::Table;
 use crate::job::template::{Template, Templates};
 use crate::model::id::Id;
 use crate::model::route::LaneFacts;
+use crate::model::target::{LaneId, Workspace};
 use crate::model::update::Update;
 
 use super::folder::{Hashed, RunFolder};
@@ -131,6 +132,7 @@ pub(super) fn take_in(
         return Err(error);
     }
     taken.settle_destination(&args.job, &mut problems);
+    taken.refuse_two_kinds_of_waves(&mut problems);
     // Rows that are still to be chosen, or to be told where they go, may be those that are meant.
     if taken.changes.is_empty() && taken.census.without_workspace.is_empty() {
         taken.check_selection(&mut problems);
@@ -235,9 +237,11 @@ impl Taken {
         let mut hashed = Hashed::new(&mut bytes);
         let before = problems.count();
         let mut suspects = Suspects::default();
+        let mut is_plain = false;
         {
             let writer = BufWriter::new(copy.as_file());
             let table = Decoded::new(&mut hashed, source.encoding).map(|decoded| {
+                is_plain = decoded.is_plain();
                 let tee = Tee {
                     from: decoded,
                     to: writer,
@@ -271,9 +275,11 @@ impl Taken {
                 "add a line for each workflow",
             ));
         }
+        let sha256 = hashed.finish();
         self.input = Some(Input {
             path,
-            sha256: hashed.finish(),
+            copy_sha256: is_plain.then(|| sha256.clone()),
+            sha256,
             copy: Copy::Temporary(copy),
             label,
             options: source.options,
@@ -386,6 +392,21 @@ impl Taken {
                 let named = &rows[0];
                 self.job.warnings.push(format!(
                     "{variable} is {value}, but the rows go elsewhere ({named} ...): the rows' own is used"
+                ));
+            }
+        }
+    }
+
+    /// Tells rows that ask for waves where the job says itself where they end.
+    fn refuse_two_kinds_of_waves(&self, problems: &mut Problems) {
+        for (stage, place) in &self.census.waved {
+            let of_stage = self.job.stages.get(*stage).map(|stage| &stage.rollout);
+            let rollout = self.job.rollout.as_ref().or(of_stage);
+            if rollout.is_some_and(|rollout| rollout.says_waves) {
+                problems.push(Problem::new(
+                    place.clone(),
+                    "the rows ask for waves (column wave), and the job says where waves end",
+                    "leave out one of them: the column, or waves in [rollout]",
                 ));
             }
         }
@@ -535,6 +556,7 @@ impl Taken {
             options: input.options,
             form: input.form,
             originals: input.originals,
+            copy_sha256: None,
             copy,
         });
         let (job, updates) = record.job();
@@ -641,6 +663,9 @@ impl Taken {
         let in_waves = |rollout: &Rollout, rows: u64| {
             let ends = rollout.counts(rows);
             let ends: Vec<_> = ends.iter().map(u64::to_string).collect();
+            if !rollout.says_waves && !self.census.waved.is_empty() {
+                return " in the waves that they ask for".to_owned();
+            }
             match ends.len() {
                 0 | 1 => String::new(),
                 _ => format!(" in waves up to {}", ends.join(", ")),
@@ -685,38 +710,27 @@ impl Taken {
         if rollouts.is_empty() {
             return Ok(None);
         }
-        let mut counts = vec![0; rollouts.len()];
-        match stages.is_empty() {
-            true => counts[0] = self.census.rows - self.census.skipped,
-            false => self.each_taken(|stage, _| counts[stage] += 1)?,
-        }
-        let ends = rollouts.iter().zip(&counts);
-        let ends: Vec<_> = ends.map(|(rollout, rows)| rollout.counts(*rows)).collect();
-        let mut lasts: Vec<Vec<u64>> = vec![Vec::new(); rollouts.len()];
-        let mut positions = vec![0; rollouts.len()];
-        self.each_taken(|stage, number| {
-            positions[stage] += 1;
-            if ends[stage].get(lasts[stage].len()) == Some(&positions[stage]) {
-                lasts[stage].push(number);
+        let mut rows: Vec<Vec<Placed>> = vec![Vec::new(); rollouts.len()];
+        let mut workspaces: HashMap<(LaneId, Workspace), u32> = HashMap::new();
+        let mut all = self.rows()?;
+        while let Some((row, is_taken)) = all.next_row()? {
+            if !is_taken {
+                continue;
             }
-        })?;
+            let stage = stage_of(stages, row.number).unwrap_or_default();
+            let next = u32::try_from(workspaces.len()).unwrap_or(u32::MAX);
+            let place = (row.lane, row.workspace);
+            rows[stage].push(Placed {
+                number: row.number,
+                wave: row.wave,
+                workspace: *workspaces.entry(place).or_insert(next),
+            });
+        }
         let mut waves = Waves::default();
-        for (stage, lasts) in lasts.into_iter().enumerate() {
-            waves.add(stage, lasts);
+        for (stage, (rollout, rows)) in rollouts.into_iter().zip(rows).enumerate() {
+            waves.add(stage, rollout, &rows);
         }
         Ok(Some(waves))
-    }
-
-    /// Shows `take` the stage of each row that is taken up, by its place, and the row's number.
-    fn each_taken(&self, mut take: impl FnMut(usize, u64)) -> Result<(), RowsError> {
-        let mut rows = self.rows()?;
-        while let Some((row, is_taken)) = rows.next_row()? {
-            if is_taken {
-                let stage = stage_of(&self.job.stages, row.number);
-                take(stage.unwrap_or_default(), row.number);
-            }
-        }
-        Ok(())
     }
 
     /// Keeps the copy of the input, if there is one, in the run's `folder`.
@@ -753,6 +767,7 @@ fn copy_table(
     Ok(Some(Input {
         path,
         sha256: hashed.finish(),
+        copy_sha256: None,
         copy: Copy::Temporary(copy),
         label,
         options: source.options.clone(),

@@ -170,6 +170,7 @@ fn guarded(planned: PlannedRow) -> Row {
         workspace: planned.workspace,
         workflow_id: planned.workflow_id,
         called: None,
+        wave: None,
         update,
         version: None,
         guards,

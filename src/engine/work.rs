@@ -490,6 +490,7 @@ mod tests {
             },
             workflow_id: id("w"),
             called: None,
+            wave: None,
             update: Update {
                 enabled: Some(false),
                 ..Update::default()

@@ -152,6 +152,7 @@ impl Builder {
         self.number = number;
         let mut desk = Desk { draft, problems };
         let (workflow_id, called) = desk.workflow(self.defaults.is_blind);
+        let wave = desk.wave();
         let place = self.place(&mut desk);
         let defaults = &self.defaults.update;
         let (update, version, guards) = match further {
@@ -166,6 +167,7 @@ impl Builder {
             workspace,
             workflow_id: workflow_id?,
             called,
+            wave,
             update,
             version,
             guards,

@@ -289,7 +289,8 @@ impl Draft for Chosen<'_> {
             Column::WorkflowName
             | Column::Workspace
             | Column::Expect(_)
-            | Column::ExpectUpdateTime => None,
+            | Column::ExpectUpdateTime
+            | Column::Wave => None,
         }
     }
     fn place(&self, column: Column) -> Place {

@@ -30,11 +30,13 @@ pub enum Column {
     Expect(Field),
     /// `expect_update_time`
     ExpectUpdateTime,
+    /// `wave`: where rows go in waves.
+    Wave,
 }
 
 impl Column {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::WorkflowId,
         Self::WorkflowName,
         Self::Profile,
@@ -53,6 +55,7 @@ impl Column {
         Self::Expect(Field::VersionId),
         Self::Expect(Field::Labels),
         Self::ExpectUpdateTime,
+        Self::Wave,
     ];
 
     /// Those that say what to set.
@@ -77,6 +80,7 @@ impl Column {
             Self::Expect(Field::VersionId) => "expect_version_id",
             Self::Expect(Field::Labels) => "expect_labels",
             Self::ExpectUpdateTime => "expect_update_time",
+            Self::Wave => "wave",
         }
     }
 

@@ -25,6 +25,7 @@ pub struct Decoded<R> {
     line: u64,
     /// The bytes of the current line so far.
     current: Vec<u8>,
+    is_marked: bool,
 }
 
 /// Bytes that the encoding does not have. Found inside an [`io::Error`].
@@ -80,7 +81,13 @@ impl<R: Read> Decoded<R> {
             ended: false,
             line: 1,
             current: Vec::new(),
+            is_marked: marked == Some(encoding),
         })
+    }
+
+    /// Whether it gives the bytes as they are.
+    pub fn is_plain(&self) -> bool {
+        self.encoding == UTF_8 && !self.is_marked
     }
 
     fn refill(&mut self) -> io::Result<()> {

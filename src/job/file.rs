@@ -151,6 +151,8 @@ pub struct RolloutFile {
     pub pause: Option<Located<String>>,
     /// `max_errors`
     pub max_errors: Option<Located<String>>,
+    /// `order`
+    pub order: Option<Located<String>>,
     /// Where the table stands.
     pub span: Range<usize>,
 }
@@ -333,6 +335,7 @@ impl Reader<'_> {
             waves: self.texts_or_numbers(table, "waves", rollout::HINT),
             verify: self.boolean(table, "verify"),
             pause: self.string(table, "pause"),
+            order: self.string(table, "order"),
             max_errors: self.text_or_number(table, "max_errors", budget::HINT),
             span: root.span_of("rollout"),
         })

@@ -4,6 +4,7 @@ use crate::model::field::Field;
 use crate::model::simulation::FaultKind;
 
 use super::column::Column;
+use super::rollout::Order;
 use super::stage::When;
 
 /// A key of a job file.
@@ -310,7 +311,7 @@ pub fn rollout() -> Vec<Key> {
         key(
             "waves",
             Takes::Mosts,
-            "Where each wave ends: so many rows, or such a share of those that are taken up, from the first one on. Default: [1, \"10%\", \"100%\"].",
+            "Where each wave ends: so many rows, or such a share of those that are taken up, from the first one on. Default: as the rows say (column wave), else [1, \"10%\", \"100%\"].",
         ),
         key(
             "verify",
@@ -326,6 +327,11 @@ pub fn rollout() -> Vec<Key> {
             "max_errors",
             Takes::Most,
             "So many rows of a wave may fail before no other wave begins. Default: 0.",
+        ),
+        key(
+            "order",
+            Takes::OneOf(&Order::NAMES),
+            "In which order rows come into waves: input, or by-workspace (all rows of one workspace, then those of the next). Default: input.",
         ),
     ]
 }
@@ -492,6 +498,9 @@ fn meaning(column: Column) -> String {
             return format!(
                 "What {field} must be before anything is set; else the row is a conflict."
             );
+        }
+        Column::Wave => {
+            "Its wave, from 1, where [rollout] says no waves itself; rows without one come last."
         }
         Column::ExpectUpdateTime => {
             "When it must have been changed last, as the service writes it; else the row is a conflict."

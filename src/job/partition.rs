@@ -131,6 +131,7 @@ mod tests {
             },
             workflow_id: id(&format!("w{number}")),
             called: None,
+            wave: None,
             update: Update::default(),
             version: None,
             guards: Guards::default(),

@@ -1,5 +1,6 @@
 //! `[rollout]`: the rows of a job in waves, each looked at before the next.
 
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,47 @@ pub struct Rollout {
     pub pause: Pause,
     /// How many rows of a wave may fail, or such a share of it, before the gate to the next is closed.
     pub max_errors: Most,
+    /// Whether the job says where its waves end; else rows may.
+    #[serde(default)]
+    pub says_waves: bool,
+    /// In which order rows come into waves.
+    #[serde(default)]
+    pub order: Order,
+}
+
+/// In which order rows come into waves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// As they stand.
+    #[default]
+    Input,
+    /// All of one workspace, then all of the next one; the workspaces as they come first.
+    ByWorkspace,
+}
+
+impl Order {
+    /// As they are written.
+    pub const NAMES: [&'static str; 2] = ["input", "by-workspace"];
+
+    fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "input" => Self::Input,
+            "by-workspace" => Self::ByWorkspace,
+            _ => return None,
+        })
+    }
+}
+
+/// A row that is taken up, as far as its wave depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// Its number.
+    pub number: u64,
+    /// The wave that it asks for.
+    pub wave: Option<u32>,
+    /// Its workspace, as the how-manieth of those that rows go to.
+    pub workspace: u32,
 }
 
 /// What happens between two waves.
@@ -47,8 +89,6 @@ pub enum Pause {
 /// A wave of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wave {
-    /// The number of its last row.
-    pub last: u64,
     /// Its stage, by its place; 0 where there are no stages.
     pub stage: usize,
     /// The how-manieth of its stage, from 1.
@@ -59,7 +99,11 @@ pub struct Wave {
 
 /// Which rows are in which wave, over all stages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Waves(Vec<Wave>);
+pub struct Waves {
+    all: Vec<Wave>,
+    /// By the row's number, from 1: its wave among all, from 1; 0 for one that is not taken up.
+    of: Vec<u32>,
+}
 
 impl Rollout {
     /// Where the waves of so many rows end, counted from 1. A wave has a row at least; one that has none falls away.
@@ -78,43 +122,81 @@ impl Rollout {
         }
         counts
     }
+
+    /// The wave of each of `rows`, from 1, and how many there are.
+    fn assign(&self, rows: &[Placed]) -> (Vec<u32>, u32) {
+        if !self.says_waves && rows.iter().any(|row| row.wave.is_some()) {
+            let asked: BTreeSet<u32> = rows.iter().filter_map(|row| row.wave).collect();
+            let place: HashMap<u32, u32> = asked.into_iter().zip(1..).collect();
+            // Who asks for none comes after all.
+            let last = u32::try_from(place.len() + 1).unwrap_or(u32::MAX);
+            let wave = |row: &Placed| row.wave.and_then(|wave| place.get(&wave));
+            let waves: Vec<_> = rows.iter().map(|row| *wave(row).unwrap_or(&last)).collect();
+            let count = waves.iter().copied().max().unwrap_or_default();
+            return (waves, count);
+        }
+        let mut order: Vec<usize> = (0..rows.len()).collect();
+        match self.order {
+            Order::Input => {}
+            Order::ByWorkspace => order.sort_by_key(|row| rows[*row].workspace),
+        }
+        let ends = self.counts(rows.len() as u64);
+        let mut waves = vec![0; rows.len()];
+        for (position, row) in order.into_iter().enumerate() {
+            let before = ends.partition_point(|end| *end <= position as u64);
+            waves[row] = u32::try_from(before + 1).unwrap_or(u32::MAX);
+        }
+        (waves, u32::try_from(ends.len()).unwrap_or(u32::MAX))
+    }
 }
 
 impl Waves {
-    /// Takes up the waves of `stage`, which end with the rows of these numbers; they grow.
-    pub fn add(&mut self, stage: usize, ending: Vec<u64>) {
-        let of = u32::try_from(ending.len()).unwrap_or(u32::MAX);
-        let waves = (1..).zip(ending);
-        self.0.extend(waves.map(|(number, last)| Wave {
-            last,
-            stage,
-            number,
-            of,
-        }));
+    /// Takes up the waves of `stage`, whose `rows` that are taken up go by `rollout`.
+    pub fn add(&mut self, stage: usize, rollout: &Rollout, rows: &[Placed]) {
+        let (waves, of) = rollout.assign(rows);
+        let before = self.count();
+        for (row, wave) in rows.iter().zip(waves) {
+            let number = usize::try_from(row.number).unwrap_or(usize::MAX);
+            if self.of.len() < number {
+                self.of.resize(number, 0);
+            }
+            self.of[number - 1] = before + wave;
+        }
+        self.all
+            .extend((1..=of).map(|number| Wave { stage, number, of }));
     }
 
     /// The wave `wave` of all, from 1.
     pub fn get(&self, wave: u32) -> Option<Wave> {
-        self.0.get((wave as usize).checked_sub(1)?).copied()
+        self.all.get((wave as usize).checked_sub(1)?).copied()
     }
 
     /// How many there are.
     pub fn count(&self) -> u32 {
-        u32::try_from(self.0.len()).unwrap_or(u32::MAX)
+        u32::try_from(self.all.len()).unwrap_or(u32::MAX)
     }
 
-    /// The wave of row `number` among all, from 1; the last one for whatever is beyond.
+    /// The wave of row `number` among all, from 1; 0 for a row that is in none.
     pub fn of(&self, number: u64) -> u32 {
-        let before = self.0.partition_point(|wave| wave.last < number);
-        u32::try_from(before + 1)
-            .unwrap_or(u32::MAX)
-            .min(self.count())
+        let place = usize::try_from(number)
+            .ok()
+            .and_then(|number| number.checked_sub(1));
+        let wave = place.and_then(|place| self.of.get(place));
+        wave.copied().unwrap_or_default()
     }
 }
 
 impl Desk<'_> {
     pub(super) fn rollout(&mut self, written: Option<RolloutFile>) -> Option<Rollout> {
         let written = written?;
+        let says_waves = !written.waves.is_empty();
+        let order = written.order.map(|order| {
+            Order::parse(&order.value).unwrap_or_else(|| {
+                let hint = format!("there are {}", Order::NAMES.join(" and "));
+                self.wrong(order.place(), "no such order", hint);
+                Order::Input
+            })
+        });
         let mut ends: Vec<(Most, Place)> = Vec::new();
         for Located { value, span } in written.waves {
             let place = Place::Job(span);
@@ -158,6 +240,8 @@ impl Desk<'_> {
             verify: written.verify.is_none_or(|verify| verify.value),
             pause: pause.unwrap_or(Pause::None),
             max_errors: max_errors.unwrap_or(Most::Count(0)),
+            says_waves,
+            order: order.unwrap_or_default(),
         })
     }
 
@@ -208,6 +292,8 @@ mod tests {
             verify: true,
             pause: Pause::None,
             max_errors: Most::Count(0),
+            says_waves: true,
+            order: Order::Input,
         }
     }
 
@@ -223,17 +309,59 @@ mod tests {
         assert_eq!(counts(0), Vec::<u64>::new());
     }
 
+    fn placed(number: u64, wave: Option<u32>, workspace: u32) -> Placed {
+        Placed {
+            number,
+            wave,
+            workspace,
+        }
+    }
+
     #[test]
     fn a_row_is_in_the_wave_that_its_place_among_the_taken_ones_gives_it() {
         // The others were left out.
         let numbers = [4, 7, 8, 20, 21];
+        let rows = numbers.map(|number| placed(number, None, 0));
+        let ends = [Most::Count(1), Most::Count(3), Most::Percent(100.0)];
         let mut waves = Waves::default();
-        waves.add(0, vec![4, 8, 21]);
+        waves.add(0, &rollout(&ends), &rows);
         assert_eq!(waves.count(), 3);
         assert_eq!(numbers.map(|number| waves.of(number)), [1, 2, 2, 3, 3]);
+        assert_eq!((waves.of(5), waves.of(22)), (0, 0));
         // Those of another stage come after them.
-        waves.add(1, vec![22, 30]);
-        let wave = waves.get(waves.of(23)).unwrap();
+        let ends = [Most::Count(1), Most::Percent(100.0)];
+        waves.add(
+            1,
+            &rollout(&ends),
+            &[22, 30].map(|number| placed(number, None, 0)),
+        );
+        let wave = waves.get(waves.of(30)).unwrap();
         assert_eq!((wave.stage, wave.number, wave.of), (1, 2, 2));
+    }
+
+    #[test]
+    fn workspaces_go_one_after_the_other_if_they_are_to() {
+        let rollout = Rollout {
+            order: Order::ByWorkspace,
+            ..rollout(&[Most::Count(2), Most::Percent(100.0)])
+        };
+        let rows = [(1, 0), (2, 1), (3, 0), (4, 1)];
+        let rows = rows.map(|(number, workspace)| placed(number, None, workspace));
+        assert_eq!(rollout.assign(&rows).0, [1, 2, 1, 2]);
+    }
+
+    #[test]
+    fn rows_may_say_their_waves_where_the_job_does_not() {
+        let rows = [Some(20), None, Some(3), Some(20)];
+        let rows: Vec<_> = (1..)
+            .zip(rows)
+            .map(|(number, wave)| placed(number, wave, 0))
+            .collect();
+        let by_rows = Rollout {
+            says_waves: false,
+            ..rollout(&[Most::Percent(100.0)])
+        };
+        assert_eq!(by_rows.assign(&rows), (vec![2, 3, 1, 2], 3));
+        assert_eq!(rollout(&[Most::Percent(100.0)]).assign(&rows).1, 1);
     }
 }

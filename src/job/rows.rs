@@ -87,6 +87,8 @@ pub struct Census {
     pub with_stray_project: Vec<String>,
     /// What the rows that are taken up wish.
     pub wishes: Wishes,
+    /// The first row of each stage that asks for a wave, and its stage.
+    pub waved: Vec<(usize, Place)>,
     /// The parts of `--only` that no row matched.
     pub idle: Vec<String>,
 }
@@ -429,6 +431,12 @@ impl<R: Read> Reader<R> {
             census.meet(self.builder.routes());
             workspaces.resize_with(census.lanes.len(), BTreeSet::new);
             hashes.push(self.hash(&row));
+            if row.wave.is_some() {
+                let stage = self.stage(&row);
+                if census.waved.last().is_none_or(|(last, _)| *last != stage) {
+                    census.waved.push((stage, self.place()));
+                }
+            }
             if !selector.takes(&row) {
                 census.skipped += 1;
                 continue;

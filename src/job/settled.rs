@@ -85,6 +85,7 @@ mod tests {
             },
             workflow_id: Id::parse("w").unwrap(),
             called: (number == 2).then(|| "<empty>".to_owned()),
+            wave: (number == 2).then_some(7),
             update: Update {
                 name: Some("'=1\n\"".into()),
                 description: Some(String::new()),

@@ -13,7 +13,7 @@ use super::desk::Desk;
 use super::file::{RolloutFile, RowsFile, Written};
 use super::keys;
 use super::problem::Place;
-use super::rollout::{self, Pause, Rollout};
+use super::rollout::{self, Order, Pause, Rollout};
 use super::source::TableSource;
 use super::template::Template;
 use super::toml::{Located, Reader, Table};
@@ -185,6 +185,9 @@ impl Desk<'_> {
                 verify: false,
                 pause: Pause::None,
                 max_errors: max_errors.unwrap_or(Most::Count(0)),
+                // A stage without waves has one, whatever its rows say.
+                says_waves: true,
+                order: Order::Input,
             };
             let rollout = match self.rollout(stage.rollout) {
                 Some(rollout) if is_said => rollout,

@@ -191,7 +191,8 @@ impl<R: Read> Table<R> {
                 | Column::Region
                 | Column::ProjectId
                 | Column::WorkspaceId
-                | Column::Workspace,
+                | Column::Workspace
+                | Column::Wave,
             )
             | Slot::Ignored
             | Slot::Nameless => false,

@@ -57,6 +57,17 @@ impl<D: Draft> Desk<'_, D> {
 
     /// Which workflow the row is about: its id, or what stands for it and what it is called. Without the live
     /// state (`blind`) nobody can be looked up by name.
+    /// The wave that the row asks for.
+    pub(super) fn wave(&mut self) -> Option<u32> {
+        let text = self.word(Column::Wave)?.to_owned();
+        let wave = text.parse().ok().filter(|wave| *wave > 0);
+        if wave.is_none() {
+            let hint = "write a whole number from 1, or leave the cell empty";
+            self.wrong(Column::Wave, "not the number of a wave", hint);
+        }
+        wave
+    }
+
     pub(super) fn workflow(&mut self, blind: bool) -> (Option<Id>, Option<String>) {
         let id = self.id(Column::WorkflowId);
         let has_id = self.text(Column::WorkflowId).is_some();

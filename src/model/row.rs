@@ -23,6 +23,9 @@ pub struct Row {
     pub workflow_id: Id,
     /// What the workflow is called, where the row names it instead of giving its id.
     pub called: Option<String>,
+    /// The wave that it asks for, among those of its stage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wave: Option<u32>,
     /// What to set.
     pub update: Update,
     /// The version to set, where it is to be found out.

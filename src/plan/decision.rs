@@ -311,6 +311,7 @@ mod tests {
             },
             workflow_id: id("w"),
             called: None,
+            wave: None,
             update,
             version,
             guards: Guards::default(),

@@ -377,6 +377,7 @@ mod tests {
             },
             workflow_id: Id::parse(workflow_id).unwrap(),
             called: None,
+            wave: None,
             update: Update::default(),
             version: None,
             guards: Guards::default(),

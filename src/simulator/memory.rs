@@ -210,6 +210,7 @@ mod tests {
             workspace: workspace(),
             workflow_id: Id::parse(workflow_id).unwrap(),
             called: None,
+            wave: None,
             update: update.clone(),
             version: None,
             guards: Guards::default(),

@@ -66,6 +66,7 @@ impl Source for Rows {
             },
             workflow_id: Id::parse(&format!("w{}", self.next)).unwrap(),
             called: None,
+            wave: None,
             update: Update {
                 name: Some("Wish".into()),
                 ..Update::default()

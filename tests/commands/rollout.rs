@@ -371,3 +371,79 @@ fn rows_that_the_plan_finds_wrong_close_the_gate_before_anything_is_sent() {
     let again = desk.flowbatch("resume last --simulate");
     assert_eq!(again.code, 3, "{}{}", again.stdout, again.stderr);
 }
+
+#[test]
+fn rows_may_choose_their_waves() {
+    let desk = Desk::with(
+        "job.toml",
+        "[target]\nsimulator = true\n[run]\nrate = \"1000/s\"\n[rollout]\n[rows]\nfile = \"rows.csv\"\n",
+    )
+    .file(
+        "rows.csv",
+        "workflow_id,name,wave\nw1,One,\nw2,Two,2\nw3,Three,1\nw4,Four,2\n",
+    );
+    let said = desk.flowbatch("run job.toml");
+    assert_eq!(said.code, 0, "{}{}", said.stdout, said.stderr);
+    assert!(
+        said.stderr
+            .contains("waves:      4 rows in the waves that they ask for\n"),
+        "{}",
+        said.stderr
+    );
+    let run = desk.only_run();
+    let waves: Vec<_> = csv_rows(&run.join("report.csv"))
+        .into_iter()
+        .map(|row| row["wave"].clone())
+        .collect();
+    assert_eq!(waves, ["3", "2", "1", "2"]);
+    let order: Vec<_> = fs::read_to_string(run.join("journal.jsonl"))
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|event| event["event"] == "row_ended")
+        .map(|event| event["row"].as_u64().unwrap())
+        .collect();
+    assert_eq!((order[0], order[3]), (3, 1), "{order:?}");
+    let job = desk
+        .read("job.toml")
+        .replace("[rollout]", "[rollout]\nwaves = [1, \"100%\"]");
+    fs::write(desk.path("job.toml"), job).unwrap();
+    let said = desk.flowbatch("check job.toml");
+    assert!(
+        said.code == 2 && said.stderr.contains("the rows ask for waves (column wave)"),
+        "{}",
+        said.stderr
+    );
+    let wrong = desk.read("rows.csv").replace(",2\n", ",second\n");
+    fs::write(desk.path("rows.csv"), wrong).unwrap();
+    let said = desk.flowbatch("check job.toml");
+    assert!(
+        said.code == 2 && said.stderr.contains("not the number of a wave"),
+        "{}",
+        said.stderr
+    );
+}
+
+#[test]
+fn waves_may_go_workspace_by_workspace() {
+    let rows: String = (1..=6)
+        .map(|row| format!("w{row},s{},Reviewed\n", row % 2))
+        .collect();
+    let desk = Desk::with(
+        "job.toml",
+        "[target]\nsimulator = true\n[run]\nrate = \"1000/s\"\n[rollout]\nwaves = [\"50%\", \"100%\"]\n\
+         order = \"by-workspace\"\n[rows]\nfile = \"rows.csv\"\n",
+    )
+    .file("rows.csv", format!("workflow_id,workspace_id,description\n{rows}"));
+    let said = desk.flowbatch("run job.toml");
+    assert_eq!(said.code, 0, "{}{}", said.stdout, said.stderr);
+    let rows = csv_rows(&desk.only_run().join("report.csv"));
+    for row in rows {
+        let wave = if row["workspace_id"] == "s1" {
+            "1"
+        } else {
+            "2"
+        };
+        assert_eq!(row["wave"], wave, "{row:?}");
+    }
+}

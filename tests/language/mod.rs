@@ -250,6 +250,7 @@ fn settle(scenario: &Scenario, world: &mut World) -> Vec<Row> {
             workspace,
             workflow_id: Id::parse(&workflow_id).unwrap(),
             called: None,
+            wave: None,
             update: Update {
                 name,
                 ..Update::default()

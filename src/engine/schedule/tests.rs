@@ -43,6 +43,7 @@ fn given(lanes: &[usize]) -> Given {
         },
         workflow_id: id(&format!("w-{number}")),
         called: None,
+        wave: None,
         update: Update {
             name: Some("new".into()),
             ..Update::default()
