@@ -365,6 +365,8 @@ impl Legs<'_> {
                 continue;
             }
             if course.begins_stage(wave) {
+                let (rate, concurrency) = course.limits(stage);
+                run.decide(|schedule| schedule.narrow(rate, concurrency))?;
                 let of_stage = ends.extract_if(.., |end| {
                     course.stage(course.wave_of(end.number())) == stage
                 });

@@ -9,6 +9,7 @@ use crate::job::stage::{Stage, When};
 use crate::model::event::{StageLeft, StageWave, WaveEnded};
 use crate::model::id::Id;
 use crate::model::outcome::Status;
+use crate::model::rate::Rate;
 use crate::policy::budget::Budget;
 
 use super::intake::Taken;
@@ -175,6 +176,12 @@ impl WaveCourse {
     /// How the rows of the stage of `wave` go.
     pub(super) fn rollout(&self, wave: u32) -> Option<&Rollout> {
         self.rollouts.get(self.stage(wave))
+    }
+
+    /// The rate and the requests in flight that `stage` has for itself.
+    pub(super) fn limits(&self, stage: usize) -> (Option<Rate>, Option<usize>) {
+        let stage = self.stages.get(stage);
+        stage.map_or((None, None), |stage| (stage.rate, stage.concurrency))
     }
 
     /// `stage` has ended, well or not.

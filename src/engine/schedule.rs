@@ -20,7 +20,7 @@ use crate::model::target::{LaneId, Workspace};
 use crate::plan::decision::Terms;
 use crate::policy::adaptive::Adaptive;
 use crate::policy::budget::{Budget, Most};
-use crate::policy::pace::Permit;
+use crate::policy::pace::{Pace, Permit};
 use crate::policy::retry::Retry;
 
 use super::health::{Gate, Health};
@@ -119,12 +119,22 @@ enum Trial {
 struct Lane {
     id: LaneId,
     pace: Adaptive,
+    narrow: Narrow,
     health: Health,
     queue: Queue,
     in_flight: usize,
     exhausted: bool,
     /// The last renewal of its credential.
     renewal: u32,
+}
+
+/// Limits of a part of the run, within those of the lane.
+#[derive(Debug, Default)]
+struct Narrow {
+    pace: Option<Pace>,
+    /// It has permitted a request that the lane's own pace has not yet.
+    has_permit: bool,
+    concurrency: Option<usize>,
 }
 
 /// What a lane can do now.
@@ -146,6 +156,7 @@ impl Schedule {
                 rules.concurrency,
                 rules.finds_limit,
             ),
+            narrow: Narrow::default(),
             health: Health::default(),
             queue: Queue::default(),
             in_flight: 0,
@@ -178,6 +189,17 @@ impl Schedule {
     pub fn begin_leg(&mut self) {
         for lane in &mut self.lanes {
             lane.exhausted = false;
+        }
+    }
+
+    /// From here on at most `rate` and `concurrency` by each lane as well; none: whatever the rules say.
+    pub fn narrow(&mut self, rate: Option<Rate>, concurrency: Option<usize>) {
+        for lane in &mut self.lanes {
+            lane.narrow = Narrow {
+                pace: rate.map(|rate| Pace::new(rate, NonZeroU32::MIN)),
+                has_permit: false,
+                concurrency,
+            };
         }
     }
 
@@ -374,7 +396,9 @@ impl Schedule {
                 self.close(index, Ended::Patience, why);
                 continue;
             }
-            if lane.in_flight >= lane.health.slots(lane.pace.slots().min(rules.concurrency)) {
+            let narrow = lane.narrow.concurrency.unwrap_or(usize::MAX);
+            let slots = lane.pace.slots().min(rules.concurrency).min(narrow);
+            if lane.in_flight >= lane.health.slots(slots) {
                 return Ok(Turn::Busy);
             }
             let alone = match self.trial {
@@ -396,6 +420,7 @@ impl Schedule {
             };
             let Some(mut work) = picked else {
                 lane.pace.idle();
+                lane.narrow.pace.iter_mut().for_each(Pace::idle);
                 return Ok(match lane.queue.due() {
                     Some(due) => Turn::Wait(due),
                     None => lane.quiet(),
@@ -421,7 +446,7 @@ impl Schedule {
                 work.rereads += 1;
                 work.method = Method::Get;
             }
-            return Ok(match lane.pace.take(now) {
+            return Ok(match lane.permit(now) {
                 Permit::NotBefore(at) => {
                     lane.queue.put_back(work);
                     Turn::Wait(gives_up.map_or(at, |give_up| give_up.min(at)))
@@ -681,6 +706,24 @@ impl Schedule {
 }
 
 impl Lane {
+    /// Whether a request may leave at `now`.
+    fn permit(&mut self, now: Duration) -> Permit {
+        let Narrow {
+            pace, has_permit, ..
+        } = &mut self.narrow;
+        if let Some(pace) = pace
+            && !*has_permit
+        {
+            match pace.take(now) {
+                Permit::Granted => *has_permit = true,
+                later @ Permit::NotBefore(_) => return later,
+            }
+        }
+        let permit = self.pace.take(now);
+        *has_permit &= permit != Permit::Granted;
+        permit
+    }
+
     /// Nothing can start here until an answer comes, or ever.
     fn quiet(&self) -> Turn {
         if self.in_flight > 0 {

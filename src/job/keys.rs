@@ -35,6 +35,8 @@ pub enum Takes {
     Duration,
     /// `"5/s"`, `"300/m"`, or `"auto"`.
     Rate,
+    /// `"5/s"`, `"300/m"`.
+    OwnRate,
     /// A time of the day: `"06:00"`.
     Daytime,
     /// A whole number, or a percentage: `3`, `"10%"`.
@@ -258,7 +260,7 @@ pub fn retry() -> Vec<Key> {
     vec![
         key(
             "max_attempts",
-            Takes::Whole(1, u64::MAX),
+            Takes::Whole(1, 1_024),
             "Attempts for each row; throttled ones do not count. Default: 5.",
         ),
         key(
@@ -360,6 +362,18 @@ pub fn stage() -> Vec<Key> {
             "So many of its rows may end without what they wished (failed, unknown or conflict) before it has failed. Default: 0.",
         ),
     ];
+    keys.extend([
+        key(
+            "rate",
+            Takes::OwnRate,
+            "Requests of this stage that leave in a second, minute or hour, within the job's rate. Default: that.",
+        ),
+        key(
+            "concurrency",
+            Takes::Whole(1, u64::MAX),
+            "Requests of this stage in flight, within the job's. Default: those.",
+        ),
+    ]);
     let shared = ["rollout", "defaults", "rows", "update", "change"];
     let of_the_file = file_without_stages().into_iter();
     keys.extend(of_the_file.filter(|key| shared.contains(&key.name)));

@@ -49,6 +49,7 @@ fn takes(takes: &Takes) -> Value {
         Takes::Share => json!({"type": "number", "minimum": 0, "maximum": 1}),
         Takes::Duration => like(r" *[0-9.]+ *(ms|s|m|min|h|d) *"),
         Takes::Rate => like(r" *[0-9]+ */ *[a-z]+ *|auto"),
+        Takes::OwnRate => like(r" *[0-9]+ */ *[a-z]+ *"),
         Takes::Daytime => like(r"([01]?[0-9]|2[0-3]):[0-5][0-9]"),
         Takes::Most => json!({"anyOf": [
             {"type": "integer", "minimum": 0},

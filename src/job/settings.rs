@@ -302,7 +302,7 @@ impl Desk<'_> {
     }
 
     /// Refuses a number that no service would bear.
-    fn ceiling(
+    pub(super) fn ceiling(
         &mut self,
         name: &str,
         flag: Option<&str>,

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::rate::{self, Rate};
 use crate::model::update::Update;
 use crate::policy::budget::{self, Most};
 
@@ -56,6 +57,12 @@ pub struct Stage {
     pub when: When,
     /// Its waves; one, where it says nothing of them.
     pub rollout: Rollout,
+    /// Its own rate, within that of the job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Rate>,
+    /// So many requests of it in flight, within those of the job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<usize>,
     /// The number of its last row; 0 until that is known.
     #[serde(default)]
     pub last: u64,
@@ -97,6 +104,10 @@ pub struct StageFile {
     pub when: Option<Located<String>>,
     /// `max_errors`
     pub max_errors: Option<Located<String>>,
+    /// `rate`
+    pub rate: Option<Located<Rate>>,
+    /// `concurrency`
+    pub concurrency: Option<Located<u64>>,
     /// `[stage.rollout]`
     pub rollout: Option<RolloutFile>,
     /// `[stage.defaults]`
@@ -123,6 +134,8 @@ impl Reader<'_> {
                 needs: names_needs.then(|| self.strings(table, "needs")),
                 when: self.string(table, "when"),
                 max_errors: self.text_or_number(table, "max_errors", budget::HINT),
+                rate: self.parsed(table, "rate", rate::OWN_HINT),
+                concurrency: self.number(table, "concurrency", 1),
                 rollout: self.read_rollout(table),
                 defaults: self.read_defaults(table, text),
                 rows: self.read_rows(table),
@@ -176,6 +189,7 @@ impl Desk<'_> {
                     Most::Count(0)
                 })
             });
+            self.ceiling("concurrency", None, &stage.concurrency, 1_024);
             let is_said = stage
                 .rollout
                 .as_ref()
@@ -219,6 +233,10 @@ impl Desk<'_> {
                     name,
                     needs,
                     when: when.unwrap_or_default(),
+                    rate: stage.rate.map(|rate| rate.value),
+                    concurrency: stage
+                        .concurrency
+                        .and_then(|number| usize::try_from(number.value).ok()),
                     rollout,
                     last: 0,
                 },

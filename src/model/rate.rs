@@ -103,7 +103,10 @@ pub enum RateFault {
     Shape,
 }
 
-/// How a rate is written, for hints.
+/// How a rate of one's own choice is written, for hints.
+pub const OWN_HINT: &str = "write a number and a unit: 5/s, 300/m or 10/h";
+
+/// The same, where the program may find it out.
 pub const HINT: &str = "write a whole number per second, minute or hour: 5/s, 300/m, 1000/h; or auto, which finds the service's limit";
 
 impl Rate {

@@ -124,6 +124,33 @@ fn lanes_take_turns() {
 }
 
 #[test]
+fn a_part_of_the_run_may_go_slower_than_the_lane() {
+    let (mut schedule, mut rows) = (schedule(1, None), given(&[0; 400]));
+    assert_eq!(leaving(&mut schedule, &mut rows, ms(0)).0, [1]);
+    schedule.answered(ms(1), 1, answer(200, None), 0.5);
+    schedule.narrow(Some("10/s".parse().unwrap()), Some(2));
+    let mut sent = Vec::new();
+    for now in (1..10_000).map(ms) {
+        for row in leaving(&mut schedule, &mut rows, now).0 {
+            sent.push(now);
+            schedule.answered(now, row, answer(200, None), 0.5);
+        }
+    }
+    assert!((98..=101).contains(&sent.len()), "{}", sent.len());
+    let in_a_second = |from: &Duration| {
+        let window = *from..*from + ms(1_000);
+        sent.iter().filter(|at| window.contains(*at)).count()
+    };
+    assert!(sent.iter().map(in_a_second).max() <= Some(10));
+    // Without it, the lane's own limits hold again.
+    schedule.narrow(None, Some(2));
+    let now = ms(20_000);
+    assert_eq!(leaving(&mut schedule, &mut rows, now).0.len(), 2);
+    schedule.narrow(None, None);
+    assert_eq!(leaving(&mut schedule, &mut rows, now).0.len(), 2);
+}
+
+#[test]
 fn a_row_that_was_throttled_goes_before_new_ones_and_has_used_up_nothing() {
     let (mut schedule, mut rows) = (schedule(1, None), given(&[0; 3]));
     schedule.rules.concurrency = 1;
