@@ -17,6 +17,7 @@ use crate::job::problems::Problems;
 use crate::job::record::{Form, InputRecord, Original};
 use crate::job::rows::Reader;
 use crate::job::settled;
+use crate::job::stage::When;
 use crate::job::table::Options;
 use crate::job::template::{Fault, Subjects, Template, Templates};
 use crate::job::wish::read_update;
@@ -238,8 +239,13 @@ impl<'a> Choice<'a> {
 
     /// Later stages look at what `row` sets, not at what is there now.
     fn sets(&mut self, row: &Row) {
-        if self.taken.is_in_parts() {
-            self.surveyed.overlay.wish(self.stage, row);
+        let stage = self.taken.job.stages.get(self.stage);
+        match stage.map(|stage| stage.when) {
+            // One for failures does not go where all goes well.
+            None | Some(When::Failed) => {}
+            Some(When::Succeeded | When::Always) => {
+                self.surveyed.overlay.wish(self.stage, row);
+            }
         }
     }
 

@@ -7,6 +7,7 @@ use crate::engine::ports::{Past, Record, RowsError, Taken as TakenUp};
 use crate::engine::run::Broken;
 use crate::engine::schedule::Schedule;
 use crate::job::selection::Selection;
+use crate::job::stage::When;
 use crate::model::change::Change;
 use crate::model::field::Field;
 use crate::model::id::Id;
@@ -28,6 +29,8 @@ pub(super) enum Verdict {
     Held(Option<String>, Id, String),
     /// It is as wished already; its workflow's name and id.
     Unchanged(Option<String>, Id),
+    /// It is as wished already, or in conflict, if the stages before it go well: it is read again when they have.
+    Open(Option<Box<PlannedRow>>),
     /// It changes its workflow, or cannot.
     Planned {
         row: Box<PlannedRow>,
@@ -142,16 +145,32 @@ impl<'a> Judge<'a> {
             let id = row.workflow_id.clone();
             return Ok(Verdict::Held(name, id, why.to_owned()));
         }
+        let is_touched = self.surveyed.is_touched(row);
         let Some(settled) = self.settle(row, past, live.as_ref()) else {
             let id = row.workflow_id.clone();
-            return Ok(Verdict::Unchanged(name, id));
+            return Ok(match is_touched {
+                true => Verdict::Open(None),
+                false => Verdict::Unchanged(name, id),
+            });
         };
         let settled = self.name_is_free(row, settled)?;
-        if settled.action == Action::Change && !self.surveyed.stages.is_empty() {
-            let set = settled.change.after.clone();
-            self.surveyed.overlay.set(stage, row, set);
+        if let Some(at_hand) = self.surveyed.stages.get(stage) {
+            // What a stage for failures leaves, no plan can tell.
+            let goes = settled.action == Action::Change && at_hand.when != When::Failed;
+            match goes {
+                true => {
+                    let set = settled.change.after.clone();
+                    self.surveyed.overlay.set(stage, row, set);
+                }
+                false => self.surveyed.overlay.touch(stage, row),
+            }
         }
-        Ok(settled.of(row, name))
+        let is_open = is_touched && settled.action == Action::Conflict;
+        let verdict = settled.of(row, name);
+        if is_open && let Verdict::Planned { row, .. } = verdict {
+            return Ok(Verdict::Open(Some(row)));
+        }
+        Ok(verdict)
     }
 
     /// What becomes of a row, from what to what, and why not; nothing if it is as wished already.
@@ -350,6 +369,8 @@ pub(super) fn planned_ends<R: Record>(
                 let failure = Failure::new(ErrorClass::Canceled, why);
                 (Status::NotAttempted, None, Some(failure), None)
             }
+            // It ends when it has been read.
+            Verdict::Open(_) => return Ok(()),
             Verdict::Unchanged(..) if is_held_back => return Ok(()),
             Verdict::Unchanged(name, id) => (Status::Unchanged, name, None, Some(id)),
             Verdict::Planned { row, .. } => {

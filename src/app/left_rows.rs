@@ -24,7 +24,7 @@ pub(super) struct LeftRows {
     /// Whether those that failed for good, or were in conflict, are taken up as well.
     failed_too: bool,
     /// What rows in doubt were to change.
-    changes: HashMap<u64, (Id, Change)>,
+    changes: HashMap<u64, (Option<Id>, Change)>,
 }
 
 impl LeftRows {
@@ -38,7 +38,7 @@ impl LeftRows {
     }
 
     /// What rows in doubt were to change, by the plan.
-    pub(super) fn with_changes(self, changes: HashMap<u64, (Id, Change)>) -> Self {
+    pub(super) fn with_changes(self, changes: HashMap<u64, (Option<Id>, Change)>) -> Self {
         Self { changes, ..self }
     }
 
@@ -77,7 +77,7 @@ impl LeftRows {
             && let Some((id, change)) = self.changes.get(&number)
         {
             past.change.get_or_insert_with(|| change.clone());
-            past.workflow_id.get_or_insert_with(|| id.clone());
+            past.workflow_id = past.workflow_id.or_else(|| id.clone());
         }
         Ok(Some(past))
     }

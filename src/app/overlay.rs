@@ -1,4 +1,5 @@
-//! What the stages of a job leave to those after them: the live state as it will be then.
+//! What the stages of a job leave to those after them: the live state as it will be then, if all goes well. It is what a plan and
+//! a choice of rows go by; what is sent goes by a reading.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,7 +10,7 @@ use crate::model::row::Row;
 use crate::model::target::{LaneId, Workspace};
 use crate::model::workflow::Workflow;
 
-/// What a stage sets in a workflow; nothing where only that it was changed is known.
+/// What a stage sets in a workflow; nothing where only is known that it changes it, or may change it.
 type Set = BTreeMap<Field, String>;
 
 /// What stages set, workflow by workflow. Empty where a job has no stages.
@@ -28,6 +29,11 @@ impl Overlay {
             Some((field, value.to_owned()))
         });
         self.set(stage, row, wished.collect());
+    }
+
+    /// The stage at `stage` may change the workflow of `row`: what is there after it nobody knows before.
+    pub(super) fn touch(&mut self, stage: usize, row: &Row) {
+        self.set(stage, row, Set::new());
     }
 
     /// The stage at `stage` sets so much in the workflow of `row`.

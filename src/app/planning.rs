@@ -120,6 +120,18 @@ pub(super) fn plan(
         let counts = plan.places.entry((row.lane, row.workspace.clone()));
         match verdict {
             Verdict::Unread(_) | Verdict::Held(..) => {}
+            Verdict::Open(conflict) => {
+                let counts = counts.or_default();
+                match conflict {
+                    None => counts.unchanged += 1,
+                    Some(planned) => {
+                        counts.see(&planned);
+                        show(row.lane, &planned)?;
+                    }
+                }
+                counts.reads += 1;
+                plan.index.push(&row, offset)?;
+            }
             Verdict::Unchanged(..) => counts.or_default().unchanged += 1,
             Verdict::Planned {
                 row: planned,
@@ -210,7 +222,7 @@ pub(super) fn planned_changes(
     folder: &RunFolder,
     sessions: u32,
     history: &History<File>,
-) -> std::io::Result<HashMap<u64, (Id, Change)>> {
+) -> std::io::Result<HashMap<u64, (Option<Id>, Change)>> {
     let mut changes = HashMap::new();
     if !history.has_sent() {
         return Ok(changes);
@@ -227,7 +239,7 @@ pub(super) fn planned_changes(
                 continue;
             };
             if wanted(row.row) && !row.change.is_empty() {
-                changes.insert(row.row, (row.workflow_id, row.change));
+                changes.insert(row.row, (Some(row.workflow_id), row.change));
             }
         }
     }
@@ -248,8 +260,8 @@ pub(super) fn planned_changes(
             ..
         }) = serde_json::from_slice(&line)
             && wanted(row)
-            && let Some((_, planned)) = changes.get_mut(&row)
         {
+            let (_, planned) = changes.entry(row).or_default();
             *planned = change;
         }
     }

@@ -65,7 +65,10 @@ impl Reporting<'_> {
     }
 
     /// What rows that were sent without an end were to change.
-    fn planned(&self, history: &History<File>) -> Result<HashMap<u64, (Id, Change)>, Error> {
+    fn planned(
+        &self,
+        history: &History<File>,
+    ) -> Result<HashMap<u64, (Option<Id>, Change)>, Error> {
         planned_changes(self.folder, self.digest.later_sessions() + 1, history)
             .map_err(Error::machine("the plan of the run cannot be read"))
     }
@@ -102,9 +105,7 @@ impl Reporting<'_> {
                         .map_err(Error::machine(DOING))?;
                     end.1.change.map(|change| (end.1.workflow_id, change))
                 }
-                Trace::Sent { .. } | Trace::None => planned
-                    .remove(&row.number)
-                    .map(|(id, change)| (Some(id), change)),
+                Trace::Sent { .. } | Trace::None => planned.remove(&row.number),
             };
             let Some((id, change)) = change else { continue };
             match self.taken.job.stages.is_empty() {

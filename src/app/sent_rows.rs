@@ -4,6 +4,7 @@ use std::fs::File;
 
 use crate::engine::ports::{Errand, RowsError, Source, Taken as TakenUp};
 use crate::job::index::Index;
+use crate::model::field::Field;
 use crate::model::outcome::Failure;
 use crate::model::reading::Reading;
 use crate::model::reply::Data;
@@ -75,9 +76,16 @@ impl Source for SentRows<'_> {
             Some(surveyed) => {
                 // The plan has looked it up by the same snapshot.
                 let row = surveyed.identify(row, &past)?;
-                let row = row.map_err(|failure| RowsError(failure.message.into()))?;
+                let mut row = row.map_err(|failure| RowsError(failure.message.into()))?;
                 let live = surveyed.live(&row)?;
                 let is_touched = surveyed.is_touched(&row);
+                // An earlier stage was to give it the name; that it did is still to be seen.
+                if let Some(name) = row.called.clone().filter(|_| is_touched)
+                    && past.workflow_id.is_none()
+                    && row.guards.value(Field::Name).is_none()
+                {
+                    row.guards.fields.push((Field::Name, name));
+                }
                 (row, live, is_touched)
             }
         };

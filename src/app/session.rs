@@ -281,10 +281,11 @@ impl Legs<'_> {
         if let Some((ended, why)) = held_back(settings, &plan.counts) {
             run.decide(|schedule| schedule.stop(ended, &why))?;
         }
-        let counts = &plan.counts;
-        if counts.changes > 0 && !run.schedule().is_stopping() {
+        // Rows that are judged by what earlier stages leave are among them.
+        let sent = plan.index.len();
+        if sent > 0 && !run.schedule().is_stopping() {
             let preview = preview(&self.target, &plan, &samples, settings.rate);
-            let question = Question::new(&preview, counts.changes, counts.disables);
+            let question = Question::new(&preview, sent, plan.counts.disables);
             if let Some(declined) = self.declined(run, question).await? {
                 return Ok(Some(declined));
             }
@@ -300,7 +301,7 @@ impl Legs<'_> {
         if course.is_some() {
             run.decide(Schedule::take_unwell)?;
         }
-        // Those of a stage end when it begins.
+        // Those of stages end wave by wave.
         let mut ends: Vec<PlannedEnd> = Vec::new();
         let is_staged = !taken.job.stages.is_empty() && !is_held_back;
         planned_ends(run, taken, left, judge, is_held_back, |run, end| {
@@ -367,15 +368,13 @@ impl Legs<'_> {
             if course.begins_stage(wave) {
                 let (rate, concurrency) = course.limits(stage);
                 run.decide(|schedule| schedule.narrow(rate, concurrency))?;
-                let of_stage = ends.extract_if(.., |end| {
-                    course.stage(course.wave_of(end.number())) == stage
-                });
-                for end in of_stage {
-                    end.tell(run)?;
-                }
-                for (number, status) in run.decide(Schedule::take_unwell)? {
-                    course.count(number, status);
-                }
+            }
+            let of_wave = ends.extract_if(.., |end| course.wave_of(end.number()) == wave);
+            for end in of_wave {
+                end.tell(run)?;
+            }
+            for (number, status) in run.decide(Schedule::take_unwell)? {
+                course.count(number, status);
             }
             let rows = index.chosen(|number| course.wave_of(number) == wave);
             if rows.is_empty() {

@@ -99,7 +99,7 @@ impl Surveyed {
                 let workflow_id = outcome.workflow_id.unwrap_or(row.workflow_id.clone());
                 let stage = stage_of(&self.stages, row.number).unwrap_or_default();
                 let row = Row { workflow_id, ..row };
-                self.overlay.set(stage, &row, BTreeMap::new());
+                self.overlay.touch(stage, &row);
             }
             Ok(())
         })

@@ -100,8 +100,8 @@ pub struct Taken {
     pub live: Option<Live>,
     /// Whether that is what was there before an update whose end nobody knows.
     pub is_before_doubt: bool,
-    /// Whether another row of the run has changed its workflow before: it is read again first, and may have been changed a
-    /// short time ago.
+    /// Whether another row of the run was to change its workflow before: it is read again first and judged by that, and may
+    /// have been changed a short time ago.
     pub is_touched: bool,
 }
 

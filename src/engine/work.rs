@@ -111,10 +111,12 @@ impl Work {
             is_touched,
         } = taken;
         let terms = terms.of_touched(is_touched);
+        // What is there by now, only a reading tells.
+        let known = live.as_ref().filter(|_| !is_touched);
         let mut change = past.change;
         let mut send = row.update.clone();
         let mut reads = past.doubt;
-        if let Some(live) = &live {
+        if let Some(live) = known {
             match decide(&row, live, terms) {
                 Decision::Change(found, update) => {
                     change = change.or(Some(found));

@@ -72,7 +72,7 @@ pub struct Source<'a, J> {
     /// What people call the workspaces, as far as anybody says.
     pub names: &'a BTreeMap<(LaneId, Workspace), String>,
     /// What rows without an end were to change.
-    pub planned: HashMap<u64, (Id, Change)>,
+    pub planned: HashMap<u64, (Option<Id>, Change)>,
     /// The stage of a row, and its wave if it was taken up, where rows go in them.
     pub place_of: &'a dyn Fn(u64, bool) -> (Option<&'a str>, Option<u32>),
     /// Why a row was taken out, where there is a reason.
@@ -120,7 +120,7 @@ where
                 written.in_doubt += 1;
                 let planned = source.planned.remove(&row.number).unzip();
                 let outcome = Outcome {
-                    workflow_id: planned.0.filter(|_| row.called.is_some()),
+                    workflow_id: planned.0.flatten().filter(|_| row.called.is_some()),
                     change: planned.1,
                     ..in_doubt(attempts)
                 };

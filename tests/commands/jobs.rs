@@ -165,7 +165,7 @@ fn migration_stops_at_the_wave_with_the_typo_and_everything_is_put_back() {
         "stopped: stage \"enable the new ones\", wave 1 of 3: 1 error, max_errors = 0\n",
         "\n  stage \"disable the old ones\": 12 rows\n  stage \"rename the new ones\": 12 rows\n",
         "\n  stage \"mark the old ones\": not attempted: it needs stage \"enable the new ones\"",
-        "name is \"Triage, tier 2\", expected \"Triagge, tier 2\"\n",
+        "name is \"Triage, tier 2\", expected \"Triagge, tier 2\" (changed by simulator,",
     ] {
         assert!(said.stdout.contains(text), "{text} in {}", said.stdout);
     }

@@ -162,6 +162,17 @@ impl Desk {
         runs.remove(0)
     }
 
+    /// Removes the folders of runs that were killed before they began: nothing was sent.
+    pub(crate) fn forget_unbegun(&self) {
+        let runs = fs::read_dir(self.path(".local/state/flowbatch/runs"));
+        for run in runs.into_iter().flatten() {
+            let run = run.unwrap().path();
+            if !run.join("journal.jsonl").exists() {
+                fs::remove_dir_all(run).unwrap();
+            }
+        }
+    }
+
     /// Whether any run was begun.
     pub(crate) fn has_runs(&self) -> bool {
         fs::read_dir(self.path(".local/state/flowbatch/runs"))

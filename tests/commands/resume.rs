@@ -511,6 +511,8 @@ fn a_run_that_is_told_to_stop_at_any_moment_loses_nothing() {
             .collect();
         let mut command = format!("run {}", arguments(&cloud));
         for _ in 0..40 {
+            // One that was killed before it listened, and so before it began, is run again.
+            desk.forget_unbegun();
             let code = signal_after(&desk, &command, signal, &pauses);
             // The signal may come before the run listens.
             let ends = [Some(0), Some(1), Some(130), Some(143), None];

@@ -238,6 +238,97 @@ fn a_stage_for_failures_is_skipped_where_there_are_none() {
     );
 }
 
+/// What a plan expects of a stage that does not go, or of rows that fail, is not what is sent by.
+#[test]
+fn a_row_is_judged_by_what_earlier_stages_have_really_left() {
+    // The stage for failures does not go, and the last one sets what it would have set.
+    let stages = stage("first", &update("workflow_id = \"w1\"\nlabels = \"IP\""))
+        + &stage(
+            "rescue",
+            &format!(
+                "when = \"failed\"\n{}",
+                update("workflow_id = \"w1\"\ndescription = \"Q\"\nname = \"Bad\"")
+            ),
+        )
+        + &stage(
+            "last",
+            &format!(
+                "needs = [\"first\"]\n{}",
+                update("workflow_id = \"w1\"\ndescription = \"Q\"\nexpect_name = \"Workflow w1\"")
+            ),
+        );
+    let desk = desk(&stages);
+    ok(&desk.flowbatch("run job.toml"), 0);
+    assert_eq!(
+        by_stage(&desk.only_run()),
+        ["first succeeded 1", "last succeeded 1", "rescue skipped 1"]
+    );
+    assert_eq!(world(&desk), ["w1: Workflow w1 false \"Q\""]);
+    // Rows that fail, although the stage may go on: those after them are not as wished already.
+    let mut job = format!("{HEAD}seed = 3\nfaults.500 = 0.5\n");
+    let rows = |from: u32| {
+        let rows = (from..from + 6)
+            .map(|row| update(&format!("workflow_id = \"k{row}\"\ndescription = \"Q\"")));
+        rows.collect::<String>()
+    };
+    job += &(stage("first", &format!("max_errors = 6\n{}", rows(1)))
+        + &stage("again", &format!("max_errors = 6\n{}", rows(1))));
+    let desk = Desk::with("job.toml", job);
+    let said = desk.flowbatch("run job.toml --max-attempts 1 --max-errors 100");
+    ok(&said, 1);
+    let report = csv_rows(&desk.only_run().join("report.csv"));
+    let failed = |row: &&std::collections::HashMap<String, String>| row["status"] == "failed";
+    assert!(report.iter().any(|row| failed(&row)), "{}", said.stdout);
+    let live = world(&desk);
+    for row in report.iter().filter(|row| row["stage"] == "again") {
+        let is_set = live.contains(&format!(
+            "{}: Workflow {} false \"Q\"",
+            row["workflow_id"], row["workflow_id"]
+        ));
+        let says_so = ["succeeded", "unchanged"].contains(&row["status"].as_str());
+        assert!(is_set || !says_so, "{row:?} in {live:?}");
+    }
+    let undo = desk.flowbatch("undo last --simulate --max-attempts 5");
+    ok(&undo, 0);
+    assert!(
+        world(&desk).iter().all(|text| text.ends_with("\"\"")),
+        "{:?}",
+        world(&desk)
+    );
+}
+
+#[test]
+fn a_name_that_an_earlier_stage_was_to_give_is_expected_to_be_there() {
+    let stages = stage(
+        "first",
+        &format!(
+            "max_errors = 1\n{}",
+            update("workflow_id = \"w1\"\nname = \"Middle\"\nexpect_name = \"Other\"")
+        ),
+    ) + &stage(
+        "second",
+        &update("workflow_id = \"w1\"\ndescription = \"by id\""),
+    ) + &stage(
+        "always",
+        &format!(
+            "when = \"always\"\n{}",
+            update("workflow_id = \"w1\"\nlabels = \"IP\"\nexpect_description = \"Q\"")
+        ),
+    );
+    let desk = desk(&stages);
+    let said = desk.flowbatch("run job.toml --max-errors 100%");
+    ok(&said, 3);
+    assert_eq!(
+        by_stage(&desk.only_run()),
+        [
+            "always conflict 1",
+            "first conflict 1",
+            "second succeeded 1"
+        ]
+    );
+    assert_eq!(world(&desk), ["w1: Workflow w1 false \"by id\""]);
+}
+
 #[test]
 fn a_stage_may_allow_errors_and_waits_for_approval_between_its_waves() {
     let rows: String = (1..=4)
