@@ -20,6 +20,15 @@ use super::{Done, clock, operator, terminal};
 pub(super) fn approve(args: &ApproveArgs) -> Done {
     let state = State::open(args.state_dir.as_deref())?;
     let folder = state.find_run(&args.run, args.simulate)?;
+    if let Some(undo) = folder.state().unwrap_or(state).undone_by(&folder)? {
+        return Err(Error::Usage {
+            what: format!(
+                "run {} has put back what run {} changed",
+                undo.id, folder.id
+            ),
+            hint: "run the job anew: what it goes on from is not there any more".to_owned(),
+        });
+    }
     let path = folder.file("journal.jsonl");
     let disk = journal_file::take_over(&folder)?;
     let digest = digest(&path, false)?;

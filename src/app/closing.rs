@@ -535,8 +535,8 @@ fn next_command(folder: &RunFolder, written: &Written, failed: u64, digest: &Dig
         }
         _ if ended == Some(Ended::Gate) && !is_harm => {
             flags.push("--failed".to_owned());
-            "once it is mended there, to judge what failed or was in conflict anew and go on (if the job is wrong, mend \
-             and run that; undo what was changed otherwise):"
+            "if the job is wrong, mend it and run it anew: what is done is unchanged then (or undo it). If the service was \
+             wrong and is mended, go on with what failed or was in conflict:"
         }
         _ if is_harm => {
             "the service clears what an update does not hold. Undo what was changed, then go on with updates that \

@@ -126,6 +126,16 @@ impl State {
         }))
     }
 
+    /// The newest run that has put back something of what the run in `folder` changed.
+    pub(super) fn undone_by(&self, folder: &RunFolder) -> Result<Option<RunFolder>, Error> {
+        let runs = self.runs()?.into_iter().rev();
+        let mut later = runs.take_while(|other| other.id > folder.id);
+        Ok(later.find(|other| {
+            let undoes = other.job().ok().and_then(|record| record.undoes);
+            undoes.as_deref() == Some(&folder.id) && other.file("undo.csv").exists()
+        }))
+    }
+
     /// A folder that goes when it is dropped.
     pub(super) fn temporary_folder(&self) -> Result<TempDir, Error> {
         tempfile::tempdir_in(self.0.join("tmp")).map_err(Error::file("cannot write in", &self.0))

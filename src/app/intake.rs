@@ -317,7 +317,8 @@ impl Taken {
                 last: 0,
             });
         }
-        if self.parts.len() == self.job.stages.len() {
+        // Where one of them cannot be read, what is wrong with the others is told all the same.
+        if !self.parts.is_empty() {
             let doing = "cannot read the input again";
             let mut reader = self.reader().map_err(Error::machine(doing))?;
             let selection = &self.job.selection;
@@ -521,6 +522,7 @@ impl Taken {
             name: self.name.clone(),
             description: job.description.clone(),
             ticket: None,
+            undoes: job.undoes.clone(),
             time_zone: job.time_zone.clone(),
             simulated,
             lanes: lanes.to_vec(),

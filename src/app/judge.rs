@@ -166,7 +166,11 @@ impl<'a> Judge<'a> {
             }
         }
         let is_open = is_touched && settled.action == Action::Conflict;
-        let verdict = settled.of(row, name);
+        let mut verdict = settled.of(row, name);
+        if let Verdict::Planned { row, .. } = &mut verdict {
+            let at_hand = self.surveyed.stages.get(stage);
+            row.stage = at_hand.map(|stage| stage.name.clone());
+        }
         if is_open && let Verdict::Planned { row, .. } = verdict {
             return Ok(Verdict::Open(Some(row)));
         }
@@ -281,6 +285,7 @@ impl Settled {
                 change: self.change,
                 guards: row.guards.clone(),
                 failure: self.failure,
+                stage: None,
             }),
             reads: self.reads,
         }

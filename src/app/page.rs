@@ -44,7 +44,7 @@ impl Page<'_> {
 
     /// It, as text.
     pub(super) fn text(&self) -> Result<String, Error> {
-        let (digest, timeline) = self.replayed()?;
+        let (mut digest, timeline) = self.replayed()?;
         let attention = Attention::read(self.open_report()?).map_err(Error::machine(DOING))?;
         let rows = PageRows::read(self.open_report()?).map_err(Error::machine(DOING))?;
         let summary = self.folder.summary().filter(|_| is_last_word(self.folder));
@@ -52,7 +52,14 @@ impl Page<'_> {
         let sha256 = summary.and_then(|_| sha256_of(&self.folder.file("summary.json")).ok());
         let simulated = is_simulator(self.taken.job.destination);
         let target = Open::on_record(self.lanes.to_vec(), simulated).text();
-        let has_undo = self.folder.file("undo.csv").exists();
+        // A run that was killed has no end of what was in flight, and no summary.
+        digest.tally.unknown = rows.unknown;
+        let was_killed = digest.ended.is_none();
+        let next = was_killed.then(|| command("resume", self.folder, Vec::new()));
+        let has_undo = match was_killed {
+            true => digest.tally.succeeded + digest.tally.unknown > 0,
+            false => self.folder.file("undo.csv").exists(),
+        };
         let undo = has_undo.then(|| command("undo", self.folder, Vec::new()));
         let facts = Facts {
             run_id: &self.folder.id,
@@ -65,6 +72,7 @@ impl Page<'_> {
             identity: summary.map_or(&[], |summary| &summary.identity),
             files: summary.map_or(&[], |summary| &summary.files),
             sha256: sha256.as_deref(),
+            next: next.as_deref(),
             undo: undo.as_deref(),
             verify: &command("verify", self.folder, Vec::new()),
             zone: &TimeZone::system(),

@@ -12,10 +12,10 @@ use crate::exit::Exit;
 use crate::job::destination::Destination;
 use crate::job::flags::Snapshot;
 use crate::model::event::Counts;
-use crate::model::outcome::Ended;
+use crate::model::outcome::{Ended, Status};
 use crate::model::span;
 use crate::model::target::{LaneId, Workspace};
-use crate::plan::preview::PlannedRow;
+use crate::plan::preview::{Action, PlannedRow};
 use crate::sinks::digest::Digest;
 use crate::sinks::summary::{UNREADABLE, is_wrong_workspace, unread};
 
@@ -31,6 +31,7 @@ use super::planning::{Plan, held_back, plan as plan_rows};
 use super::reading::{Came, Reading};
 use super::settling::{Settled, choose, look_up};
 use super::surveying::Surveyed;
+use super::waves::WaveCourse;
 use super::{Done, clock, lanes, runtime, saved_plan, terminal};
 
 /// What a plan is made for, and how it is shown.
@@ -94,6 +95,9 @@ pub(super) fn of_taken(asked: &Asked<'_>, state: &State, taken: Taken) -> Done {
 #[derive(Default)]
 struct Shown {
     rows: Vec<PlannedRow>,
+    /// Rows that would be sent, and rows that would not.
+    good: usize,
+    bad: usize,
     /// Rows that are not shown.
     more: u64,
 }
@@ -106,6 +110,8 @@ pub(super) struct Made {
     pub(super) taken: Taken,
     pub(super) open: Open,
     pub(super) plan: Plan,
+    /// Where a run would stop half-way, and why.
+    stops: Option<String>,
     shown: BTreeMap<(LaneId, Workspace), Shown>,
     digest: Digest,
     /// Where its file is, until this is dropped.
@@ -156,6 +162,7 @@ pub(super) async fn make(
     let terms = terms(&taken.job.settings, open.service_time());
     let folder = state.temporary_folder()?;
     let mut shown: BTreeMap<(LaneId, Workspace), Shown> = BTreeMap::new();
+    let mut bad = Vec::new();
     let all = asked.full || asked.output.output == OutputShape::Json;
     let reading = Reading {
         open: &open,
@@ -183,19 +190,33 @@ pub(super) async fn make(
                 (&path, Readers::Owner),
                 |lane, row| {
                     let place = shown.entry((lane, row.workspace.clone())).or_default();
-                    match all || place.rows.len() < SHOWN {
+                    let status = match row.action {
+                        Action::Conflict => Some(Status::Conflict),
+                        Action::Fail => Some(Status::Failed),
+                        Action::Change | Action::ReadBack => None,
+                    };
+                    bad.extend(status.map(|status| (row.row, status)));
+                    // What needs a person is not hidden behind what does not.
+                    let seen = match status {
+                        Some(_) => &mut place.bad,
+                        None => &mut place.good,
+                    };
+                    *seen += 1;
+                    match all || *seen <= SHOWN {
                         true => place.rows.push(row.clone()),
                         false => place.more += 1,
                     }
                     Ok(())
                 },
-            );
-            Ok(Some(plan?))
+            )?;
+            let course = WaveCourse::new(&taken, &mut left)?;
+            let stops = course.and_then(|course| course.closed_by(&bad));
+            Ok(Some((plan, stops)))
         })
         .await?;
     open.close()?;
     let Came { to, ended, digest } = came;
-    let Some(plan) = to.filter(|_| ended == Ended::Completed) else {
+    let Some((plan, stops)) = to.filter(|_| ended == Ended::Completed) else {
         tell_given_up(&digest, ended);
         let exit = Exit::of_run(ended, &digest.tally, false);
         return Ok(Outcome::GivenUp(exit));
@@ -204,6 +225,7 @@ pub(super) async fn make(
         taken,
         open,
         plan,
+        stops,
         shown,
         digest,
         folder,
@@ -219,6 +241,7 @@ async fn plan_taken(asked: &Asked<'_>, state: &State, taken: Taken) -> Done {
         taken,
         open,
         plan,
+        stops,
         shown,
         digest,
         folder,
@@ -244,6 +267,7 @@ async fn plan_taken(asked: &Asked<'_>, state: &State, taken: Taken) -> Done {
         plan: &plan,
         shown: &shown,
         held: held.as_ref().map(|(_, why)| why.as_str()),
+        stops: stops.as_deref(),
     };
     match asked.output.output {
         OutputShape::Text => terminal::print(&view.text()),
@@ -291,6 +315,7 @@ struct View<'a> {
     plan: &'a Plan,
     shown: &'a BTreeMap<(LaneId, Workspace), Shown>,
     held: Option<&'a str>,
+    stops: Option<&'a str>,
 }
 
 impl View<'_> {
@@ -308,7 +333,14 @@ impl View<'_> {
             let Some(shown) = self.shown.get(&(*lane, workspace.clone())) else {
                 continue;
             };
-            lines.extend(shown.rows.iter().map(PlannedRow::text));
+            let mut stage = None;
+            for row in &shown.rows {
+                if row.stage != stage {
+                    stage.clone_from(&row.stage);
+                    lines.extend(stage.iter().map(|stage| format!("  stage {stage:?}:")));
+                }
+                lines.push(row.text());
+            }
             if shown.more > 0 {
                 lines.push(format!(
                     "  and {} more rows (--full shows them)",
@@ -335,8 +367,10 @@ impl View<'_> {
                 settings.rate
             ));
         }
-        if let Some(why) = self.held {
-            lines.push(format!("  a run would send nothing: {why}"));
+        match (self.held, self.stops) {
+            (Some(why), _) => lines.push(format!("  a run would send nothing: {why}")),
+            (None, Some(why)) => lines.push(format!("  a run would stop half-way: {why}")),
+            (None, None) => {}
         }
         lines.join("\n")
     }
@@ -350,6 +384,8 @@ impl View<'_> {
             counts: &'a Counts,
             #[serde(skip_serializing_if = "Option::is_none")]
             held_back: Option<&'a str>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            stops: Option<&'a str>,
             rows: Vec<&'a PlannedRow>,
         }
         Json {
@@ -358,6 +394,7 @@ impl View<'_> {
             simulated: is_simulator(self.taken.job.destination),
             counts: &self.plan.counts,
             held_back: self.held,
+            stops: self.stops,
             rows: self.shown.values().flat_map(|shown| &shown.rows).collect(),
         }
     }

@@ -58,6 +58,13 @@ pub(super) fn resume(args: &ResumeArgs) -> Done {
         ));
     }
     tell_of_changed_input(&taken);
+    if let Some(undo) = state.undone_by(&folder)? {
+        terminal::complain(&format!(
+            "warning: run {} has put back what this one changed; it goes on with the rows that were left, and changes nothing \
+             of that again",
+            undo.id
+        ));
+    }
     report_target::check(&args.record, "", taken.input.as_ref())?;
     let holder = || Holder::of(&folder.id, &taken, clock::wall());
     let policy = Policy {

@@ -183,6 +183,7 @@ fn undo_record(
         originals: Vec::new(),
     });
     record.ticket = None;
+    record.undoes = Some(id.to_owned());
     record.updates = Vec::new();
     record.defaults.update = Update::default();
     record.defaults.is_blind = false;

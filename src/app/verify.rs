@@ -1,6 +1,6 @@
 //! `flowbatch verify`: whether the record of a run is whole and says the same everywhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -25,6 +25,8 @@ use super::planning::plan_path;
 use super::reporting::Reporting;
 use super::undo::way_back;
 use super::{Done, plan, runtime, terminal};
+
+const DOING: &str = "the live state cannot be compared";
 
 /// Rows that are told one by one.
 const MOST_ROWS: usize = 20;
@@ -153,7 +155,7 @@ fn replay(folder: &RunFolder, findings: &mut Findings) -> Result<Option<Replayed
         (true, _) => findings.wrong("journal.jsonl", "its end is torn off, as by a crash"),
         (false, None) => findings.wrong(
             "journal.jsonl",
-            "its last session has no end: it was killed",
+            "its last session has no end: it was killed; `flowbatch resume` goes on with it",
         ),
         (false, Some(_)) => findings.good(
             "journal.jsonl",
@@ -361,9 +363,27 @@ fn live(
         plan::Outcome::GivenUp(exit) => return Ok(exit),
     };
     let counts = &made.plan.counts;
-    // A row that puts back is as the run left it; one that has nothing to put back is as it was before.
-    let mut parts = vec![format!("{} as the run left them", counts.changes)];
+    // A row that puts back all that it would is as the run left it; one that has nothing to put back is as it was before.
+    let is_left = |row: &&PlannedRow| row.action == Action::Change;
+    let left = made.rows().filter(is_left);
+    let left: HashMap<u64, usize> = left
+        .map(|row| (row.row, row.change.fields().count()))
+        .collect();
+    let mut partly = BTreeSet::new();
+    for row in made.taken.rows().map_err(Error::machine(DOING))? {
+        let (row, _) = row.map_err(Error::machine(DOING))?;
+        let fields = row.update.fields().count();
+        if left.get(&row.number).is_some_and(|left| *left < fields) {
+            partly.insert(row.number);
+        }
+    }
+    let partly_count = partly.len() as u64;
+    let mut parts = vec![format!(
+        "{} as the run left them",
+        counts.changes - partly_count
+    )];
     for (count, what) in [
+        (partly_count, "in part as before the run"),
         (counts.unchanged, "as before the run"),
         (counts.conflicts, "changed since"),
         (counts.hopeless, "gone, or not to be read"),
@@ -372,25 +392,30 @@ fn live(
             parts.push(format!("{count} {what}"));
         }
     }
-    let others = counts.unchanged + counts.conflicts + counts.hopeless;
+    let others = partly_count + counts.unchanged + counts.conflicts + counts.hopeless;
     let verdict = if others == 0 { "ok   " } else { "WRONG" };
     terminal::print(&format!(
         "  {verdict}  live             {}",
         parts.join(", ")
     ));
     findings.wrong += u64::from(others > 0);
-    let is_other = |row: &&PlannedRow| matches!(row.action, Action::Conflict | Action::Fail);
+    let is_other = |row: &&PlannedRow| {
+        partly.contains(&row.row) || matches!(row.action, Action::Conflict | Action::Fail)
+    };
     for row in made.rows().filter(is_other).take(MOST_ROWS) {
-        let why = row.failure.as_ref().map(|failure| failure.message.as_str());
+        let left = row.change.fields().map(|(field, ..)| field.as_str());
+        let why = match &row.failure {
+            Some(failure) => failure.message.clone(),
+            None => format!(
+                "only {} is as the run left it",
+                left.collect::<Vec<_>>().join(", ")
+            ),
+        };
         let name = match row.live_name.as_str() {
             "" => String::new(),
             name => format!(" {name:?}"),
         };
-        terminal::print(&format!(
-            "           {}{name}: {}",
-            row.workflow_id,
-            why.unwrap_or_default()
-        ));
+        terminal::print(&format!("           {}{name}: {why}", row.workflow_id));
     }
     Ok(Exit::Done)
 }

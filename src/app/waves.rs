@@ -163,6 +163,16 @@ impl WaveCourse {
         })
     }
 
+    /// Where the rows `bad` of a plan would stop a run, and why.
+    pub(super) fn closed_by(mut self, bad: &[(u64, Status)]) -> Option<String> {
+        for (number, status) in bad {
+            self.count(*number, *status);
+        }
+        let mut waves = (1..=self.len()).map(|wave| self.ended(wave, &[]));
+        let first = waves.find(|wave| wave.closed.is_some())?;
+        Some(format!("{}: {}", first.label(), first.closed?))
+    }
+
     /// The stage of `wave`, by its place.
     pub(super) fn stage(&self, wave: u32) -> usize {
         self.waves.get(wave).map_or(0, |wave| wave.stage)

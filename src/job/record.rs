@@ -32,6 +32,9 @@ pub struct JobRecord {
     /// The change ticket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ticket: Option<String>,
+    /// The run that it puts back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<String>,
     /// Where the clock stands that the run stops by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
@@ -125,6 +128,7 @@ impl JobRecord {
         let job = Job {
             name: Some(self.name),
             description: self.description,
+            undoes: self.undoes,
             time_zone: self.time_zone,
             hold: None,
             destination: match self.simulated {

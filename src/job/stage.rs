@@ -16,6 +16,7 @@ use super::keys;
 use super::problem::Place;
 use super::rollout::{self, Order, Pause, Rollout};
 use super::source::TableSource;
+use super::suggestion::suggestion;
 use super::template::Template;
 use super::toml::{Located, Reader, Table};
 
@@ -282,7 +283,10 @@ impl Desk<'_> {
                 Some(place) => found.push(*place),
                 None => {
                     let what = format!("no stage before this one is called {:?}", need.value);
-                    let hint = "stages go in the order in which they stand";
+                    let hint = match suggestion(&need.value, places.keys().map(String::as_str)) {
+                        Some(meant) => format!("did you mean {meant:?}?"),
+                        None => "stages go in the order in which they stand".to_owned(),
+                    };
                     self.wrong(need.place(), what, hint);
                 }
             }

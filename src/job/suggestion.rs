@@ -3,10 +3,7 @@
 use crate::model::id::trim;
 
 /// The word of `known` that `word` was probably meant to be.
-pub fn suggestion(
-    word: &str,
-    known: impl IntoIterator<Item = &'static str>,
-) -> Option<&'static str> {
+pub fn suggestion<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = normal(word);
     known
         .into_iter()

@@ -41,6 +41,9 @@ pub struct PlannedRow {
     /// Why it is not carried out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+    /// Its stage, if rows go in stages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<String>,
 }
 
 /// What becomes of a row.
@@ -201,6 +204,7 @@ mod tests {
             change,
             guards: Guards::default(),
             failure: None,
+            stage: None,
         }
     }
 

@@ -53,6 +53,8 @@ pub struct AttentionRow {
     pub live_name: String,
     /// What went wrong.
     pub message: String,
+    /// Its stage, if rows go in stages.
+    pub stage: String,
 }
 
 /// The cells that count here.
@@ -67,6 +69,7 @@ struct Cells<'a> {
     error_class: &'a str,
     error_code: &'a str,
     error_message: &'a str,
+    stage: &'a str,
 }
 
 impl Attention {
@@ -106,6 +109,7 @@ impl Attention {
                     workflow_id: unguarded(cells.workflow_id).to_owned(),
                     live_name: unguarded(cells.live_name).to_owned(),
                     message: unguarded(cells.error_message).to_owned(),
+                    stage: unguarded(cells.stage).to_owned(),
                 });
             }
         }

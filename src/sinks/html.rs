@@ -48,6 +48,8 @@ pub struct Facts<'a> {
     pub files: &'a [FileFacts],
     /// SHA-256 of `summary.json`, if there is one.
     pub sha256: Option<&'a str>,
+    /// The command that goes on with a run that was killed.
+    pub next: Option<&'a str>,
     /// The command that puts back what was changed, if anything was.
     pub undo: Option<&'a str>,
     /// The command that compares the record with itself.
@@ -70,6 +72,7 @@ struct PageRow {
     duration_ms: Option<u64>,
     message: String,
     request_id: String,
+    stage: String,
 }
 
 /// The rows that the page shows.
@@ -78,6 +81,8 @@ pub struct PageRows {
     rows: Vec<PageRow>,
     /// Rows that are not among them.
     unseen: u64,
+    /// All that are `unknown`: a run that was killed has no end of some.
+    pub unknown: u64,
 }
 
 /// The cells of a report that are shown.
@@ -96,6 +101,7 @@ struct Cells<'a> {
     request_id: &'a str,
     before: &'a str,
     after: &'a str,
+    stage: &'a str,
 }
 
 impl PageRows {
@@ -111,6 +117,7 @@ impl PageRows {
         let mut room = [MOST_ROWS; 2];
         while reader.read_record(&mut record)? {
             let cells: Cells<'_> = record.deserialize(Some(&header))?;
+            page.unknown += u64::from(cells.status == "unknown");
             let well = matches!(cells.status, "succeeded" | "unchanged" | "skipped");
             let room = &mut room[usize::from(well)];
             if *room == 0 {
@@ -143,6 +150,7 @@ impl Cells<'_> {
             duration_ms: self.duration_ms,
             message: free(self.error_message),
             request_id: free(self.request_id),
+            stage: free(self.stage),
         }
     }
 }
@@ -223,6 +231,7 @@ fn about(facts: &Facts<'_>, digest: &Digest) -> Markup {
                 dd { (operator) @if let Some(host) = facts.host { " on " (host) } }
             }
             @if !facts.identity.is_empty() { dt { "On behalf of" } dd { (facts.identity.join(", ")) } }
+            @if let Some(next) = facts.next { dt { "Go on" } dd { code { (next) } } }
             @if let Some(undo) = facts.undo { dt { "Put it back" } dd { code { (undo) } } }
         }
     }
@@ -292,7 +301,9 @@ fn group_part(group: &Group) -> Markup {
             ul {
                 @for row in &group.rows {
                     li {
-                        "row " (row.number) " (line " (row.line) ") " code { (row.workflow_id) } " "
+                        "row " (row.number) " (line " (row.line)
+                        @if !row.stage.is_empty() { " of stage " (row.stage) }
+                        ") " code { (row.workflow_id) } " "
                         (row.live_name)
                         @if row.message != message { " – " (row.message) }
                     }
@@ -407,7 +418,11 @@ fn table(digest: &Digest, rows: &PageRows) -> Markup {
 fn row_part(row: &PageRow) -> Markup {
     html! {
         tr data-status=(row.status) {
-            td { (row.number) @if row.line > 0 { span.minor { " line " (row.line) } } }
+            td {
+                (row.number)
+                @if row.line > 0 { span.minor { " line " (row.line) } }
+                @if !row.stage.is_empty() { span.minor { " of " (row.stage) } }
+            }
             th scope="row" {
                 @if !row.name.is_empty() { (row.name) " " }
                 code { (row.workflow_id) }

@@ -166,7 +166,11 @@ fn shares(groups: &[Group], most: usize) -> Vec<usize> {
 
 /// `row 3 (line 4) 9b9f… "Triage": its own message`
 fn row_text(row: &AttentionRow, said: &str) -> String {
-    let mut text = format!("row {} (line {})", row.number, row.line);
+    let stage = match row.stage.as_str() {
+        "" => String::new(),
+        stage => format!(" of stage {stage:?}"),
+    };
+    let mut text = format!("row {} (line {}{stage})", row.number, row.line);
     if !row.workflow_id.is_empty() {
         let _ = write!(text, " {}", row.workflow_id);
     }

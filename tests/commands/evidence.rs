@@ -317,3 +317,18 @@ fn the_ticket_stays_with_the_run() {
         "stale"
     );
 }
+
+#[test]
+fn half_of_what_a_row_changed_is_not_what_the_run_left() {
+    let (desk, run) = ran();
+    fs::write(desk.path("half.csv"), "workflow_id,enabled\nw1,false\n").unwrap();
+    assert_eq!(desk.flowbatch("run half.csv --simulate").code, 0);
+    let said = desk.flowbatch(&format!("verify {} --live", run.display()));
+    assert_eq!(said.code, 1, "{}", said.stdout);
+    for text in [
+        "  WRONG  live             1 as the run left them, 1 in part as before the run\n",
+        "w1 \"One\": only name is as the run left it\n",
+    ] {
+        assert!(said.stdout.contains(text), "{text} in {}", said.stdout);
+    }
+}

@@ -557,7 +557,7 @@ fn flags_that_say_nothing_sensible() {
 
             error: no such column: "b"
             --> --column a=b
-             = help: columns: workflow_id, workflow_name, profile, region, project_id, workspace_id, workspace, name, description, enabled, version_id, labels, expect_name, expect_description, expect_enabled, expect_version_id, expect_labels, expect_update_time
+             = help: columns: workflow_id, workflow_name, profile, region, project_id, workspace_id, workspace, name, description, enabled, version_id, labels, expect_name, expect_description, expect_enabled, expect_version_id, expect_labels, expect_update_time, wave
 
             error: no such encoding: "klingon"
             --> --encoding klingon

@@ -585,7 +585,7 @@ fn rows_that_are_not_there() {
             8 | "Owner" = "owner"
               |           ^^^^^^^
               |
-              = help: columns: workflow_id, workflow_name, profile, region, project_id, workspace_id, workspace, name, description, enabled, version_id, labels, expect_name, expect_description, expect_enabled, expect_version_id, expect_labels, expect_update_time
+              = help: columns: workflow_id, workflow_name, profile, region, project_id, workspace_id, workspace, name, description, enabled, version_id, labels, expect_name, expect_description, expect_enabled, expect_version_id, expect_labels, expect_update_time, wave
 
             3 problems; nothing was sent
         "#]],

@@ -555,3 +555,65 @@ fn slow() -> Simulation {
         ..Simulation::default()
     }
 }
+
+#[test]
+fn a_plan_says_where_a_run_would_stop_and_hides_no_row_that_needs_a_person() {
+    let good: String = (1..=25)
+        .map(|row| {
+            update(&format!(
+                "workflow_id = \"w{row:02}\"\nname = \"New {row}\""
+            ))
+        })
+        .collect();
+    let bad = update("workflow_id = \"w99\"\nname = \"New 99\"\nexpect_name = \"Other\"");
+    let stages = stage("first", &good) + &stage("second", &bad) + &stage("third", &good);
+    let desk = desk(&stages);
+    let said = desk.flowbatch("plan job.toml");
+    ok(&said, 1);
+    for text in [
+        "\n  stage \"first\":\n  row 1  ",
+        "\n  stage \"second\":\n  row 26  \"Workflow w99\" w99  conflict\n",
+        "\n  a run would stop half-way: stage \"second\": 1 error, max_errors = 0\n",
+    ] {
+        assert!(said.stdout.contains(text), "{text} in {}", said.stdout);
+    }
+    let json = desk.flowbatch("plan job.toml --output json").stdout;
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["rows"][25]["stage"], "second");
+    assert!(
+        json["stops"]
+            .as_str()
+            .unwrap()
+            .starts_with("stage \"second\"")
+    );
+}
+
+#[test]
+fn who_goes_on_with_a_run_that_was_undone_is_told_so() {
+    let rows: String = (1..=3)
+        .map(|row| update(&format!("workflow_id = \"w{row}\"\nenabled = true")))
+        .collect();
+    let stages = stage(
+        "only",
+        &format!("[stage.rollout]\nwaves = [1, \"100%\"]\npause = \"confirm\"\n{rows}"),
+    );
+    let desk = desk(&stages);
+    ok(&desk.flowbatch("run job.toml"), 8);
+    let run = desk.only_run();
+    let id = run.file_name().unwrap().to_str().unwrap();
+    ok(&desk.flowbatch(&format!("undo {id}")), 0);
+    let approved = desk.flowbatch(&format!("approve {id}"));
+    assert!(
+        approved.code == 2 && approved.stderr.contains("has put back what run"),
+        "{}",
+        approved.stderr
+    );
+    let resumed = desk.flowbatch(&format!("resume {id}"));
+    assert!(
+        resumed
+            .stderr
+            .contains("has put back what this one changed"),
+        "{}",
+        resumed.stderr
+    );
+}

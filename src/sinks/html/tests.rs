@@ -36,6 +36,7 @@ fn shown(report: &str, digest: &Digest) -> String {
         identity: &[],
         files: &[],
         sha256: None,
+        next: None,
         undo: None,
         verify: "flowbatch verify 20261124T083100Z-3f9a1c",
         zone: &TimeZone::UTC,

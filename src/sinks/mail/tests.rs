@@ -40,6 +40,7 @@ fn row(number: u64, message: &str) -> AttentionRow {
         workflow_id: format!("workflow-{number}"),
         live_name: String::new(),
         message: message.to_owned(),
+        stage: String::new(),
     }
 }
 
