@@ -6,7 +6,7 @@ use crate::model::span;
 use crate::model::update::Update;
 
 use super::destination::Open;
-use super::intake::Taken;
+use super::taken::Taken;
 
 /// Lanes that are told one by one.
 const MOST_LANES: usize = 20;

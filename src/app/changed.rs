@@ -15,10 +15,10 @@ use crate::sinks::changes::{COLUMNS, ChangeMade, Question, Run, changes};
 
 use super::folder::{RunFolder, State};
 use super::input::Copy;
-use super::intake::Taken;
 use super::report::digest;
 use super::reporting::Reporting;
 use super::runs::is_last_word;
+use super::taken::Taken;
 use super::terminal::{self, Out};
 use super::{Done, clock};
 

@@ -32,8 +32,8 @@ use crate::model::workflow::Listed;
 use super::destination::Open;
 use super::folder::{State, sha256_of};
 use super::input::Copy;
-use super::intake::Taken;
 use super::surveying::Surveyed;
+use super::taken::Taken;
 
 /// The job whose rows are those of `taken`, completed, and those that its changes choose from what was `surveyed`.
 ///

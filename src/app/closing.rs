@@ -29,10 +29,10 @@ use crate::sinks::summary::{
 
 use super::destination::Open;
 use super::folder::{Readers, RunFolder, sha256, sha256_of, write_whole};
-use super::intake::Taken;
 use super::page::Page;
 use super::planning::{plan_path, snapshot_path};
 use super::reporting::Reporting;
+use super::taken::Taken;
 use super::{Done, journal_file, operator, terminal};
 
 /// A run that is over.

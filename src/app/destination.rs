@@ -30,8 +30,8 @@ use crate::simulator::server;
 use crate::simulator::world::World;
 
 use super::folder::{Readers, make_folder, write_whole};
-use super::intake::Taken;
 use super::lanes::{self, Asked, Gates, Opened};
+use super::taken::Taken;
 use super::taken_rows::RowsByLane;
 use super::{clock, terminal};
 

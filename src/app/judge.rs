@@ -17,9 +17,9 @@ use crate::model::target::{LaneId, Workspace};
 use crate::plan::decision::{Decision, Live, Terms, decide, reads_first, wants_versions};
 use crate::plan::preview::{Action, PlannedRow};
 
-use super::intake::Taken;
 use super::left_rows::LeftRows;
 use super::surveying::{AppRun, Surveyed};
+use super::taken::Taken;
 
 /// What becomes of a row.
 pub(super) enum Verdict {

@@ -14,7 +14,7 @@ use crate::sinks::ends::Trace;
 use crate::sinks::history::History;
 use crate::sinks::report::goes_on;
 
-use super::intake::Taken;
+use super::taken::Taken;
 
 /// Which rows a session takes up: all that the user has not left out, or those of them that earlier
 /// sessions left.

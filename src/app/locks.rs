@@ -18,7 +18,7 @@ use crate::model::id::Id;
 use crate::model::target::{LaneId, Workspace};
 
 use super::folder::{State, make_folder, sha256};
-use super::intake::Taken;
+use super::taken::Taken;
 use super::{clock, terminal};
 
 /// The locks of a run; they end with it, however it ends.

@@ -53,11 +53,13 @@ mod signals;
 mod simulate;
 mod supply;
 mod surveying;
+mod taken;
 mod taken_rows;
 mod terminal;
 mod undo;
 mod variables;
 mod verify;
+mod wave_legs;
 mod waves;
 
 use crate::cli::{Cli, Command};

@@ -17,9 +17,9 @@ use crate::sinks::timeline::Timeline;
 use super::closing::command;
 use super::destination::{Open, is_simulator};
 use super::folder::{Readers, RunFolder, sha256_of, write_whole};
-use super::intake::Taken;
 use super::journal_file;
 use super::runs::is_last_word;
+use super::taken::Taken;
 
 const DOING: &str = "the page cannot be made";
 

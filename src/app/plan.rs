@@ -23,7 +23,7 @@ use super::announcement::Announcement;
 use super::course::terms;
 use super::destination::{Open, is_simulator};
 use super::folder::{Readers, State};
-use super::intake::{self, Taken};
+use super::intake;
 use super::judge::Judge;
 use super::left_rows::LeftRows;
 use super::locks::{Holder, Locks, Policy};
@@ -31,6 +31,7 @@ use super::planning::{Plan, held_back, plan as plan_rows};
 use super::reading::{Came, Reading};
 use super::settling::{Settled, choose, look_up};
 use super::surveying::Surveyed;
+use super::taken::Taken;
 use super::waves::WaveCourse;
 use super::{Done, clock, lanes, runtime, saved_plan, terminal};
 

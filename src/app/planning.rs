@@ -22,9 +22,9 @@ use crate::sinks::ends::Trace;
 use crate::sinks::history::History;
 
 use super::folder::{Readers, RunFolder, create, sha256_of};
-use super::intake::Taken;
 use super::judge::{Judge, Verdict};
 use super::left_rows::LeftRows;
+use super::taken::Taken;
 
 /// What the rows of a session come to.
 pub(super) struct Plan {

@@ -13,8 +13,8 @@ use crate::model::row::Row;
 use crate::model::target::{LaneId, Workspace};
 use crate::plan::decision::{Decision, Live, Terms, decide};
 
-use super::intake::Taken;
 use super::surveying::Surveyed;
+use super::taken::Taken;
 use super::taken_rows::{LaneRows, RowsByLane};
 
 /// Rows whose workflows are read back.

@@ -11,11 +11,11 @@ use crate::sinks::digest::Digest;
 
 use super::folder::{Readers, State};
 use super::input::Copy;
-use super::intake::Taken;
 use super::journal_file::is_written;
 use super::merge::merge;
 use super::page::{self, Page};
 use super::reporting::Reporting;
+use super::taken::Taken;
 use super::{Done, journal_file, report_target, terminal};
 
 /// Writes the report of a run again: the same journal gives the same bytes.

@@ -20,9 +20,9 @@ use crate::sinks::rerun::Rerun;
 use crate::sinks::undo::{Changes, undo_row};
 
 use super::folder::{Readers, RunFolder, write_whole};
-use super::intake::Taken;
 use super::journal_file;
 use super::planning::planned_changes;
+use super::taken::Taken;
 
 const DOING: &str = "the report could not be made";
 

@@ -23,7 +23,6 @@ use super::closing::closed_gate;
 use super::destination::{Open, is_simulator, refuse_others};
 use super::folder::{RunFolder, State, sha256_of};
 use super::input::Copy;
-use super::intake::Taken;
 use super::lanes;
 use super::left_rows::LeftRows;
 use super::locks::{Holder, Locks, Policy};
@@ -32,6 +31,7 @@ use super::question::Asked;
 use super::report::digest;
 use super::run::run_started;
 use super::session::Session;
+use super::taken::Taken;
 use super::{Done, clock, journal_file, operator, profiles, report_target, runtime, terminal};
 
 /// Goes on where a run stopped. It reads the run folder alone.

@@ -16,13 +16,14 @@ use crate::sinks::journal::Journal;
 use super::clock;
 use super::destination::{Open, is_simulator, refuse_others};
 use super::folder::{RunFolder, State, sha256};
-use super::intake::{self, Taken};
+use super::intake;
 use super::journal_file::JournalFile;
 use super::left_rows::LeftRows;
 use super::locks::{Holder, Locks, Policy};
 use super::question::Asked;
 use super::session::Session;
 use super::settling::{Settled, choose, look_up};
+use super::taken::Taken;
 use super::{Done, operator, report_target, runtime};
 use super::{lanes, plan, profiles, saved_plan, terminal};
 

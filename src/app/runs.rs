@@ -17,11 +17,11 @@ use crate::sinks::summary::Counts;
 use super::changed::changed;
 use super::folder::{RunFolder, State};
 use super::input::Copy;
-use super::intake::Taken;
 use super::journal_file::{JournalFile, is_written};
 use super::left_rows::LeftRows;
 use super::planning::{plan_path, snapshot_path};
 use super::report::digest;
+use super::taken::Taken;
 use super::{Done, clock, journal_file, terminal};
 
 /// Tells what runs there are, or removes old records.

@@ -20,9 +20,9 @@ use crate::sinks::rerun::{Columns, Rerun};
 
 use super::folder::{Readers, State, sha256_of, write_whole};
 use super::input::Copy;
-use super::intake::Taken;
 use super::planning::FORMAT;
 use super::report_target;
+use super::taken::Taken;
 
 /// The first line of a saved plan: the job that it was made from.
 #[derive(Debug, Serialize, Deserialize)]

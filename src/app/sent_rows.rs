@@ -12,9 +12,9 @@ use crate::model::target::LaneId;
 use crate::plan::decision::Live;
 use crate::plan::snapshot::Snapshot;
 
-use super::intake::Taken;
 use super::left_rows::LeftRows;
 use super::surveying::Surveyed;
+use super::taken::Taken;
 use super::taken_rows::{LaneRows, RowsByLane};
 
 /// Rows to be sent.

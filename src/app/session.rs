@@ -1,6 +1,6 @@
 //! One session of a run: from the announcement to the report.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::rc::Rc;
@@ -13,12 +13,8 @@ use crate::engine::run::{Beginning, Broken, Run, Tools};
 use crate::engine::schedule::Schedule;
 use crate::exit::Exit;
 use crate::job::flags;
-use crate::job::index::Index;
-use crate::job::rollout::Pause;
-use crate::job::stage::stage_of;
-use crate::model::event::{Approval, Event, StageLeft, WaveEnded};
-use crate::model::id::Id;
-use crate::model::outcome::{Ended, Status};
+use crate::model::event::Event;
+use crate::model::outcome::Ended;
 use crate::model::rate::Rate;
 use crate::model::span;
 use crate::model::tally::Tally;
@@ -35,18 +31,17 @@ use super::closing::{Closed, close};
 use super::course::{course, deadline, last_start, terms, zone};
 use super::destination::Open;
 use super::folder::RunFolder;
-use super::intake::Taken;
 use super::judge::{Judge, PlannedEnd, planned_ends};
 use super::left_rows::LeftRows;
 use super::locks::Locks;
 use super::planning::{Plan, held_back, plan, plan_path, snapshot_path};
 use super::progress::progress;
 use super::question::{Asked, Question};
-use super::readback::Readback;
 use super::sent_rows::SentRows;
 use super::surveying::{AppRun, Surveyed};
-use super::waves::{Turn, WaveCourse};
-use super::{Done, operator, signals, terminal};
+use super::taken::Taken;
+use super::waves::WaveCourse;
+use super::{Done, signals, terminal};
 
 /// Everything that a session needs.
 pub(super) struct Session<'a> {
@@ -190,24 +185,24 @@ impl Session<'_> {
 }
 
 /// The legs of a session, one after the other.
-struct Legs<'a> {
-    asked: Asked,
-    taken: &'a Taken,
-    folder: &'a RunFolder,
-    above: Option<Above>,
-    target: String,
+pub(super) struct Legs<'a> {
+    pub(super) asked: Asked,
+    pub(super) taken: &'a Taken,
+    pub(super) folder: &'a RunFolder,
+    pub(super) above: Option<Above>,
+    pub(super) target: String,
     /// The how-manieth session of the run.
-    session: u32,
+    pub(super) session: u32,
     /// Rows that are taken up.
-    rows: u64,
+    pub(super) rows: u64,
     /// By what they are compared with the live state.
-    terms: Terms,
+    pub(super) terms: Terms,
     /// The last wave after which somebody has let the run go on.
-    approved: u32,
+    pub(super) approved: u32,
     /// Waves that have ended in an earlier session.
-    ended_waves: BTreeSet<u32>,
+    pub(super) ended_waves: BTreeSet<u32>,
     /// Waves of which rows were not as they were set when they were read back.
-    differing: Vec<u32>,
+    pub(super) differing: Vec<u32>,
 }
 
 impl Legs<'_> {
@@ -325,219 +320,8 @@ impl Legs<'_> {
         Ok(None)
     }
 
-    /// Carries out one wave of the rows of `index` after the other, stage by stage if there are stages; each is judged before
-    /// the next may begin. The rows of a stage that need no request end by `ends` when it begins.
-    async fn carry_out_waves<R: Record>(
-        &self,
-        run: &mut AppRun<'_, R>,
-        left: &mut LeftRows,
-        surveyed: &mut Surveyed,
-        mut course: WaveCourse,
-        (index, mut ends): (&Index, Vec<PlannedEnd>),
-    ) -> Result<(), Broken> {
-        let taken = self.taken;
-        for (number, status) in run.decide(Schedule::take_unwell)? {
-            course.count(number, status);
-        }
-        // What was not as it was set is looked at again, before anything else goes.
-        let (mut closed, mut left_out) = (None, None);
-        for wave in &self.differing {
-            let done = course.done(*wave, taken, left)?;
-            let why = self.judge_wave(run, surveyed, &course, *wave, done).await?;
-            course.stage_ended(course.stage(*wave), why.is_none());
-            closed = closed.or(why);
-        }
-        for wave in 1..=course.len() {
-            let stage = course.stage(wave);
-            if run.schedule().is_stopping() {
-                return Ok(());
-            }
-            if course.begins_stage(wave)
-                && let Turn::Left(stage_left) = course.turn(stage)
-            {
-                let why = stage_left.closes();
-                course.stage_ended(stage, why.is_none());
-                left_out = Some(stage);
-                if self.leave_stage(run, left, stage, stage_left)? {
-                    closed = closed.or(why);
-                }
-            }
-            if course.is_closed(stage) || left_out == Some(stage) {
-                continue;
-            }
-            if course.begins_stage(wave) {
-                let (rate, concurrency) = course.limits(stage);
-                run.decide(|schedule| schedule.narrow(rate, concurrency))?;
-            }
-            let of_wave = ends.extract_if(.., |end| course.wave_of(end.number()) == wave);
-            for end in of_wave {
-                end.tell(run)?;
-            }
-            for (number, status) in run.decide(Schedule::take_unwell)? {
-                course.count(number, status);
-            }
-            let rows = index.chosen(|number| course.wave_of(number) == wave);
-            if rows.is_empty() {
-                // It ended in an earlier session, has nothing to change, or only rows that the plan found wrong.
-                let ended = course.ended(wave, &[]);
-                let mut why = None;
-                if ended.closed.is_some() || !self.ended_waves.contains(&wave) {
-                    why = self.tell_end(run, ended)?;
-                }
-                course.stage_ended(stage, why.is_none());
-                closed = closed.or(why);
-                continue;
-            }
-            if !self.may_begin(run, &course, wave, rows.len()).await? {
-                return Ok(());
-            }
-            let before = match run.schedule().tally().is_proven {
-                true => None,
-                false => self.earlier_snapshot()?,
-            };
-            let sent = SentRows::planned(taken, left, rows.clone(), surveyed)?;
-            run.wave(wave, &mut sent.judged_by(before)).await?;
-            let unwell = run.decide(Schedule::take_unwell)?;
-            course.succeeded(wave, rows.len() - unwell.len() as u64);
-            for (number, status) in &unwell {
-                course.count(*number, *status);
-            }
-            if run.schedule().is_stopping() {
-                return Ok(());
-            }
-            let unwell: HashSet<u64> = unwell.into_iter().map(|(number, _)| number).collect();
-            let well = rows.chosen(|number| !unwell.contains(&number));
-            let well = (well, HashMap::new());
-            let why = self.judge_wave(run, surveyed, &course, wave, well).await?;
-            course.stage_ended(stage, why.is_none());
-            closed = closed.or(why);
-        }
-        if let Some(why) = closed.filter(|_| !run.schedule().is_stopping()) {
-            run.decide(|schedule| schedule.stop(Ended::Gate, &why))?;
-        }
-        Ok(())
-    }
-
-    /// Leaves out the rows of a stage, if any are left of it; gives whether that is so.
-    fn leave_stage<R: Record>(
-        &self,
-        run: &mut AppRun<'_, R>,
-        left: &mut LeftRows,
-        stage: usize,
-        stage_left: StageLeft,
-    ) -> Result<bool, Broken> {
-        let stages = &self.taken.job.stages;
-        let mut ends = Vec::new();
-        left.each(self.taken, |row, _, past| {
-            if stage_of(stages, row.number) == Some(stage) {
-                ends.push(PlannedEnd::skipped(row, past, &stage_left.why));
-            }
-            Ok(())
-        })?;
-        if ends.is_empty() {
-            return Ok(false);
-        }
-        let is_skipped = stage_left.status == Status::Skipped;
-        run.note(Event::StageLeft(stage_left))?;
-        if is_skipped {
-            ends.into_iter().try_for_each(|end| end.tell(run))?;
-        }
-        Ok(true)
-    }
-
-    /// Reads back what the rows `well` of a wave have set, and judges it. Gives why no other wave of its stage may follow, if
-    /// none may.
-    async fn judge_wave<R: Record>(
-        &self,
-        run: &mut AppRun<'_, R>,
-        surveyed: &mut Surveyed,
-        course: &WaveCourse,
-        wave: u32,
-        (well, ids): (Index, HashMap<u64, Id>),
-    ) -> Result<Option<String>, Broken> {
-        let mut differing = Vec::new();
-        let verifies = course.rollout(wave).is_some_and(|rollout| rollout.verify);
-        if verifies && !well.is_empty() {
-            let mut readback = Readback::new(self.taken, well, ids, surveyed)?;
-            run.verify(wave, &mut readback).await?;
-            differing = readback.differing;
-            differing.sort_unstable();
-        }
-        if run.schedule().is_stopping() {
-            return Ok(None);
-        }
-        self.tell_end(run, course.ended(wave, &differing))
-    }
-
-    /// Tells how a wave has ended. Gives why no other of its stage may follow, if none may.
-    fn tell_end<R: Record>(
-        &self,
-        run: &mut AppRun<'_, R>,
-        ended: WaveEnded,
-    ) -> Result<Option<String>, Broken> {
-        let closed = ended.closed.as_ref();
-        let closed = closed.map(|why| format!("{}: {why}", ended.label()));
-        run.note(Event::WaveEnded(ended))?;
-        Ok(closed)
-    }
-
-    /// Whether `wave` may begin, which has so many rows; if not, the run is stopped.
-    async fn may_begin<R: Record>(
-        &self,
-        run: &mut AppRun<'_, R>,
-        course: &WaveCourse,
-        wave: u32,
-        rows: u64,
-    ) -> Result<bool, Broken> {
-        if course.begins_stage(wave) {
-            return Ok(true);
-        }
-        let before = wave - 1;
-        let pause = course.rollout(wave).map(|rollout| rollout.pause);
-        let stop = if let Some(Pause::For(span)) = pause {
-            if !course.has_changed(before) {
-                return Ok(true);
-            }
-            let done = course.ended(before, &[]).label();
-            tracing::warn!("{done} is done; the next begins in {}", span::show(span));
-            let stop = run.pause(span).await.err();
-            stop.map(|ended| (ended, format!("after {done}")))
-        } else if let Some(what) = course
-            .question(before, rows)
-            .filter(|_| self.approved < before)
-        {
-            match &self.asked {
-                Asked::Nobody => Some((Ended::Approval, what)),
-                Asked::Terminal(_) => {
-                    let question = Question {
-                        text: format!("{what}\ngo on? [y/N] "),
-                        number: None,
-                    };
-                    let stop = self.answer(run, question).await;
-                    if stop.is_none() {
-                        run.note(Event::Approved(Approval {
-                            wave: before,
-                            by: operator(),
-                            note: None,
-                        }))?;
-                    }
-                    stop.map(|ended| (ended, "the question was answered with no".to_owned()))
-                }
-            }
-        } else {
-            None
-        };
-        match stop {
-            None => Ok(true),
-            Some((ended, why)) => {
-                run.decide(|schedule| schedule.stop(ended, &why))?;
-                Ok(false)
-            }
-        }
-    }
-
     /// What the first session read, if this is a later one.
-    fn earlier_snapshot(&self) -> Result<Option<Snapshot<File>>, RowsError> {
+    pub(super) fn earlier_snapshot(&self) -> Result<Option<Snapshot<File>>, RowsError> {
         if self.session == 1 {
             return Ok(None);
         }
@@ -565,7 +349,7 @@ impl Legs<'_> {
 
     /// What a no, or somebody who asks to stop meanwhile, ends the run with; none where the answer is yes, or nobody can be
     /// asked.
-    async fn answer<R: Record>(
+    pub(super) async fn answer<R: Record>(
         &self,
         run: &mut AppRun<'_, R>,
         question: Question,

@@ -20,11 +20,11 @@ use crate::sinks::digest::Digest;
 use super::choosing::choose_from;
 use super::destination::Open;
 use super::folder::{Readers, State};
-use super::intake::Taken;
 use super::left_rows::LeftRows;
 use super::plan::tell_given_up;
 use super::reading::{Came, Reading};
 use super::surveying::Surveyed;
+use super::taken::Taken;
 
 /// Where a change looks.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -24,9 +24,9 @@ use crate::secmaster::client::Client;
 
 use super::clock::{Seeded, System};
 use super::folder::{Readers, create};
-use super::intake::Taken;
 use super::left_rows::LeftRows;
 use super::overlay::Overlay;
+use super::taken::Taken;
 use super::taken_rows::{LaneRows, RowsByLane};
 
 /// A run of this program, whatever it is recorded by.

@@ -12,7 +12,7 @@ use crate::model::row::Row;
 use crate::model::target::LaneId;
 
 use super::input::changed;
-use super::intake::Taken;
+use super::taken::Taken;
 
 /// The rows of a taken job, in input order.
 pub(super) struct TakenRows {

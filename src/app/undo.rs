@@ -17,12 +17,12 @@ use crate::sinks::report::Written;
 use super::destination::is_simulator;
 use super::folder::{State, sha256_of};
 use super::input::Copy;
-use super::intake::Taken;
 use super::journal_file::is_written;
 use super::question::Asked;
 use super::report::digest;
 use super::reporting::Reporting;
 use super::run::{Wanted, run_taken};
+use super::taken::Taken;
 use super::{Done, plan, report_target, runtime, terminal};
 
 /// Puts back what a run changed.

@@ -19,10 +19,10 @@ use crate::sinks::summary::{Counts, Summary};
 
 use super::folder::{Hashed, RunFolder, State, sha256_of};
 use super::input::Copy;
-use super::intake::Taken;
 use super::journal_file::{self, is_written};
 use super::planning::plan_path;
 use super::reporting::Reporting;
+use super::taken::Taken;
 use super::undo::way_back;
 use super::{Done, plan, runtime, terminal};
 

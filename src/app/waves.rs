@@ -12,8 +12,8 @@ use crate::model::outcome::Status;
 use crate::model::rate::Rate;
 use crate::policy::budget::Budget;
 
-use super::intake::Taken;
 use super::left_rows::LeftRows;
+use super::taken::Taken;
 
 /// Rows that were something else when they were read back, which are named.
 const MOST_NAMED: usize = 100;
