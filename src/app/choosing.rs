@@ -1,5 +1,6 @@
 //! Chooses rows from the live state and works out what templates set: the job that comes of it says everything itself.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{BufWriter, Read, Write};
 
@@ -271,10 +272,15 @@ impl<'a> Choice<'a> {
             if !places.contains(&place) {
                 return Ok(());
             }
-            let mut listed = listed.clone();
-            overlay.apply(stage, lane, workspace, &mut listed.workflow);
+            let mut listed = Cow::Borrowed(listed);
+            if !overlay.is_empty() {
+                overlay.apply(stage, lane, workspace, &mut listed.to_mut().workflow);
+            }
             match looked_at.selects(change, &listed, now) {
-                Ok(true) => found.push(Found { place, listed }),
+                Ok(true) => found.push(Found {
+                    place,
+                    listed: listed.into_owned(),
+                }),
                 Ok(false) => {}
                 Err(why) => timeless.push((why, who(&listed))),
             }

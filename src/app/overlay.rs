@@ -80,6 +80,11 @@ impl Overlay {
             .is_some()
     }
 
+    /// Whether no stage changes anything.
+    pub(super) fn is_empty(&self) -> bool {
+        self.sets.is_empty()
+    }
+
     /// Makes `workflow` what it is when `stage` begins.
     pub(super) fn apply(
         &self,
@@ -88,6 +93,9 @@ impl Overlay {
         workspace: &Workspace,
         workflow: &mut Workflow,
     ) {
+        if self.sets.is_empty() {
+            return;
+        }
         let id = workflow.id.clone();
         for set in self.before(stage, lane, workspace, &id) {
             for (field, value) in set {
