@@ -30,11 +30,11 @@ pub(super) fn runs(args: &RunsArgs) -> Done {
     match &args.command {
         Some(RunsCommand::Prune(prune)) => self::prune(&state, prune),
         None if args.changed => changed(&state, args),
-        None => list(&state, args.output),
+        None => list(&state, args.simulate, args.output),
     }
 }
 
-fn list(state: &State, shape: ListShape) -> Done {
+fn list(state: &State, only_simulated: bool, shape: ListShape) -> Done {
     if shape == ListShape::Csv {
         return Err(Error::Usage {
             what: "--output csv is for changes".to_owned(),
@@ -45,6 +45,7 @@ fn list(state: &State, shape: ListShape) -> Done {
         .runs()?
         .iter()
         .map(|folder| listed(folder, is_written(&folder.file("journal.jsonl"))))
+        .filter(|run| run.simulated || !only_simulated)
         .collect();
     runs.reverse();
     match shape {

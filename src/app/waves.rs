@@ -236,6 +236,17 @@ impl WaveCourse {
         })
     }
 
+    /// The rows of the stage of `wave`, up to that.
+    fn count_up_to(&self, wave: u32) -> WaveCount {
+        let stage = self.stage(wave);
+        let waves = (1..=wave).zip(&self.counts);
+        let of_stage = waves.filter(|(wave, _)| self.stage(*wave) == stage);
+        of_stage.fold(WaveCount::default(), |all, (_, count)| WaveCount {
+            errors: all.errors + count.errors,
+            ended: all.ended + count.ended,
+        })
+    }
+
     /// Whether anything was sent in the first `wave` ones.
     pub(super) fn has_changed(&self, wave: u32) -> bool {
         let mut waves = self.counts.iter().take(wave as usize);
@@ -246,11 +257,19 @@ impl WaveCourse {
         if let Some(text) = differing_text(differing) {
             return Some(text);
         }
-        let budget = Budget {
-            max_errors: self.rollout(wave)?.max_errors,
-            min_rows: 0,
+        let exceeded = |max_errors, count: WaveCount| {
+            let budget = Budget {
+                max_errors,
+                min_rows: 0,
+            };
+            budget.exceeded(count.errors, count.ended)
         };
-        budget.exceeded(count.errors, count.ended)
+        if let Some(why) = exceeded(self.rollout(wave)?.max_errors, count) {
+            return Some(why);
+        }
+        let stage = self.stages.get(self.stage(wave))?;
+        let why = exceeded(stage.max_errors?, self.count_up_to(wave))?;
+        Some(format!("of all its waves, {why}"))
     }
 
     /// Whether somebody is to be asked before the wave after `wave`, which has so many rows, and what.

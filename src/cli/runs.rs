@@ -57,8 +57,8 @@ pub struct RunsArgs {
     /// Not before then: 2026-11-01, 2026-11-01T06:00:00Z, or 30d
     #[arg(long, value_name = "WHEN", requires = "changed")]
     pub since: Option<String>,
-    /// By runs against the simulator, not by the others
-    #[arg(long, requires = "changed")]
+    /// Runs against the simulator alone; with --changed, those instead of the others
+    #[arg(long)]
     pub simulate: bool,
     /// How they are written to standard output: for people, as one JSON array, or (changes) as a CSV
     #[arg(long, value_enum, default_value = "text")]

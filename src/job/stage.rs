@@ -58,6 +58,9 @@ pub struct Stage {
     pub when: When,
     /// Its waves; one, where it says nothing of them.
     pub rollout: Rollout,
+    /// So many of its rows, in all waves, may end without what they wished; none: what its waves allow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_errors: Option<Most>,
     /// Its own rate, within that of the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<Rate>,
@@ -233,6 +236,7 @@ impl Desk<'_> {
                 stage: Stage {
                     name,
                     needs,
+                    max_errors,
                     when: when.unwrap_or_default(),
                     rate: stage.rate.map(|rate| rate.value),
                     concurrency: stage

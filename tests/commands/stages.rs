@@ -378,6 +378,37 @@ fn a_stage_may_allow_errors_and_waits_for_approval_between_its_waves() {
 }
 
 #[test]
+fn a_stage_counts_its_errors_in_all_of_its_waves() {
+    let rows: String = [1, 2]
+        .map(|wave| {
+            update(&format!("workflow_id = \"w{wave}\"\nenabled = true"))
+                + &update(&format!(
+                    "workflow_name = \"Nobody {wave}\"\nenabled = true"
+                ))
+        })
+        .concat();
+    let stages = |max_errors: u32| {
+        stage(
+            "first",
+            &format!("max_errors = {max_errors}\n[stage.rollout]\nwaves = [2, \"100%\"]\n{rows}"),
+        ) + &stage("second", &update("workflow_id = \"w3\"\nenabled = true"))
+    };
+    let few = desk(&stages(1));
+    let said = few.flowbatch("run job.toml --max-errors 100%");
+    ok(&said, 3);
+    assert!(
+        said.stdout
+            .contains("wave 2 of 2: of all its waves, 2 errors, max_errors = 1\n"),
+        "{}",
+        said.stdout
+    );
+    ok(
+        &desk(&stages(2)).flowbatch("run job.toml --max-errors 100%"),
+        1,
+    );
+}
+
+#[test]
 fn what_is_wrong_with_stages_is_told_before_anything_is_sent() {
     let told = |stages: &str| {
         let said = desk(stages).flowbatch("check job.toml");
