@@ -165,7 +165,8 @@ impl<'a> Judge<'a> {
                 false => self.surveyed.overlay.touch(stage, row),
             }
         }
-        let is_open = is_touched && settled.action == Action::Conflict;
+        let is_overtaken = self.surveyed.overtaken_by(row).is_some();
+        let is_open = is_touched && settled.action == Action::Conflict && !is_overtaken;
         let mut verdict = settled.of(row, name);
         if let Verdict::Planned { row, .. } = &mut verdict {
             let at_hand = self.surveyed.stages.get(stage);
@@ -191,6 +192,15 @@ impl<'a> Judge<'a> {
         let Some(live) = live else {
             return Some(beyond(self.surveyed.why_missing(row)));
         };
+        if let Some(later) = self.surveyed.overtaken_by(row) {
+            let what = format!(
+                "{later}, which comes after, has changed it already: undo the run, and run the job anew"
+            );
+            return Some(Settled {
+                action: Action::Conflict,
+                ..beyond(Failure::new(ErrorClass::Conflict, what))
+            });
+        }
         if row.wishes_nothing() && row.guards.is_empty() {
             return None;
         }

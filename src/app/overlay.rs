@@ -17,6 +17,8 @@ type Set = BTreeMap<Field, String>;
 #[derive(Debug, Default)]
 pub(super) struct Overlay {
     sets: HashMap<(LaneId, Workspace, String), Vec<(usize, Set)>>,
+    /// What earlier sessions have changed in a workflow, and in which stage.
+    done: HashMap<(LaneId, Workspace, String), Vec<(usize, Set)>>,
     /// Workflows that are given a name.
     named: HashMap<(LaneId, Workspace, String), Vec<Id>>,
 }
@@ -105,6 +107,31 @@ impl Overlay {
             workflow.update_time.clear();
             workflow.modifier_name.clear();
         }
+    }
+
+    /// An earlier session has changed so much in the workflow of `row`, by the stage at `stage`.
+    pub(super) fn was_done(&mut self, stage: usize, row: &Row, set: Set) {
+        self.touch(stage, row);
+        let id = same_id(&row.workflow_id);
+        let key = (row.lane, row.workspace.clone(), id);
+        self.done.entry(key).or_default().push((stage, set));
+    }
+
+    /// A stage after that of `row`, which is the one at `stage`, that has changed already what the row is to change.
+    pub(super) fn overtaken_by(&self, stage: usize, row: &Row) -> Option<usize> {
+        if self.done.is_empty() {
+            return None;
+        }
+        let id = same_id(&row.workflow_id);
+        let done = self.done.get(&(row.lane, row.workspace.clone(), id))?;
+        let has_version = row.version.is_some();
+        let wishes = |field: &Field| {
+            row.update.value(*field).is_some() || (has_version && *field == Field::VersionId)
+        };
+        let mut later = done.iter().filter(|(other, _)| *other > stage);
+        later
+            .find(|(_, set)| set.keys().any(wishes))
+            .map(|(other, _)| *other)
     }
 
     /// The workflows that are called `name` when `stage` begins, of which `there` are called so now.

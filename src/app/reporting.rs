@@ -98,7 +98,8 @@ impl Reporting<'_> {
             if !written.changed.contains(row.number) {
                 continue;
             }
-            let change = match history.of(row.number) {
+            let trace = history.of(row.number);
+            let change = match trace {
                 Trace::Ended { offset, .. } => {
                     let end = history
                         .end(row.number, offset)
@@ -108,9 +109,13 @@ impl Reporting<'_> {
                 Trace::Sent { .. } | Trace::None => planned.remove(&row.number),
             };
             let Some((id, change)) = change else { continue };
-            match self.taken.job.stages.is_empty() {
-                true => write(&row, id.as_ref(), &change)?,
-                false => of_stages.add(row, id, change),
+            match (self.taken.job.stages.is_empty(), trace) {
+                (true, _) => write(&row, id.as_ref(), &change)?,
+                (false, Trace::Ended { offset, .. }) => of_stages.add(offset, row, id, change),
+                // It was sent last of all.
+                (false, Trace::Sent { .. } | Trace::None) => {
+                    of_stages.add(u64::MAX, row, id, change);
+                }
             }
         }
         for (row, change) in of_stages.into_all() {

@@ -95,11 +95,11 @@ impl Surveyed {
             return Ok(());
         }
         left.each_done(taken, |row, _, outcome| {
-            if outcome.change.is_some() {
+            if let Some(change) = outcome.change {
                 let workflow_id = outcome.workflow_id.unwrap_or(row.workflow_id.clone());
                 let stage = stage_of(&self.stages, row.number).unwrap_or_default();
                 let row = Row { workflow_id, ..row };
-                self.overlay.touch(stage, &row);
+                self.overlay.was_done(stage, &row, change.after);
             }
             Ok(())
         })
@@ -323,6 +323,13 @@ impl Surveyed {
     /// The stage of row `number`, by its place.
     pub(super) fn stage_of(&self, number: u64) -> usize {
         stage_of(&self.stages, number).unwrap_or(self.stage)
+    }
+
+    /// A stage after that of `row` that has changed already what the row is to change.
+    pub(super) fn overtaken_by(&self, row: &Row) -> Option<&Stage> {
+        let stage = self.stage_of(row.number);
+        let later = self.overlay.overtaken_by(stage, row)?;
+        self.stages.get(later)
     }
 
     /// Whether an earlier stage changes the workflow of `row`.
