@@ -291,19 +291,19 @@ impl WaveCourse {
     }
 }
 
-/// Which rows are not as they were set, if any: `rows 3, 7 are not as they were set when they are read back`.
+/// Which rows are not as they were set, if any: `rows 3, 7 are not as they were set, or cannot be read back`.
 fn differing_text(differing: &[u64]) -> Option<String> {
     let named = differing.iter().take(MOST_TOLD).map(u64::to_string);
     let named = named.collect::<Vec<_>>().join(", ");
     Some(match differing.len() {
         0 => return None,
-        1 => format!("row {named} is not as it was set when it is read back"),
+        1 => format!("row {named} is not as it was set, or cannot be read back"),
         rows if rows <= MOST_TOLD => {
-            format!("rows {named} are not as they were set when they are read back")
+            format!("rows {named} are not as they were set, or cannot be read back")
         }
         rows => {
             let more = rows - MOST_TOLD;
-            format!("rows {named} and {more} more are not as they were set when they are read back")
+            format!("rows {named} and {more} more are not as they were set, or cannot be read back")
         }
     })
 }
@@ -316,9 +316,9 @@ mod tests {
     fn rows_that_differ_are_named() {
         let text = |rows: u64| differing_text(&(1..=rows).collect::<Vec<_>>());
         assert_eq!(text(0), None);
-        let one = "row 1 is not as it was set when it is read back";
+        let one = "row 1 is not as it was set, or cannot be read back";
         assert_eq!(text(1).unwrap(), one);
-        let two = "rows 1, 2 are not as they were set when they are read back";
+        let two = "rows 1, 2 are not as they were set, or cannot be read back";
         assert_eq!(text(2).unwrap(), two);
         assert!(
             text(12)

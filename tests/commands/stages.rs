@@ -648,3 +648,49 @@ fn who_goes_on_with_a_run_that_was_undone_is_told_so() {
         resumed.stderr
     );
 }
+
+#[test]
+fn a_row_that_goes_again_does_not_overwrite_what_a_later_stage_has_set() {
+    let stages = stage(
+        "first",
+        &(update("workflow_id = \"w1\"\nname = \"First\"\nexpect_description = \"ready\"")
+            + &update("workflow_id = \"w2\"\nname = \"First 2\"\nexpect_description = \"ready\"")),
+    ) + &stage(
+        "later",
+        &format!(
+            "needs = []\n{}",
+            update("workflow_id = \"w1\"\nname = \"Later\"")
+        ),
+    );
+    let desk = desk(&stages);
+    ok(&desk.flowbatch("run job.toml"), 3);
+    let run = desk.only_run();
+    fs::write(
+        desk.path("ready.csv"),
+        "workflow_id,description\nw1,ready\nw2,ready\n",
+    )
+    .unwrap();
+    ok(&desk.flowbatch("run ready.csv --simulate"), 0);
+    ok(
+        &desk.flowbatch(&format!("resume {} --failed", run.display())),
+        3,
+    );
+    let report = csv_rows(&run.join("report.csv"));
+    assert_eq!(
+        report[0]["error_message"],
+        "stage \"later\", which comes after, has changed it already: undo the run, and run the job anew"
+    );
+    assert_eq!(report[1]["status"], "succeeded");
+    assert_eq!(
+        world(&desk),
+        ["w1: Later false \"ready\"", "w2: First 2 false \"ready\""]
+    );
+    ok(&desk.flowbatch(&format!("undo {}", run.display())), 0);
+    assert_eq!(
+        world(&desk),
+        [
+            "w1: Workflow w1 false \"ready\"",
+            "w2: Workflow w2 false \"ready\""
+        ]
+    );
+}
