@@ -9,7 +9,7 @@
 //! first that is refused ends the climb. What a climb came to is on trial: a bucket that had been saved up, or the end of one
 //! window and the start of the next, admit more than a window's worth once, and not again.
 //!
-//! A rate that somebody named is kept instead: it gives way to a lower limit that the gateway names, is eased once, by 3 %, where
+//! A rate that somebody named is kept instead: it gives way to a lower limit that the gateway names, is eased once, by 2.5 %, where
 //! it is refused without one, and finds nothing else out.
 //!
 //! Why a count in a window, and no mere rate: a limit that counts in windows admits a whole window's worth after a
@@ -68,8 +68,9 @@ const LEAST: f64 = 0.5;
 /// The shortest wait after a refusal.
 const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 /// A pace that was named is eased by this share of it, once, where it is refused although no lower limit is named: requests
-/// that are on their way for 5 to 35 ms arrive up to 3 % closer together in some second than they left.
-const EASE: f64 = 0.03;
+/// that are on their way for 5 to 35 ms arrive up to 3 % closer together in some second than they left. (A part of
+/// that is the margin which every pace keeps.)
+const EASE: f64 = 0.025;
 /// A refusal so soon after the last one is no accident.
 const AGAIN: Duration = Duration::from_secs(3);
 /// Tries in vain that show that the window is a longer one.
@@ -136,8 +137,8 @@ pub struct Adaptive {
     /// Whether nobody has said what the service admits: until something is refused, no more are let into flight than
     /// have shown to be admitted, and every refusal is learnt from. Otherwise only a limit that the gateway names is.
     finds_limit: bool,
-    /// Whether the pace that was named was refused, and has been eased.
-    is_eased: bool,
+    /// When the pace that was named was refused and has been eased.
+    eased: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -238,7 +239,7 @@ impl Adaptive {
             latency: Latency::default(),
             room: Room::new(concurrency),
             finds_limit,
-            is_eased: false,
+            eased: None,
         }
     }
 
@@ -340,8 +341,8 @@ impl Adaptive {
             Phase::Unlimited
                 if !self.finds_limit && told.is_none_or(|told| self.is_named(told)) =>
             {
-                self.ease(now);
-                return None;
+                let pause = self.ease(now, sent);
+                return pause.filter(|_| retry_after.is_none());
             }
             Phase::Shut(episode) if sent <= episode.since => episode,
             Phase::Shut(episode) => Episode {
@@ -378,14 +379,16 @@ impl Adaptive {
         limit.per_second() > self.asked.per_second() * (1.0 - EASE)
     }
 
-    /// Lets requests leave a little slower from now on.
-    fn ease(&mut self, now: Duration) {
-        if std::mem::replace(&mut self.is_eased, true) {
-            return;
-        }
-        let per_second = self.asked.per_second() * (1.0 - EASE);
-        self.pace = Pace::at(per_second, self.burst);
-        self.pace.charge(now, self.burst);
+    /// Lets requests leave a little slower from now on, if a request that left at `sent` is the first that was refused.
+    /// Gives how long nothing is to leave, so that the window of now gets the room that later ones will have; none if
+    /// they leave slower already.
+    fn ease(&mut self, now: Duration, sent: Duration) -> Option<Duration> {
+        let eased = *self.eased.get_or_insert_with(|| {
+            self.pace = Pace::at(self.asked.per_second() * (1.0 - EASE), self.burst);
+            self.pace.charge(now, self.burst);
+            now
+        });
+        (sent <= eased).then(|| self.asked.window().mul_f64(EASE))
     }
 
     /// How long to wait where nobody says.
@@ -718,16 +721,21 @@ mod tests {
     fn a_pace_that_was_named_is_eased_a_little_and_gives_way_to_a_lower_limit_that_is_named() {
         let mut pace = pace(false);
         admit(&mut pace, 0, 50);
-        // All of one storm, and the gateway's own words for the same limit, ease it once.
+        // All of one storm, and the gateway's own words for the same limit, ease it once. Who asks for a wait gets it.
         let same = Limit {
             count: 1_000,
             window: Duration::from_secs(1),
         };
-        for (sent, told) in [(500, None), (501, None), (502, Some(same))] {
-            let refused = pace.refused(ms(505), ms(sent), told, Some(ms(1_000)));
-            assert_eq!(refused, None);
+        let a_second = Some(ms(1_000));
+        for (sent, told, asked, wait) in [
+            (500, None, None, Some(ms(25))),
+            (501, None, a_second, None),
+            (502, Some(same), None, Some(ms(25))),
+            (506, None, None, None),
+        ] {
+            assert_eq!(pace.refused(ms(505), ms(sent), told, asked), wait, "{sent}");
         }
-        assert!(pace.slots() == 64 && pace.is_eased);
+        assert!(pace.slots() == 64 && pace.eased == Some(ms(505)));
         let told = Limit {
             count: 600,
             window: Duration::from_secs(60),

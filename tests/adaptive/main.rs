@@ -94,7 +94,7 @@ fn a_pace_that_is_named_is_kept_to_the_last_hundredth_and_nothing_is_refused() {
 }
 
 /// Requests that are on their way for 5 to 35 ms arrive closer together in some second than they left. What it costs is
-/// the second that the service asks to wait once, of these ten, and 3 % of the pace from then on.
+/// 3 % of the pace (who leaves faster is refused by chance) and, of these ten, the second that a service may ask to wait.
 #[test]
 fn a_named_pace_that_arrives_unevenly_is_eased_by_the_first_refusal() {
     for limit in [10, 100, 200, 1_000] {
@@ -110,8 +110,12 @@ fn a_named_pace_that_arrives_unevenly_is_eased_by_the_first_refusal() {
                 let took = played.took.as_secs_f64() + script.asked.interval().as_secs_f64();
                 let (share, refused) = (10.0 / took, played.refused);
                 println!("{limit}/s: {:.2} %, {refused} refused", share * 100.0);
+                let least = match script.retry_after {
+                    true => 0.88,
+                    false => 0.955,
+                };
                 assert!(
-                    share >= 0.87 && refused <= 3,
+                    share >= least && refused <= 3,
                     "{limit}/s: {share}, {refused}"
                 );
             }
