@@ -6,8 +6,9 @@
 //! (`limit:600,time:1 minute`), the one that `Retry-After` suggests, or the one after which somebody was admitted again;
 //! its count is what was admitted in such a window before the refusal. From then on no more leave in any such window.
 //! After a quiet time requests are sent beyond it, one at a time at first; each that is admitted raises the count, and the
-//! first that is refused ends the climb. What a climb came to is on trial: a bucket that had been saved up, or the end of one
-//! window and the start of the next, admit more than a window's worth once, and not again.
+//! first that is refused ends the climb. What a climb came to is on trial, and so is what was admitted before the first refusal: a
+//! bucket that had been saved up, or the end of one window and the start of the next, admit more than a window's worth once,
+//! and not again.
 //!
 //! A rate that somebody named is kept instead: it gives way to a lower limit that the gateway names, is eased once, by 2.5 %, where
 //! it is refused without one, and finds nothing else out.
@@ -26,9 +27,10 @@ use super::pace::{Pace, Permit};
 use super::room::Room;
 
 /// Requests in flight to begin with.
-const FIRST_SLOTS: usize = 14;
-/// So many are admitted before more are let into flight, one for each that is admitted: most limits show by then.
-const CAUTIOUS: u64 = 112;
+const FIRST_SLOTS: usize = 13;
+/// One more is let into flight for each so many that were admitted: whatever the limit is, what is in flight when it shows,
+/// and is refused, is a small part of what it admits at once.
+const ADMITTED_PER_SLOT: u64 = 7;
 /// Windows that gateways count in.
 const WINDOWS: [Duration; 5] = [
     Duration::from_secs(1),
@@ -74,7 +76,7 @@ const EASE: f64 = 0.025;
 /// A refusal so soon after the last one is no accident.
 const AGAIN: Duration = Duration::from_secs(3);
 /// Tries in vain that show that the window is a longer one.
-const ENOUGH_TRIES: usize = 3;
+const ENOUGH_TRIES: usize = 4;
 /// A count that is cut to less than this share of it is cut by much.
 const MUCH: f64 = 0.8;
 /// How many windows a count that was cut by much is to hold before more is tried.
@@ -155,6 +157,8 @@ enum Phase {
 struct Episode {
     /// When the first request that was refused had left.
     first_refused: Duration,
+    /// When the last request had left of those that were in flight then and refused.
+    last_refused: Duration,
     /// When the last refusal came that belongs to it; what left before does as well.
     since: Duration,
     /// When the last request had left that was admitted before.
@@ -184,7 +188,7 @@ struct Known {
     foot: u32,
     /// The count by which the pace was set.
     paced: u32,
-    /// Whether it is one that a climb came to, and no two windows have shown yet.
+    /// Whether it is one that a climb came to, or the first, and no two windows have shown yet.
     trial: bool,
     /// Whether it was cut by much, and is soon tried again.
     on_probation: bool,
@@ -283,8 +287,8 @@ impl Adaptive {
         let slots = match self.phase {
             Phase::Unlimited if !self.finds_limit => return self.concurrency,
             Phase::Unlimited => {
-                let more = self.total.saturating_sub(CAUTIOUS);
-                FIRST_SLOTS.saturating_add(usize::try_from(more).unwrap_or(usize::MAX))
+                let shown = self.total / ADMITTED_PER_SLOT;
+                FIRST_SLOTS.max(usize::try_from(shown).unwrap_or(usize::MAX))
             }
             // Whether the lane is open one request shows as well as many.
             Phase::Shut(_) => 1,
@@ -352,6 +356,7 @@ impl Adaptive {
             },
             Phase::Unlimited | Phase::Known(_) => Episode {
                 first_refused: sent,
+                last_refused: sent,
                 since: now,
                 last_admitted: self.admitted.iter().copied().max().unwrap_or(sent),
                 refusals: 0,
@@ -370,6 +375,9 @@ impl Adaptive {
         episode.told = told.or(episode.told);
         episode.retry_after = retry_after.or(episode.retry_after);
         episode.first_refused = episode.first_refused.min(sent);
+        if episode.tries == 0 {
+            episode.last_refused = episode.last_refused.max(sent);
+        }
         self.phase = Phase::Shut(episode);
         Some(retry_after.unwrap_or_else(|| self.wait(now, episode)))
     }
@@ -421,9 +429,9 @@ impl Adaptive {
                 now + (window / 8 * tries as u32).max(SHORTEST_TRY)
             }
             tries => {
-                let seconds = match TRIES.get(tries) {
+                let seconds = match TRIES.get(tries - 1) {
                     Some(seconds) => *seconds,
-                    None => 60.0 * (tries + 2 - TRIES.len()) as f64,
+                    None => 60.0 * (tries + 1 - TRIES.len()) as f64,
                 };
                 episode.last_admitted + Duration::from_secs_f64(seconds)
             }
@@ -460,9 +468,10 @@ impl Adaptive {
                 && !known.trial
                 && episode.first_refused < known.climbs_at
         });
-        let trial = episode
-            .before
-            .is_some_and(|known| known.tried > 0 && limit.count > known.foot);
+        let trial = match episode.before {
+            Some(known) => known.tried > 0 && limit.count > known.foot,
+            None => episode.told.is_none() && limit.window < WINDOWS[1],
+        };
         self.phase = Phase::Known(Known {
             limit,
             quiet,
@@ -556,9 +565,10 @@ impl Adaptive {
         }
         let Some(known) = episode.before.filter(|known| known.limit.window == window) else {
             // Where some are still admitted among those that are refused, a bucket is filled all the time: what it was
-            // filled by meanwhile is not part of its count.
+            // filled by meanwhile is not part of its count. (Where all that leave later are admitted, a window begins.)
             let in_order = self.latency.deviation < IN_ORDER;
-            let late = in_order && self.admitted.iter().any(|at| *at > until && *at < sent);
+            let among = |at: &Duration| *at > until && *at < episode.last_refused;
+            let late = in_order && self.admitted.iter().any(among);
             let first = self.admitted.iter().filter(counts).min();
             let span = until.saturating_sub(first.copied().unwrap_or(until));
             let filled = match late {
@@ -771,6 +781,20 @@ mod tests {
         // And no more than that leave in any second from now on.
         let granted = (1_520..2_500).filter(|at| pace.take(ms(*at)) == Permit::Granted);
         assert!(granted.count() <= 50);
+    }
+
+    #[test]
+    fn what_a_new_window_admits_after_a_storm_is_no_bucket_that_was_filled_meanwhile() {
+        let mut pace = pace(true);
+        admit(&mut pace, 0, 50);
+        for sent in [500, 501, 502, 503] {
+            pace.take(ms(sent));
+        }
+        for sent in [500, 501, 502] {
+            pace.refused(ms(sent + 5), ms(sent), None, Some(ms(1_000)));
+        }
+        assert_eq!(pace.admitted(ms(508), ms(503)), None);
+        assert_eq!(pace.admitted(ms(1_520), ms(1_510)), Some(50.0));
     }
 
     #[test]
