@@ -366,7 +366,7 @@ impl Schedule {
             });
         }
         let finds_limit = rules.finds_limit;
-        if let Some(asked) = asked.or(wait.filter(|_| !finds_limit)) {
+        if let Some(asked) = asked.or(told.and(wait).filter(|_| !finds_limit)) {
             self.wait_as_asked(index, now, asked);
         }
     }

@@ -204,10 +204,15 @@ fn a_wait_beyond_the_deadline_ends_its_lane_and_no_other() {
 
 #[test]
 fn a_backoff_that_reaches_beyond_the_deadline_ends_nothing_before_it() {
-    let (mut schedule, mut rows) = (schedule(1, Some(ms(100))), given(&[0; 2]));
+    let (mut schedule, mut rows) = (schedule(1, Some(ms(100))), given(&[0]));
     leaving(&mut schedule, &mut rows, ms(0));
     schedule.answered(ms(1), 1, answer(429, None), 0.5);
-    let (_, step) = leaving(&mut schedule, &mut rows, ms(1));
+    // The first refusal of a named pace makes a little room, the next one backs off.
+    assert!(leaving(&mut schedule, &mut rows, ms(1)).0.is_empty());
+    let (left, _) = leaving(&mut schedule, &mut rows, ms(30));
+    assert_eq!(left, [1]);
+    schedule.answered(ms(31), 1, answer(429, None), 0.5);
+    let (_, step) = leaving(&mut schedule, &mut rows, ms(31));
     assert!(
         matches!(step, Step::Wait(Some(at)) if at == ms(100)),
         "{step:?}"
