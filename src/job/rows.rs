@@ -425,12 +425,13 @@ impl<R: Read> Reader<R> {
         let mut selector = selection.selector();
         let mut census = Census::default();
         let mut hashes: Vec<u64> = Vec::new();
+        let mut last = None;
         let mut workspaces: Vec<BTreeSet<Workspace>> = Vec::new();
         while let Some(row) = self.next(problems) {
             let lane = row.lane.0;
             census.meet(self.builder.routes());
             workspaces.resize_with(census.lanes.len(), BTreeSet::new);
-            hashes.push(self.hash(&row));
+            hashes.push(self.hash(&row, &mut last));
             if row.wave.is_some() {
                 let stage = self.stage(&row);
                 if census.waved.last().is_none_or(|(last, _)| *last != stage) {
@@ -517,25 +518,29 @@ impl<R: Read> Reader<R> {
     }
 
     /// The same for rows with the same identity; for others hardly ever. Whoever makes two that are the same gains
-    /// nothing: they are compared in full.
-    fn hash(&self, row: &Row) -> u64 {
-        // Of FxHash (Firefox, rustc): one multiplication spreads what was added.
-        const SPREAD: u64 = 0x517c_c1b7_2722_0a95;
-        let add = |hash: u64, byte: u8| {
-            (hash.rotate_left(5) ^ u64::from(byte.to_ascii_lowercase())).wrapping_mul(SPREAD)
+    /// nothing: they are compared in full. `last` is where the row before it went.
+    fn hash(&self, row: &Row, last: &mut Option<HashedPlace>) -> u64 {
+        let is_there =
+            |last: &HashedPlace| last.lane == row.lane && last.workspace == row.workspace;
+        let place = match last.take_if(|last| is_there(last)) {
+            Some(place) => place,
+            None => {
+                let endpoint = &self.builder.routes()[row.lane.0].endpoint;
+                let Workspace {
+                    project_id,
+                    workspace_id,
+                } = &row.workspace;
+                let hash = endpoint.as_str().bytes().fold(0, spread);
+                let hash = spread_id(hash, project_id);
+                HashedPlace {
+                    lane: row.lane,
+                    workspace: row.workspace.clone(),
+                    hash: spread_id(hash, workspace_id),
+                }
+            }
         };
-        let Workspace {
-            project_id,
-            workspace_id,
-        } = &row.workspace;
-        let endpoint = &self.builder.routes()[row.lane.0].endpoint;
-        let ids = [project_id, workspace_id, &row.workflow_id].map(Id::as_str);
-        let hash = endpoint.as_str().bytes().fold(self.stage(row) as u64, add);
-        ids.into_iter().fold(hash, |hash, id| {
-            // Two spellings of one UUID may differ in dashes and case.
-            let plain = id.bytes().filter(|byte| *byte != b'-');
-            add(plain.fold(hash, add), b'/')
-        })
+        let place = last.insert(place);
+        spread_id(place.hash, &row.workflow_id) ^ self.stage(row) as u64
     }
 
     /// Where the lanes lead that rows have taken so far, in the order of their numbers.
@@ -546,9 +551,9 @@ impl<R: Read> Reader<R> {
     /// Tells the rows among `suspects` that are for one workflow, reading every row again.
     pub fn confirm_duplicates(&mut self, suspects: &Suspects, problems: &mut Problems) {
         let mut first: HashMap<(usize, [String; 4]), (u64, u64)> = HashMap::new();
-        let mut told = Problems::default();
+        let (mut told, mut last) = (Problems::default(), None);
         while let Some(row) = self.next(&mut told) {
-            if !suspects.0.contains(&self.hash(&row)) {
+            if !suspects.0.contains(&self.hash(&row, &mut last)) {
                 continue;
             }
             let key = (self.stage(&row), self.identity(&row));
@@ -564,6 +569,26 @@ impl<R: Read> Reader<R> {
             }
         }
     }
+}
+
+/// Where a row goes, hashed: most go where the one before them went.
+struct HashedPlace {
+    lane: LaneId,
+    workspace: Workspace,
+    hash: u64,
+}
+
+/// `hash` with `byte` in it, whatever its case.
+fn spread(hash: u64, byte: u8) -> u64 {
+    // Of FxHash (Firefox, rustc): one multiplication spreads what was added.
+    const SPREAD: u64 = 0x517c_c1b7_2722_0a95;
+    (hash.rotate_left(5) ^ u64::from(byte.to_ascii_lowercase())).wrapping_mul(SPREAD)
+}
+
+/// `hash` with `id` in it: two spellings of one UUID may differ in dashes and case.
+fn spread_id(hash: u64, id: &Id) -> u64 {
+    let plain = id.as_str().bytes().filter(|byte| *byte != b'-');
+    spread(plain.fold(hash, spread), b'/')
 }
 
 /// Rows that were written by this program cannot be read any more.
