@@ -29,7 +29,10 @@ pub struct Health {
     troubles: u32,
     /// Refusals by throttling in a row, one per storm.
     throttles: u32,
-    pause: Option<Interval>,
+    /// Until when nothing leaves.
+    pause: Option<Duration>,
+    /// When the last storm of refusals began: what left before belongs to it, whenever its answer comes.
+    storm: Option<Duration>,
     outage: Option<Outage>,
     /// Since when nothing was admitted.
     starved: Option<Duration>,
@@ -37,12 +40,6 @@ pub struct Health {
     workspaces: BTreeMap<Workspace, Standing>,
     /// What last went wrong with the lane as a whole.
     last_trouble: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Interval {
-    since: Duration,
-    until: Duration,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -104,8 +101,8 @@ impl Health {
 
     /// Whether something may start at `now`.
     pub fn gate(&self, now: Duration) -> Gate {
-        if let Some(pause) = self.pause.filter(|pause| pause.until > now) {
-            return Gate::Shut(pause.until);
+        if let Some(until) = self.pause.filter(|until| *until > now) {
+            return Gate::Shut(until);
         }
         match self.outage {
             Some(outage) if outage.next_probe > now => Gate::Shut(outage.next_probe),
@@ -122,7 +119,7 @@ impl Health {
 
     /// Ends a pause that is over. Tells whether requests start again.
     pub fn resume(&mut self, now: Duration) -> bool {
-        let over = self.pause.take_if(|pause| pause.until <= now).is_some();
+        let over = self.pause.take_if(|until| *until <= now).is_some();
         over && self.outage.is_none()
     }
 
@@ -172,10 +169,10 @@ impl Health {
         }
         let recovered = self.recover();
         self.starved.get_or_insert(now);
-        // Requests that were in flight when the pause began belong to the same storm.
-        let same_storm = self.pause.is_some_and(|pause| sent <= pause.since);
+        let same_storm = self.storm.is_some_and(|since| sent <= since);
         if !same_storm {
             self.throttles += 1;
+            self.storm = Some(now);
         }
         // Who asks to wait for no time at all is not to be hammered.
         let wait = match asked.filter(|asked| !asked.is_zero()) {
@@ -185,16 +182,13 @@ impl Health {
         };
         // What a service asks for has no bounds.
         let until = now.saturating_add(wait);
-        let longer = self.pause.is_none_or(|pause| until > pause.until);
+        let longer = self.pause.is_none_or(|paused| until > paused);
+        let begins = !same_storm || self.pause.is_none();
         if longer {
-            let since = match self.pause {
-                Some(pause) if same_storm => pause.since,
-                Some(_) | None => now,
-            };
-            self.pause = Some(Interval { since, until });
+            self.pause = Some(until);
         }
-        // The first refusal of a storm is told; what the rest adds is not.
-        ((longer && !same_storm).then_some(wait), recovered)
+        // The refusal that begins a pause is told; what the rest of its storm adds is not.
+        ((longer && begins).then_some(wait), recovered)
     }
 
     /// A request that left at `sent` got no answer (`silent`) or a 5xx.
@@ -363,6 +357,24 @@ mod tests {
             health.gate(ms(30)),
             Gate::Shut(ms(2_030)),
             "but may lengthen it"
+        );
+    }
+
+    #[test]
+    fn a_straggler_of_a_storm_whose_pause_is_over_begins_no_other_and_hides_none() {
+        let mut health = Health::default();
+        let a_moment = Some(ms(25));
+        assert_eq!(
+            health.throttled(ms(10), ms(5), a_moment, &RETRY, 0.0).0,
+            a_moment
+        );
+        assert!(health.resume(ms(35)));
+        assert_eq!(health.throttled(ms(70), ms(4), None, &RETRY, 0.0).0, None);
+        assert_eq!(health.gate(ms(70)), Gate::Open);
+        // What left after the pause and is refused as well backs off, by the second storm and no later one.
+        assert_eq!(
+            health.throttled(ms(72), ms(50), None, &RETRY, 0.0).0,
+            Some(ms(1_000))
         );
     }
 

@@ -6,7 +6,7 @@
 //! (`limit:600,time:1 minute`), the one that `Retry-After` suggests, or the one after which somebody was admitted again;
 //! its count is what was admitted in such a window before the refusal. From then on no more leave in any such window.
 //! After a quiet time requests are sent beyond it, one at a time at first; each that is admitted raises the count, and the
-//! first that is refused ends the climb. What a climb came to is on trial, and so is what was admitted before the first refusal: a
+//! first that is refused ends the climb. What a climb came to is on trial, and so is what was admitted in a second or so before the first refusal: a
 //! bucket that had been saved up, or the end of one window and the start of the next, admit more than a window's worth once,
 //! and not again.
 //!
@@ -73,6 +73,8 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 /// that are on their way for 5 to 35 ms arrive up to 3 % closer together in some second than they left. (A part of
 /// that is the margin which every pace keeps.)
 const EASE: f64 = 0.025;
+/// And so long nothing leaves then, at most.
+const MOST_ROOM: Duration = Duration::from_secs(1);
 /// A refusal so soon after the last one is no accident.
 const AGAIN: Duration = Duration::from_secs(3);
 /// Tries in vain that show that the window is a longer one.
@@ -194,6 +196,13 @@ struct Known {
     on_probation: bool,
     /// Whether what a climb came to was not admitted again: it had been saved up.
     saved_up: bool,
+}
+
+impl Known {
+    /// Whether it is on trial because a climb came to it.
+    fn climbed(self) -> bool {
+        self.trial && self.foot < self.limit.count
+    }
 }
 
 /// How long answers take, of late, in seconds.
@@ -345,8 +354,8 @@ impl Adaptive {
             Phase::Unlimited
                 if !self.finds_limit && told.is_none_or(|told| self.is_named(told)) =>
             {
-                let pause = self.ease(now, sent);
-                return pause.filter(|_| retry_after.is_none());
+                let room = self.ease(now, sent, told);
+                return room.filter(|_| retry_after.is_none());
             }
             Phase::Shut(episode) if sent <= episode.since => episode,
             Phase::Shut(episode) => Episode {
@@ -387,16 +396,17 @@ impl Adaptive {
         limit.per_second() > self.asked.per_second() * (1.0 - EASE)
     }
 
-    /// Lets requests leave a little slower from now on, if a request that left at `sent` is the first that was refused.
-    /// Gives how long nothing is to leave, so that the window of now gets the room that later ones will have; none if
-    /// they leave slower already.
-    fn ease(&mut self, now: Duration, sent: Duration) -> Option<Duration> {
-        let eased = *self.eased.get_or_insert_with(|| {
-            self.pace = Pace::at(self.asked.per_second() * (1.0 - EASE), self.burst);
-            self.pace.charge(now, self.burst);
-            now
-        });
-        (sent <= eased).then(|| self.asked.window().mul_f64(EASE))
+    /// Lets requests leave a little slower from now on, once. Gives how long nothing is to leave, so that the window of now
+    /// gets the room that later ones will have: nothing more for those that had left by then, no opinion on later ones.
+    fn ease(&mut self, now: Duration, sent: Duration, told: Option<Limit>) -> Option<Duration> {
+        if let Some(eased) = self.eased {
+            return (sent <= eased).then_some(Duration::ZERO);
+        }
+        self.eased = Some(now);
+        self.pace = Pace::at(self.asked.per_second() * (1.0 - EASE), self.burst);
+        self.pace.charge(now, self.burst);
+        let window = told.map_or(self.asked.window(), |told| told.window);
+        Some(window.mul_f64(EASE).min(MOST_ROOM))
     }
 
     /// How long to wait where nobody says.
@@ -465,7 +475,8 @@ impl Adaptive {
         };
         let was_cut = episode.before.is_some_and(|known| {
             f64::from(limit.count) < MUCH * f64::from(known.limit.count)
-                && !known.trial
+                // A trial that fails was no limit, unless next to nothing was admitted.
+                && (!known.trial || limit.count <= known.limit.count / 2)
                 && episode.first_refused < known.climbs_at
         });
         let trial = match episode.before {
@@ -490,9 +501,9 @@ impl Adaptive {
             paced: limit.count,
             trial,
             on_probation: was_cut,
-            saved_up: episode
-                .before
-                .is_some_and(|known| known.saved_up || (known.trial && limit.count <= known.foot)),
+            saved_up: episode.before.is_some_and(|known| {
+                known.saved_up || (known.climbed() && limit.count <= known.foot)
+            }),
         });
         self.hurry(now, limit, trial);
         let counts = |at: &&Duration| **at + limit.window > now;
@@ -583,7 +594,7 @@ impl Adaptive {
         let climbed = episode.first_refused >= known.climbs_at;
         let count = match (as_counted, climbed) {
             // What was admitted once was not admitted again: it had been saved up.
-            (_, false) if known.trial => known.foot.min(seen),
+            (_, false) if known.climbed() => known.foot.min(seen),
             // It may have been an accident.
             (false, _) => seen.max(held / 2),
             // What was admitted beyond the count may have been saved up: it was before.
@@ -740,7 +751,7 @@ mod tests {
         for (sent, told, asked, wait) in [
             (500, None, None, Some(ms(25))),
             (501, None, a_second, None),
-            (502, Some(same), None, Some(ms(25))),
+            (502, Some(same), None, Some(ms(0))),
             (506, None, None, None),
         ] {
             assert_eq!(pace.refused(ms(505), ms(sent), told, asked), wait, "{sent}");
@@ -795,6 +806,18 @@ mod tests {
         }
         assert_eq!(pace.admitted(ms(508), ms(503)), None);
         assert_eq!(pace.admitted(ms(1_520), ms(1_510)), Some(50.0));
+    }
+
+    #[test]
+    fn one_refusal_after_the_first_limit_was_found_brings_it_down_by_half_at_most() {
+        let mut pace = pace(true);
+        admit(&mut pace, 0, 50);
+        for sent in [500, 501, 502] {
+            pace.refused(ms(sent + 5), ms(sent), None, Some(ms(1_000)));
+        }
+        assert_eq!(pace.admitted(ms(1_520), ms(1_510)), Some(50.0));
+        pace.refused(ms(1_530), ms(1_525), None, Some(ms(1_000)));
+        assert_eq!(pace.admitted(ms(2_545), ms(2_535)), Some(25.0));
     }
 
     #[test]

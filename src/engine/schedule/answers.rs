@@ -336,7 +336,7 @@ impl Schedule {
         let rules = self.rules;
         let lane = &mut self.lanes[index];
         let id = lane.id;
-        // A text names no end of its window: a whole one is the only wait that is long enough.
+        // A text names no end of its window: a whole one is the only wait that is long enough, unless the pace knows better.
         let told = asked.or(limit.map(|limit| limit.window));
         let wait = lane.pace.refused(now, work.sent, limit, asked).or(told);
         let (pause, recovered) = lane
