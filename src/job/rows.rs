@@ -520,27 +520,21 @@ impl<R: Read> Reader<R> {
     /// The same for rows with the same identity; for others hardly ever. Whoever makes two that are the same gains
     /// nothing: they are compared in full. `last` is where the row before it went.
     fn hash(&self, row: &Row, last: &mut Option<HashedPlace>) -> u64 {
-        let is_there =
-            |last: &HashedPlace| last.lane == row.lane && last.workspace == row.workspace;
-        let place = match last.take_if(|last| is_there(last)) {
-            Some(place) => place,
-            None => {
+        let place = match last {
+            Some(last) if last.lane == row.lane && last.workspace == row.workspace => last.hash,
+            Some(_) | None => {
                 let endpoint = &self.builder.routes()[row.lane.0].endpoint;
-                let Workspace {
-                    project_id,
-                    workspace_id,
-                } = &row.workspace;
                 let hash = endpoint.as_str().bytes().fold(0, spread);
-                let hash = spread_id(hash, project_id);
-                HashedPlace {
+                let hash = spread_id(hash, &row.workspace.project_id);
+                let place = HashedPlace {
                     lane: row.lane,
                     workspace: row.workspace.clone(),
-                    hash: spread_id(hash, workspace_id),
-                }
+                    hash: spread_id(hash, &row.workspace.workspace_id),
+                };
+                last.insert(place).hash
             }
         };
-        let place = last.insert(place);
-        spread_id(place.hash, &row.workflow_id) ^ self.stage(row) as u64
+        spread_id(place, &row.workflow_id) ^ self.stage(row) as u64
     }
 
     /// Where the lanes lead that rows have taken so far, in the order of their numbers.

@@ -6,9 +6,9 @@
 //! (`limit:600,time:1 minute`), the one that `Retry-After` suggests, or the one after which somebody was admitted again;
 //! its count is what was admitted in such a window before the refusal. From then on no more leave in any such window.
 //! After a quiet time requests are sent beyond it, one at a time at first; each that is admitted raises the count, and the
-//! first that is refused ends the climb. What a climb came to is on trial, and so is what was admitted in a second or so before the first refusal: a
-//! bucket that had been saved up, or the end of one window and the start of the next, admit more than a window's worth once,
-//! and not again.
+//! first that is refused ends the climb. What a climb came to is on trial, and so is what was admitted in a second or so
+//! before the first refusal: a bucket that had been saved up, or the end of one window and the start of the next, admit more
+//! than a window's worth once, and not again.
 //!
 //! A rate that somebody named is kept instead: it gives way to a lower limit that the gateway names, is eased once, by 2.5 %, where
 //! it is refused without one, and finds nothing else out.
@@ -738,6 +738,13 @@ mod tests {
         }
     }
 
+    /// Three requests that left together after half a second are refused.
+    fn storm(pace: &mut Adaptive) {
+        for sent in [500, 501, 502] {
+            pace.refused(ms(sent + 5), ms(sent), None, Some(ms(1_000)));
+        }
+    }
+
     #[test]
     fn a_pace_that_was_named_is_eased_a_little_and_gives_way_to_a_lower_limit_that_is_named() {
         let mut pace = pace(false);
@@ -784,9 +791,7 @@ mod tests {
     fn what_was_admitted_in_a_second_before_a_storm_is_the_limit() {
         let mut pace = pace(true);
         admit(&mut pace, 0, 50);
-        for sent in [500, 501, 502] {
-            pace.refused(ms(sent + 5), ms(sent), None, Some(ms(1_000)));
-        }
+        storm(&mut pace);
         let rate = pace.admitted(ms(1_520), ms(1_510));
         assert_eq!(rate, Some(50.0));
         // And no more than that leave in any second from now on.
@@ -801,9 +806,7 @@ mod tests {
         for sent in [500, 501, 502, 503] {
             pace.take(ms(sent));
         }
-        for sent in [500, 501, 502] {
-            pace.refused(ms(sent + 5), ms(sent), None, Some(ms(1_000)));
-        }
+        storm(&mut pace);
         assert_eq!(pace.admitted(ms(508), ms(503)), None);
         assert_eq!(pace.admitted(ms(1_520), ms(1_510)), Some(50.0));
     }
@@ -812,9 +815,7 @@ mod tests {
     fn one_refusal_after_the_first_limit_was_found_brings_it_down_by_half_at_most() {
         let mut pace = pace(true);
         admit(&mut pace, 0, 50);
-        for sent in [500, 501, 502] {
-            pace.refused(ms(sent + 5), ms(sent), None, Some(ms(1_000)));
-        }
+        storm(&mut pace);
         assert_eq!(pace.admitted(ms(1_520), ms(1_510)), Some(50.0));
         pace.refused(ms(1_530), ms(1_525), None, Some(ms(1_000)));
         assert_eq!(pace.admitted(ms(2_545), ms(2_535)), Some(25.0));
