@@ -25,6 +25,7 @@ use flowbatch::job::table::{Options, Table};
 use flowbatch::job::way::{Target, Way};
 use flowbatch::model::endpoint::Endpoint;
 use flowbatch::model::event::{Event, Stamped};
+use flowbatch::model::field::FieldSet;
 use flowbatch::model::guard::Guards;
 use flowbatch::model::id::Id;
 use flowbatch::model::outcome::{Failure, Outcome, Status};
@@ -195,7 +196,9 @@ fn rules() -> Rules {
         deadline: None,
         terms: Terms::default(),
         max_age: Duration::from_secs(600),
-        trial: false,
+        canaries: false,
+        confirm_within: Duration::from_secs(10),
+        allow_cleared: FieldSet::default(),
     }
 }
 
@@ -221,7 +224,7 @@ fn schedules(criterion: &mut Criterion) {
             let mut now = Duration::ZERO;
             loop {
                 match schedule.next(now, &mut rows).unwrap() {
-                    Step::Send(key, _) => schedule.answered(now, key, reply.clone(), 0.5),
+                    Step::Send(key, _, _) => schedule.answered(now, key, reply.clone(), 0.5),
                     Step::Wait(at) => now = at.unwrap(),
                     Step::Done => break,
                 }

@@ -43,6 +43,14 @@ pub enum Error {
         /// What to do.
         hint: String,
     },
+    /// A file of a run is not what the run left.
+    #[error("{what}")]
+    Damaged {
+        /// Which, and in which way.
+        what: String,
+        /// What to do.
+        hint: String,
+    },
     /// A file of the run or of the state folder.
     #[error("{doing} {}", path.display())]
     File {
@@ -98,7 +106,7 @@ impl Error {
             Self::Refused { .. } => Exit::Refused,
             Self::Late { .. } => Exit::Late,
             Self::Locked { .. } => Exit::Locked,
-            Self::File { .. } | Self::Machine { .. } => Exit::Unrecorded,
+            Self::Damaged { .. } | Self::File { .. } | Self::Machine { .. } => Exit::Unrecorded,
         }
     }
 
@@ -108,7 +116,8 @@ impl Error {
             Self::Usage { hint, .. }
             | Self::Refused { hint, .. }
             | Self::Late { hint, .. }
-            | Self::Locked { hint, .. } => Some(hint),
+            | Self::Locked { hint, .. }
+            | Self::Damaged { hint, .. } => Some(hint),
             Self::Problems(_) | Self::File { .. } | Self::Machine { .. } => None,
         }
     }
@@ -120,7 +129,8 @@ impl Error {
             Self::Usage { hint, .. }
             | Self::Refused { hint, .. }
             | Self::Late { hint, .. }
-            | Self::Locked { hint, .. } => Some(hint),
+            | Self::Locked { hint, .. }
+            | Self::Damaged { hint, .. } => Some(hint),
             Self::File { .. } | Self::Machine { .. } => None,
         };
         let mut text = format!("error: {self}");

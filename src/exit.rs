@@ -56,7 +56,8 @@ impl Exit {
 
     /// The code of a run that ended like this; `unwritten`: its report or summary is missing.
     pub fn of_run(ended: Ended, tally: &Tally, unwritten: bool) -> Self {
-        let attention = tally.failed + tally.conflict + tally.unknown + tally.left();
+        let needs_attention = tally.failed + tally.conflict + tally.unknown + tally.differs;
+        let attention = needs_attention + tally.left();
         match ended {
             Ended::RecordFailed => Self::Unrecorded,
             _ if unwritten => Self::Unrecorded,
@@ -64,7 +65,7 @@ impl Exit {
             Ended::Terminated => Self::Terminated,
             Ended::Interrupted => Self::Interrupted,
             Ended::Hangup => Self::Hangup,
-            Ended::MaxErrors | Ended::Ceiling | Ended::Gate => Self::Stopped,
+            Ended::MaxErrors | Ended::Ceiling | Ended::Gate | Ended::Unconfirmed => Self::Stopped,
             Ended::Approval => Self::Waiting,
             Ended::Deadline | Ended::Patience => Self::Late,
             Ended::Completed if attention > 0 => Self::Attention,

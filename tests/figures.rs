@@ -18,6 +18,7 @@ use flowbatch::engine::ports::{Clock, Dice, Errand, RowsError, Source};
 use flowbatch::engine::run::{Beginning, Course, Run, Tools};
 use flowbatch::engine::schedule::Rules;
 use flowbatch::model::event::{FORMAT, RunStarted};
+use flowbatch::model::field::FieldSet;
 use flowbatch::model::guard::Guards;
 use flowbatch::model::id::Id;
 use flowbatch::model::outcome::{Ended, Failure};
@@ -180,6 +181,7 @@ fn start() -> RunStarted {
         operator: "tester".into(),
         job_sha256: "job".into(),
         input_sha256: None,
+        copy: None,
         lanes: Vec::new(),
         seed: 1,
         rows: ROWS,
@@ -205,7 +207,9 @@ fn course() -> Course {
             deadline: None,
             terms: Terms::default(),
             max_age: Duration::from_secs(600),
-            trial: false,
+            canaries: false,
+            confirm_within: Duration::from_secs(10),
+            allow_cleared: FieldSet::default(),
         },
         lanes: 1,
         timeout: Duration::from_secs(30),

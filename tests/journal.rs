@@ -11,6 +11,7 @@
 mod campaign;
 mod platter;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
 use std::slice;
@@ -41,6 +42,7 @@ fn event(index: usize) -> Stamped {
             operator: "tester".into(),
             job_sha256: "job".into(),
             input_sha256: None,
+            copy: None,
             lanes: Vec::new(),
             seed: 1,
             rows: 400,
@@ -74,11 +76,13 @@ fn event_of_a_row(turn: usize, row: u64) -> Event {
             http_status: Some(400),
             meaning: Meaning::Final,
             failure: None,
-            doubt: false,
+            unproven: false,
         },
         _ => Event::RowEnded {
             row,
             outcome: Outcome {
+                shown: BTreeMap::new(),
+                unproven: false,
                 status: Status::Failed,
                 attempts: 1,
                 duration_ms: Some(7),
@@ -318,14 +322,14 @@ fn how_rows_stand_is_the_same_whether_it_was_noted_while_writing_or_read_afterwa
     let mut stories = Vec::new();
     for method in [Method::Get, Method::Put] {
         for meaning in meanings {
-            for doubt in [false, true] {
-                stories.push((method, meaning, doubt));
+            for unproven in [false, true] {
+                stories.push((method, meaning, unproven));
             }
         }
     }
     // Each row comes as far as its attempt, its answer, its end, or its next attempt.
     let mut told = vec![event(0)];
-    for (index, (method, meaning, doubt)) in stories.iter().enumerate() {
+    for (index, (method, meaning, unproven)) in stories.iter().enumerate() {
         for steps in 1..=4 {
             let row = index as u64 * 4 + steps;
             let attempt = || Event::Attempt {
@@ -343,7 +347,7 @@ fn how_rows_stand_is_the_same_whether_it_was_noted_while_writing_or_read_afterwa
                 http_status: None,
                 meaning: *meaning,
                 failure: None,
-                doubt: *doubt,
+                unproven: *unproven,
             };
             let way = [attempt(), answer, event_of_a_row(1, row), attempt()];
             let at = told[0].at;

@@ -36,6 +36,9 @@ use language::scenario::{
 };
 use language::{Played, law, play, since_start};
 
+/// How long rows are read of which only that tells what became of their update, once nothing new starts.
+const GRACE: Duration = flowbatch::engine::schedule::GRACE;
+
 /// Timers of tokio are as coarse as this.
 const GRAIN: Duration = Duration::from_millis(2);
 
@@ -305,27 +308,115 @@ fn most_in_any(times: &[Duration], window: Duration) -> usize {
 }
 
 #[test]
-fn nothing_starts_after_a_stop() {
-    law(40, anything(), |scenario| {
+fn nothing_starts_after_a_stop_but_one_reading_of_each_row_whose_update_has_no_proof() {
+    law(60, anything(), |scenario| {
         let played = play(&scenario);
         let deadline = scenario.course.rules.deadline;
         let mut broken = None;
+        let mut unproven: HashSet<u64> = HashSet::new();
+        let mut read: HashSet<u64> = HashSet::new();
+        let mut ends_at = None;
         Replay::of(&played, |at, event, before| {
-            let Event::Attempt { row, .. } = event else {
+            if let Event::Answer {
+                row,
+                unproven: true,
+                ..
+            } = event
+            {
+                unproven.insert(*row);
+            }
+            let (Event::Attempt { row, .. } | Event::Answer { row, .. }) = event else {
                 return;
             };
             let row = played.row(*row);
-            if before.stop.is_some() {
-                broken = Some(format!("row {} leaves after the stop", row.number));
-            } else if before.lane(row.lane.0).closed.is_some() {
-                broken = Some(format!("row {} leaves by a closed lane", row.number));
-            } else if before.closed_workspaces.contains(&row.workspace) {
-                broken = Some(format!("row {} leaves for a closed workspace", row.number));
-            } else if deadline.is_some_and(|deadline| deadline <= at) {
-                broken = Some(format!("row {} leaves after the deadline", row.number));
+            let lane = before.lane(row.lane.0);
+            let gave_up = matches!(lane.closed, Some(Ended::Patience | Ended::Deadline));
+            let is_late = deadline.is_some_and(|deadline| deadline <= at);
+            if before.stop.is_some() || gave_up || is_late {
+                ends_at.get_or_insert(at + GRACE);
             }
+            if let Event::Answer {
+                meaning: Meaning::Throttled,
+                ..
+            } = event
+            {
+                // It was not read.
+                read.remove(&row.number);
+            }
+            let Event::Attempt { method, .. } = event else {
+                return;
+            };
+            let is_reading = *method == Method::Get && unproven.contains(&row.number);
+            let what = if before.stop == Some(Ended::RecordFailed) {
+                "without a record"
+            } else if lane.closed == Some(Ended::Refused) {
+                "by a lane that is refused"
+            } else if (before.stop.is_some() || gave_up || is_late) && !is_reading {
+                "after the stop"
+            } else if before.closed_workspaces.contains(&row.workspace) && !is_reading {
+                "for a closed workspace"
+            } else if ends_at.is_some_and(|ends_at| ends_at <= at) {
+                "when the last readings are over"
+            } else if (before.stop.is_some() || gave_up) && !read.insert(row.number) {
+                "a second time after the stop"
+            } else {
+                return;
+            };
+            broken.get_or_insert(format!("row {} leaves {what}, at {at:?}", row.number));
         });
         prop_assert_eq!(broken, None);
+        Ok(())
+    });
+}
+
+#[test]
+fn an_update_without_a_proof_never_ends_unchanged_and_is_read_back_wherever_readings_are_answered()
+{
+    let all = prop_oneof![
+        Just(FaultKind::InternalErrorAfter),
+        Just(FaultKind::UnavailableAfter),
+        Just(FaultKind::ResetAfter),
+        Just(FaultKind::InternalError),
+    ];
+    let applied = (anything(), all, 0.2..0.9, scenario::interrupts());
+    law(60, applied, |(scenario, kind, share, interrupts)| {
+        let mut scenario = undisturbed(scenario);
+        scenario.service.faults = vec![Fault { kind, share }];
+        scenario.interrupts = interrupts.into_iter().take(1).collect();
+        scenario.service.latency = (Duration::from_millis(5), Duration::from_millis(50));
+        let played = play(&scenario);
+        let mut is_unproven: HashSet<u64> = HashSet::new();
+        let mut is_read: HashSet<u64> = HashSet::new();
+        for stamped in &played.events {
+            if let Event::Answer {
+                row,
+                method,
+                unproven,
+                meaning,
+                ..
+            } = &stamped.event
+            {
+                is_unproven.extend(unproven.then_some(*row));
+                let is_done = *method == Method::Get && *meaning == Meaning::Done;
+                is_read.extend((*unproven && is_done).then_some(*row));
+            }
+            let Event::RowEnded { row, outcome, .. } = &stamped.event else {
+                continue;
+            };
+            if !is_unproven.contains(row) {
+                continue;
+            }
+            prop_assert!(outcome.status != Status::Unchanged, "row {row}");
+            prop_assert!(outcome.status != Status::NotAttempted, "row {row}");
+            let was_applied = played.was_applied(played.row(*row));
+            let denies = matches!(outcome.status, Status::Failed | Status::Conflict);
+            if denies && was_applied {
+                prop_assert!(outcome.unproven, "row {row} denies it: {outcome:?}");
+            }
+            if outcome.status == Status::Failed {
+                prop_assert!(is_read.contains(row), "row {row} was not read back");
+            }
+        }
         Ok(())
     });
 }
@@ -719,7 +810,7 @@ fn the_deadline_ends_the_run_within_one_timeout() {
         let ended = *played.ended.as_ref().unwrap();
         if ended != Ended::Completed {
             prop_assert_eq!(ended, Ended::Deadline);
-            let latest = deadline + scenario.course.timeout + GRAIN;
+            let latest = deadline + scenario.course.timeout.max(GRACE) + GRAIN;
             prop_assert!(played.ended_at <= latest, "{:?}", played.ended_at);
             // At once, or when a row that was in flight by then would have to go again.
             let (mut may, mut late) = (deadline, None);
@@ -789,7 +880,7 @@ fn patience_ends_the_run_within_one_timeout() {
             let over = *began + patience;
             let ended_at = played.ended_at;
             prop_assert!(over <= ended_at, "{ended_at:?} is before {over:?}");
-            let latest = over + scenario.course.timeout + GRAIN;
+            let latest = over + scenario.course.timeout.max(GRACE) + GRAIN;
             prop_assert!(ended_at <= latest, "{ended_at:?} is after {latest:?}");
             Ok(())
         },

@@ -24,7 +24,7 @@ use flowbatch::engine::ports::{
 use flowbatch::engine::run::{Beginning, Course, Run, Tools};
 use flowbatch::engine::schedule::Rules;
 use flowbatch::model::event::{Event, FORMAT, RunStarted, Stamped};
-use flowbatch::model::field::Field;
+use flowbatch::model::field::{Field, FieldSet};
 use flowbatch::model::guard::Guards;
 use flowbatch::model::id::Id;
 use flowbatch::model::outcome::{Ended, ErrorClass, Failure, Outcome, Status};
@@ -313,6 +313,7 @@ async fn play_now(scenario: &Scenario) -> Played {
             operator: "tester".into(),
             job_sha256: "job".into(),
             input_sha256: None,
+            copy: None,
             lanes: Vec::new(),
             seed: scenario.seed,
             rows: rows.len() as u64,
@@ -424,7 +425,9 @@ fn course(scenario: &Scenario) -> Course {
             deadline: None,
             terms: terms(scenario),
             max_age: scenario.max_age,
-            trial: true,
+            canaries: true,
+            confirm_within: Duration::from_secs(10),
+            allow_cleared: FieldSet::default(),
         },
         lanes: 1,
         timeout: Duration::from_secs(10),
@@ -579,11 +582,13 @@ fn a_survey_costs_a_request_for_each_hundred_workflows() {
             entries.filter(|entry| entry.method == method).count()
         };
         assert_eq!(asked(Method::ListWorkflows), count.div_ceil(100));
-        assert_eq!(
-            asked(Method::ShowWorkflow),
-            2,
-            "the first row, before and after"
-        );
+        // A canary before and after its update: the first row, and the first one that is enabled.
+        let ids = played.ids.iter();
+        let first_enabled = ids
+            .map(|id| world.workflow(&place(), id).unwrap().enabled)
+            .position(|enabled| enabled);
+        let canaries = 1 + usize::from(first_enabled.is_some_and(|place| place > 0));
+        assert_eq!(asked(Method::ShowWorkflow), 2 * canaries);
         assert_eq!(asked(Method::UpdateWorkflow), count);
         assert_eq!(played.ended, Ended::Completed);
     }

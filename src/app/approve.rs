@@ -14,13 +14,14 @@ use super::closing::command;
 use super::folder::State;
 use super::journal_file;
 use super::report::digest;
+use super::resume::undone_by;
 use super::{Done, clock, operator, terminal};
 
 /// Puts on record who lets the run go on.
 pub(super) fn approve(args: &ApproveArgs) -> Done {
     let state = State::open(args.state_dir.as_deref())?;
     let folder = state.find_run(&args.run, args.simulate)?;
-    if let Some(undo) = folder.state().unwrap_or(state).undone_by(&folder)? {
+    if let Some(undo) = undone_by(&folder.state().unwrap_or(state), &folder)? {
         return Err(Error::Usage {
             what: format!(
                 "run {} has put back what run {} changed",

@@ -1,7 +1,7 @@
 //! The end of a run: its report, its summary, its exit code.
 
 use std::fs::{self, File};
-use std::io::{BufWriter, ErrorKind, Write};
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -21,7 +21,6 @@ use crate::sinks::ends::Ends;
 use crate::sinks::mail::mail_text;
 use crate::sinks::metrics::metrics_text;
 use crate::sinks::report::Written;
-use crate::sinks::rerun::Rerun;
 use crate::sinks::summary::{
     ApprovalFacts, Closing, Counts, FileFacts, InputFacts, JobFacts, Summary, TargetFacts,
     UNREADABLE, closing_text, is_wrong_workspace,
@@ -31,7 +30,7 @@ use super::destination::Open;
 use super::folder::{Readers, RunFolder, sha256, sha256_of, write_whole};
 use super::page::Page;
 use super::planning::{plan_path, snapshot_path};
-use super::reporting::Reporting;
+use super::reporting::{LeftOut, Reporting};
 use super::taken::Taken;
 use super::{Done, journal_file, operator, terminal};
 
@@ -60,12 +59,13 @@ pub(super) fn close(mut closed: Closed<'_>) -> Done {
     }
     closed.digest.ended = Some(ended);
     let written = keep(closed.write_report(), &mut trouble);
+    let mut left_out = LeftOut::default();
     // Only a record that failed leaves rows that were sent without an end.
     closed.digest.tally.unknown += written.as_ref().map_or(0, |written| written.in_doubt);
     match &written {
         Some(written) => {
-            keep(closed.write_rerun(written), &mut trouble);
-            keep(closed.write_undo(written), &mut trouble);
+            let derived = closed.reporting().write_derived(written);
+            left_out = keep(derived, &mut trouble).unwrap_or_default();
             keep(closed.copy_report(), &mut trouble);
         }
         // What an earlier session left says nothing about this one.
@@ -73,7 +73,11 @@ pub(super) fn close(mut closed: Closed<'_>) -> Done {
     }
     keep(closed.open.close(), &mut trouble);
     let exit = Exit::of_run(ended, &closed.digest.tally, !trouble.is_empty());
-    let summary = closed.summary(ended, exit, written.as_ref().map(|written| written.rows));
+    let rows = written.as_ref().map(|written| written.rows);
+    let summary = Summary {
+        undo_left_out: left_out.undo.clone(),
+        ..closed.summary(ended, exit, rows)
+    };
     let json = serde_json::to_string_pretty(&summary).map_err(Error::machine("no summary"))?;
     let bytes = format!("{json}\n");
     let summed_up = closed.folder.write("summary.json", bytes.as_bytes());
@@ -87,7 +91,7 @@ pub(super) fn close(mut closed: Closed<'_>) -> Done {
     match (closed.output.output, closed.output.quiet) {
         (_, true) if exit == Exit::Done => {}
         (OutputShape::Text, true) => {
-            terminal::print(&closed.mail(written.as_ref(), &trouble, &sha256, exit));
+            terminal::print(&closed.mail(written.as_ref(), &trouble, &left_out, &sha256, exit));
         }
         (shape, _) => {
             for text in &trouble {
@@ -96,7 +100,7 @@ pub(super) fn close(mut closed: Closed<'_>) -> Done {
             match shape {
                 OutputShape::Json => terminal::print(&json),
                 OutputShape::Text => {
-                    terminal::print(&closed.text(written.as_ref(), &trouble, &sha256))
+                    terminal::print(&closed.text(written.as_ref(), &trouble, &left_out, &sha256))
                 }
             }
         }
@@ -199,25 +203,6 @@ impl Closed<'_> {
         }
     }
 
-    /// Writes the rows that put back what was changed; none changed, no file.
-    fn write_undo(&self, written: &Written) -> Result<(), Error> {
-        if written.changed.count() == 0 {
-            return self.folder.remove("undo.csv");
-        }
-        let path = self.folder.file("undo.csv");
-        let mut done = Ok(());
-        let whole = write_whole(&path, self.folder.readers(), |file| {
-            let mut out = BufWriter::new(file);
-            done = self.reporting().write_undo(written, true, &mut out);
-            match done {
-                Ok(()) => out.flush(),
-                Err(_) => Err(std::io::Error::other("the way back is incomplete")),
-            }
-        });
-        done?;
-        whole.map_err(Error::file("cannot write", path))
-    }
-
     fn write_report(&self) -> Result<Written, Error> {
         self.reporting()
             .write_to(&self.report_path(), self.folder.readers())
@@ -229,32 +214,6 @@ impl Closed<'_> {
         self.folder.remove("undo.csv")?;
         self.folder.remove("report.html")?;
         self.folder.remove("report.csv")
-    }
-
-    /// Writes the rows that are left as a job of their own; none left, no file.
-    fn write_rerun(&self, written: &Written) -> Result<(), Error> {
-        let path = self.folder.file("rerun.csv");
-        // Rows of several stages are no CSV of their own: a workflow may have one in each.
-        if written.left.count() == 0 || !self.taken.job.stages.is_empty() {
-            return self.folder.remove("rerun.csv");
-        }
-        let doing = "the rows that are left cannot be written";
-        let rows = self.taken.rows().map_err(Error::machine(doing))?;
-        let write = |file: &mut File| {
-            let other = std::io::Error::other::<csv::Error>;
-            let mut rerun = Rerun::new(&written.columns, BufWriter::new(file)).map_err(other)?;
-            for row in rows {
-                let (row, _) = row.map_err(std::io::Error::other)?;
-                if written.left.contains(row.number) {
-                    let lane = self.open.lanes.get(row.lane.0);
-                    rerun
-                        .write(&row, lane.map(|lane| &lane.route))
-                        .map_err(other)?;
-                }
-            }
-            rerun.finish().map_err(other)
-        };
-        write_whole(&path, self.folder.readers(), write).map_err(Error::file("cannot write", path))
     }
 
     /// Writes the report where `--report` asks for it as well.
@@ -366,6 +325,7 @@ impl Closed<'_> {
             waves: digest.waves.values().cloned().collect(),
             stages_left: digest.stages_left.clone(),
             approval: approvals(digest),
+            undo_left_out: Vec::new(),
             given_up: digest.closed.clone(),
             exit_code: exit.code(),
             files: files.into_iter().flatten().chain(plans).collect(),
@@ -388,8 +348,14 @@ impl Closed<'_> {
     }
 
     /// The closing text for people.
-    fn text(&self, written: Option<&Written>, trouble: &[String], sha256: &str) -> String {
-        self.tell(written, trouble, sha256, |closing| {
+    fn text(
+        &self,
+        written: Option<&Written>,
+        trouble: &[String],
+        left_out: &LeftOut,
+        sha256: &str,
+    ) -> String {
+        self.tell(written, trouble, left_out, sha256, |closing| {
             closing_text(&self.digest, closing)
         })
     }
@@ -399,6 +365,7 @@ impl Closed<'_> {
         &self,
         written: Option<&Written>,
         trouble: &[String],
+        left_out: &LeftOut,
         sha256: &str,
         exit: Exit,
     ) -> String {
@@ -407,7 +374,7 @@ impl Closed<'_> {
             .filter(|_| written.is_some());
         let attention = attention.and_then(|report| Attention::read(report).ok());
         let attention = attention.unwrap_or_default();
-        self.tell(written, trouble, sha256, |closing| {
+        self.tell(written, trouble, left_out, sha256, |closing| {
             mail_text(&self.digest, closing, &attention, &host(), exit.code())
         })
     }
@@ -417,6 +384,7 @@ impl Closed<'_> {
         &self,
         written: Option<&Written>,
         trouble: &[String],
+        left_out: &LeftOut,
         sha256: &str,
         text: impl FnOnce(&Closing<'_>) -> String,
     ) -> String {
@@ -451,6 +419,7 @@ impl Closed<'_> {
             sha256,
             report: written.map(|_| report.as_str()),
             trouble,
+            left_out: &left_out.text(),
             next: next.as_deref(),
             zone: &TimeZone::system(),
         };
@@ -540,7 +509,11 @@ fn next_command(folder: &RunFolder, written: &Written, failed: u64, digest: &Dig
         }
         _ if is_harm => {
             "the service clears what an update does not hold. Undo what was changed, then go on with updates that \
-             hold all fields:"
+             hold all fields (or, if it may clear them, with --allow-cleared FIELD):"
+        }
+        _ if ended == Some(Ended::Unconfirmed) => {
+            "the service confirms updates that it does not show. If it only takes longer, go on with a longer \
+             --confirm-within:"
         }
         _ if ended == Some(Ended::Ceiling) => {
             "to go on once that is mended (or with --allow-drift, without --strict, with a higher max_changes or \
@@ -553,8 +526,11 @@ fn next_command(folder: &RunFolder, written: &Written, failed: u64, digest: &Dig
         _ if failed == 0 => "to go on with what is left:",
         _ => "to go on with what is left, once what failed is mended:",
     };
+    if ended == Some(Ended::Unconfirmed) && written.resumable > 0 {
+        flags.extend(["--confirm-within", "60s"].map(str::to_owned));
+    }
     if is_harm {
-        flags.extend(["--send", "full"].map(str::to_owned));
+        flags.extend(["--send", "full", "--after-undo"].map(str::to_owned));
     }
     format!("{text}\n  {}", command("resume", folder, flags))
 }

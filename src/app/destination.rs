@@ -33,7 +33,7 @@ use super::folder::{Readers, make_folder, write_whole};
 use super::lanes::{self, Asked, Gates, Opened};
 use super::taken::Taken;
 use super::taken_rows::RowsByLane;
-use super::{clock, terminal};
+use super::{clock, profiles, terminal};
 
 /// Where a run goes, and what keeps that place alive.
 pub(super) struct Open {
@@ -60,12 +60,15 @@ impl Open {
     /// The services that the rows go to. Where a project is left open it is looked up, and the rows are
     /// read again with it.
     pub(super) async fn services(taken: &mut Taken, asked: Asked<'_>) -> Result<Self, Error> {
-        let profiles = Rc::clone(&taken.job.defaults.profiles);
-        Self::services_again(taken, asked, &profiles).await
+        // A record says where rows go; where a credential is now, the profiles say.
+        let profiles = match taken.is_recorded {
+            true => profiles::load()?,
+            false => Rc::clone(&taken.job.defaults.profiles),
+        };
+        Self::services_by(taken, asked, &profiles).await
     }
 
-    /// The same, where `profiles` say anew where credentials are.
-    pub(super) async fn services_again(
+    async fn services_by(
         taken: &mut Taken,
         asked: Asked<'_>,
         profiles: &Profiles,

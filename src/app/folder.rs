@@ -126,14 +126,16 @@ impl State {
         }))
     }
 
-    /// The newest run that has put back something of what the run in `folder` changed.
-    pub(super) fn undone_by(&self, folder: &RunFolder) -> Result<Option<RunFolder>, Error> {
-        let runs = self.runs()?.into_iter().rev();
-        let mut later = runs.take_while(|other| other.id > folder.id);
-        Ok(later.find(|other| {
-            let undoes = other.job().ok().and_then(|record| record.undoes);
-            undoes.as_deref() == Some(&folder.id) && other.file("undo.csv").exists()
-        }))
+    /// The runs that undo the one in `folder`, the newest first.
+    pub(super) fn undoes(
+        &self,
+        folder: &RunFolder,
+    ) -> Result<impl Iterator<Item = RunFolder> + use<>, Error> {
+        let (runs, id) = (self.runs()?.into_iter().rev(), folder.id.clone());
+        let undoes = |other: &RunFolder| other.job().ok().and_then(|record| record.undoes);
+        let undone = id.clone();
+        let later = runs.take_while(move |other| other.id > id);
+        Ok(later.filter(move |other| undoes(other).as_deref() == Some(&undone)))
     }
 
     /// A folder that goes when it is dropped.
@@ -456,7 +458,12 @@ impl<R> Hashed<R> {
 
     /// The SHA-256 of what has passed, in hexadecimal.
     pub(super) fn finish(self) -> String {
-        hex(self.context.finish().as_ref())
+        self.into_parts().0
+    }
+
+    /// The same, and what it has passed to or from.
+    pub(super) fn into_parts(self) -> (String, R) {
+        (hex(self.context.finish().as_ref()), self.bytes)
     }
 }
 

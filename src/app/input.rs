@@ -17,6 +17,7 @@ use crate::job::settled::Settled;
 use crate::job::source::TableSource;
 use crate::job::table::{Options, Table};
 use crate::job::toml::Located;
+use crate::model::event::KeptFile;
 
 use super::folder::Readers;
 use super::terminal;
@@ -55,6 +56,13 @@ impl Input {
                     .map_err(Error::file("cannot keep the input as", path))
             }
         }
+    }
+
+    /// The copy in the run folder, if it is there and its hash is known.
+    pub(super) fn kept_file(&self) -> Option<KeptFile> {
+        let sha256 = self.copy_sha256.clone()?;
+        let path = self.form.file_name().to_owned();
+        Some(KeptFile { path, sha256 })
     }
 
     /// The copy, from its beginning.

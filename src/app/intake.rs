@@ -74,6 +74,7 @@ pub(super) fn take_in(
         !args.set.is_empty() || !defaults.update.is_empty() || !defaults.templates.is_empty();
     let mut taken = Taken {
         has_defaults,
+        is_recorded: false,
         name: job.name.clone().unwrap_or_else(|| stem(&args.job)),
         job,
         census: Census::default(),

@@ -180,7 +180,7 @@ impl<'a> Judge<'a> {
 
     /// What becomes of a row, from what to what, and why not; nothing if it is as wished already.
     fn settle(&self, row: &Row, past: &Past, live: Option<&Live>) -> Option<Settled> {
-        if past.doubt {
+        if past.unproven {
             let change = past.change.clone().unwrap_or_default();
             return Some(Settled {
                 action: Action::ReadBack,
@@ -293,6 +293,7 @@ impl Settled {
                 live_name: name.unwrap_or_default(),
                 action: self.action,
                 change: self.change,
+                wave: row.wave,
                 guards: row.guards.clone(),
                 failure: self.failure,
                 stage: None,

@@ -49,9 +49,9 @@ impl LeftRows {
         };
         let mut past = match history.of(number) {
             Trace::None => Past::default(),
-            Trace::Sent { attempts, doubt } => Past {
+            Trace::Sent { attempts, unproven } => Past {
                 puts: attempts,
-                doubt,
+                unproven,
                 ..Past::default()
             },
             Trace::Ended { offset, attempts } => {
@@ -65,7 +65,7 @@ impl LeftRows {
                 Past {
                     puts: attempts,
                     // One that failed and has changed something all the same is looked at again.
-                    doubt: outcome.status == Status::Unknown
+                    unproven: outcome.unproven
                         || (outcome.status == Status::Failed && outcome.change.is_some()),
                     ended: Some(WasEnded::from(&outcome)),
                     change: outcome.change,
@@ -73,7 +73,7 @@ impl LeftRows {
                 }
             }
         };
-        if past.doubt
+        if past.unproven
             && let Some((id, change)) = self.changes.get(&number)
         {
             past.change.get_or_insert_with(|| change.clone());
@@ -147,7 +147,7 @@ impl LeftRows {
         let (mut count, mut in_doubt) = (0, 0);
         self.each(taken, |_, _, past| {
             count += 1;
-            in_doubt += u64::from(past.doubt);
+            in_doubt += u64::from(past.unproven);
             Ok(())
         })?;
         Ok((count, in_doubt))

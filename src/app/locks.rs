@@ -1,6 +1,6 @@
 //! Locks on workspaces: all of a run's or none, so that no two runs change the same workflows at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::cli::IfLocked;
 use crate::error::Error;
 use crate::job::partition::Partition;
-use crate::model::id::Id;
+use crate::model::id::{Id, same_id};
 use crate::model::target::{LaneId, Workspace};
 
 use super::folder::{State, make_folder, sha256};
@@ -27,6 +27,8 @@ pub(super) struct Locks {
     /// The run that they belong to.
     pub(super) run_id: String,
     files: Vec<File>,
+    /// Where they are.
+    paths: BTreeSet<PathBuf>,
     /// Workspaces that another run holds and that this one leaves out, and why.
     pub(super) left_out: Vec<(LaneId, Workspace, String)>,
 }
@@ -147,10 +149,17 @@ impl Locks {
         }
     }
 
+    /// Whether they are those of every workspace that rows of `taken` go to, or of more.
+    pub(super) fn cover(&self, state: &State, taken: &Taken) -> bool {
+        let places = places(&state.path().join("locks"), taken);
+        places.iter().all(|place| self.paths.contains(&place.file))
+    }
+
     fn attempt(places: &[Place], holder: &Holder, if_locked: IfLocked) -> Result<Tried, Error> {
         let mut locks = Self {
             run_id: holder.run_id.clone(),
             files: Vec::new(),
+            paths: places.iter().map(|place| place.file.clone()).collect(),
             left_out: Vec::new(),
         };
         for place in places {
@@ -238,7 +247,9 @@ fn places(folder: &Path, taken: &Taken) -> Vec<Place> {
                 true => folder.join("simulator.lock"),
                 false => {
                     let endpoint = census.route.endpoint.as_str();
-                    let text = format!("{endpoint}\n{project_id}\n{workspace_id}");
+                    // However they are spelt.
+                    let [project, workspace] = [project_id, workspace_id].map(same_id);
+                    let text = format!("{endpoint}\n{project}\n{workspace}");
                     folder.join(format!("{}.lock", &sha256(text.as_bytes())[..32]))
                 }
             };

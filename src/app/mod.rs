@@ -37,6 +37,7 @@ mod progress;
 mod question;
 mod readback;
 mod reading;
+mod record_check;
 mod report;
 mod report_target;
 mod reporting;

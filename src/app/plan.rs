@@ -255,8 +255,11 @@ async fn plan_taken(asked: &Asked<'_>, state: &State, taken: Taken) -> Done {
         });
     }
     if let Some(path) = asked.out {
-        let record = taken.record(&open.lanes);
-        saved_plan::save(path, record, &folder.path().join("plan.jsonl"))?;
+        let mut record = taken.record(&open.lanes);
+        record.defaults.routes = taken.routes();
+        record.settings.must_hold = true;
+        let rows = saved_plan::planned_rows(&folder.path().join("plan.jsonl"))?;
+        saved_plan::save(path, record, rows)?;
         if !asked.output.quiet {
             terminal::complain(&format!("the plan is saved as {}", path.display()));
         }

@@ -63,7 +63,7 @@ struct Foot {
 }
 
 /// Of a plan's file.
-pub(super) const FORMAT: u32 = 1;
+const FORMAT: u32 = 1;
 
 /// The file of a plan.
 struct PlanFile<'a> {
@@ -217,10 +217,10 @@ fn of_session(folder: &RunFolder, name: &str, session: u32) -> PathBuf {
     }
 }
 
-/// What rows that were sent without an end were to change, by the plans of `folder`; the last plan counts.
+/// What rows that were sent without an end were to change, by the `plans` of `folder`; the last plan counts.
 pub(super) fn planned_changes(
     folder: &RunFolder,
-    sessions: u32,
+    plans: &BTreeMap<u32, Counts>,
     history: &History<File>,
 ) -> std::io::Result<HashMap<u64, (Option<Id>, Change)>> {
     let mut changes = HashMap::new();
@@ -228,8 +228,9 @@ pub(super) fn planned_changes(
         return Ok(changes);
     }
     let wanted = |number: u64| matches!(history.of(number), Trace::Sent { .. });
-    for session in 1..=sessions.max(1) {
-        let file = match File::open(plan_path(folder, session)) {
+    // Nothing was sent by a plan that the journal does not know.
+    for session in plans.keys() {
+        let file = match File::open(plan_path(folder, *session)) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
             file => file?,
         };

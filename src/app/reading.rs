@@ -82,6 +82,7 @@ impl Reading<'_> {
             operator: operator(),
             job_sha256: String::new(),
             input_sha256: None,
+            copy: None,
             lanes: self.open.lanes.clone(),
             seed: 0,
             rows: self.rows.0,

@@ -14,6 +14,7 @@ use super::input::Copy;
 use super::journal_file::is_written;
 use super::merge::merge;
 use super::page::{self, Page};
+use super::record_check::check_record;
 use super::reporting::Reporting;
 use super::taken::Taken;
 use super::{Done, journal_file, report_target, terminal};
@@ -32,6 +33,7 @@ pub(super) fn report(args: &ReportArgs) -> Done {
     let journal = folder.file("journal.jsonl");
     let goes_on = is_written(&journal);
     let digest = digest(&journal, args.salvage)?;
+    check_record(&folder, &digest)?;
     if goes_on {
         if args.csv.is_none() && args.html.is_none() {
             return Err(Error::Usage {

@@ -1,6 +1,6 @@
 //! Writes the report of a run from its journal, at whatever moment.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -11,13 +11,12 @@ use crate::job::stage::stage_of;
 use crate::model::change::Change;
 use crate::model::id::Id;
 use crate::model::route::LaneFacts;
-use crate::model::row::Row;
+use crate::plan::undo::{RowChange, UndoRow, WayBack};
 use crate::sinks::digest::Digest;
 use crate::sinks::ends::{Ends, Trace};
 use crate::sinks::history::History;
 use crate::sinks::report::{self, ReportError, Written};
-use crate::sinks::rerun::Rerun;
-use crate::sinks::undo::{Changes, undo_row};
+use crate::sinks::rerun::{Rerun, cells_hold};
 
 use super::folder::{Readers, RunFolder, write_whole};
 use super::journal_file;
@@ -25,6 +24,37 @@ use super::planning::planned_changes;
 use super::taken::Taken;
 
 const DOING: &str = "the report could not be made";
+
+/// Rows that stand in no CSV, because its cells cannot hold what they set or expect.
+#[derive(Debug, Default)]
+pub(super) struct LeftOut {
+    /// Of `rerun.csv`.
+    pub(super) rerun: Vec<u64>,
+    /// Of `undo.csv`: by the rows of the run that changed the workflows.
+    pub(super) undo: Vec<u64>,
+}
+
+impl LeftOut {
+    /// What is said of them at the end of a run.
+    pub(super) fn text(&self) -> Vec<String> {
+        let tell = |file: &str, numbers: &[u64], instead: &str| {
+            let shown: Vec<_> = numbers.iter().take(5).map(u64::to_string).collect();
+            let (first, more) = (shown.join(", "), numbers.len() - shown.len());
+            let rows = match (numbers.len(), more) {
+                (0, _) => return None,
+                (1, _) => format!("row {first}"),
+                (_, 0) => format!("rows {first}"),
+                (_, more) => format!("rows {first} and {more} more"),
+            };
+            Some(format!(
+                "{file} leaves out {rows}: a CSV cell cannot hold their values; {instead}"
+            ))
+        };
+        let rerun = tell("rerun.csv", &self.rerun, "`flowbatch resume` sends them");
+        let undo = tell("undo.csv", &self.undo, "`flowbatch undo` puts them back");
+        rerun.into_iter().chain(undo).collect()
+    }
+}
 
 /// What a report is made from.
 pub(super) struct Reporting<'a> {
@@ -69,59 +99,139 @@ impl Reporting<'_> {
         &self,
         history: &History<File>,
     ) -> Result<HashMap<u64, (Option<Id>, Change)>, Error> {
-        planned_changes(self.folder, self.digest.later_sessions() + 1, history)
+        planned_changes(self.folder, &self.digest.plans, history)
             .map_err(Error::machine("the plan of the run cannot be read"))
     }
 
-    /// Writes the rows that put back what the run changed as a job of their own; with `guarded` only where
-    /// nobody has changed it since.
-    pub(super) fn write_undo(
+    /// Writes what is derived from the report into the run folder: the rows that are left as a job of their own, and those that
+    /// put back what was changed; without such rows there is no file. Gives the rows that cells cannot hold.
+    pub(super) fn write_derived(&self, written: &Written) -> Result<LeftOut, Error> {
+        Ok(LeftOut {
+            rerun: self.write_rerun_file(written)?,
+            undo: self.write_undo_file(written)?,
+        })
+    }
+
+    fn write_undo_file(&self, written: &Written) -> Result<Vec<u64>, Error> {
+        if written.changed.count() == 0 {
+            self.folder.remove("undo.csv")?;
+            return Ok(Vec::new());
+        }
+        let path = self.folder.file("undo.csv");
+        let mut done = Ok(Vec::new());
+        let whole = write_whole(&path, self.folder.readers(), |file| {
+            let mut out = BufWriter::new(file);
+            done = self.write_undo(written, &mut out);
+            match done {
+                Ok(_) => out.flush(),
+                Err(_) => Err(std::io::Error::other("undo.csv is incomplete")),
+            }
+        });
+        let left_out = done?;
+        whole.map_err(Error::file("cannot write", path))?;
+        Ok(left_out)
+    }
+
+    fn write_rerun_file(&self, written: &Written) -> Result<Vec<u64>, Error> {
+        let path = self.folder.file("rerun.csv");
+        // Rows of several stages are no CSV of their own: a workflow may have one in each.
+        if written.left.count() == 0 || !self.taken.job.stages.is_empty() {
+            self.folder.remove("rerun.csv")?;
+            return Ok(Vec::new());
+        }
+        let doing = "the rows that are left cannot be written";
+        let rows = self.taken.rows().map_err(Error::machine(doing))?;
+        let mut left_out = Vec::new();
+        let write = |file: &mut File| {
+            let other = std::io::Error::other::<csv::Error>;
+            let mut rerun = Rerun::new(&written.columns, BufWriter::new(file)).map_err(other)?;
+            for row in rows {
+                let (row, _) = row.map_err(std::io::Error::other)?;
+                if !written.left.contains(row.number) {
+                    continue;
+                }
+                if !cells_hold(&row) {
+                    left_out.push(row.number);
+                    continue;
+                }
+                let lane = self.lanes.get(row.lane.0);
+                let written = rerun.write(&row, lane.map(|lane| &lane.route));
+                written.map_err(other)?;
+            }
+            rerun.finish().map_err(other)
+        };
+        write_whole(&path, self.folder.readers(), write)
+            .map_err(Error::file("cannot write", path))?;
+        Ok(left_out)
+    }
+
+    /// Shows `take` the rows that put back what the run changed, one for each workflow; with `is_guarded` they do so only where it
+    /// still is as the run left it.
+    pub(super) fn each_undo(
         &self,
         written: &Written,
-        guarded: bool,
-        out: impl Write,
+        is_guarded: bool,
+        mut take: impl FnMut(UndoRow) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        const DOING: &str = "the way back cannot be written";
+        const DOING: &str = "what puts the run back cannot be made";
         let mut history = self.history()?;
         let mut planned = self.planned(&history)?;
-        let rows = self.taken.rows().map_err(Error::machine(DOING))?;
-        let mut undo = Rerun::new(&written.undo, out).map_err(Error::machine(DOING))?;
-        let mut write = |row: &Row, id: Option<&Id>, change: &Change| {
-            let route = self.lanes.get(row.lane.0).map(|lane| &lane.route);
-            undo.write(&undo_row(row, id, change, guarded), route)
-                .map_err(Error::machine(DOING))
-        };
-        // Of a workflow that several stages have changed, one row puts all of it back.
-        let mut of_stages = Changes::default();
-        for row in rows {
+        let mut way_back = WayBack::new(!self.taken.job.stages.is_empty(), is_guarded);
+        for row in self.taken.rows().map_err(Error::machine(DOING))? {
             let (row, _) = row.map_err(Error::machine(DOING))?;
             if !written.changed.contains(row.number) {
                 continue;
             }
-            let trace = history.of(row.number);
-            let change = match trace {
+            let change = match history.of(row.number) {
                 Trace::Ended { offset, .. } => {
-                    let end = history
-                        .end(row.number, offset)
-                        .map_err(Error::machine(DOING))?;
-                    end.1.change.map(|change| (end.1.workflow_id, change))
+                    let end = history.end(row.number, offset);
+                    let (_, outcome) = end.map_err(Error::machine(DOING))?;
+                    RowChange {
+                        at: offset,
+                        row,
+                        workflow_id: outcome.workflow_id,
+                        change: outcome.change.unwrap_or_default(),
+                        shown: outcome.shown,
+                        live_name: outcome.live_name,
+                    }
                 }
-                Trace::Sent { .. } | Trace::None => planned.remove(&row.number),
-            };
-            let Some((id, change)) = change else { continue };
-            match (self.taken.job.stages.is_empty(), trace) {
-                (true, _) => write(&row, id.as_ref(), &change)?,
-                (false, Trace::Ended { offset, .. }) => of_stages.add(offset, row, id, change),
                 // It was sent last of all.
-                (false, Trace::Sent { .. } | Trace::None) => {
-                    of_stages.add(u64::MAX, row, id, change);
+                Trace::Sent { .. } | Trace::None => {
+                    let Some((workflow_id, change)) = planned.remove(&row.number) else {
+                        continue;
+                    };
+                    RowChange {
+                        at: u64::MAX,
+                        row,
+                        workflow_id,
+                        change,
+                        shown: BTreeMap::new(),
+                        live_name: None,
+                    }
                 }
+            };
+            way_back.add(change).map_or(Ok(()), &mut take)?;
+        }
+        way_back.finish().try_for_each(take)
+    }
+
+    /// Writes the rows that put back what the run changed as a CSV for people. Gives the rows of the run that no cells can put
+    /// back: they are left out.
+    pub(super) fn write_undo(&self, written: &Written, out: impl Write) -> Result<Vec<u64>, Error> {
+        const DOING: &str = "undo.csv cannot be written";
+        let mut undo = Rerun::new(&written.undo, out).map_err(Error::machine(DOING))?;
+        let mut left_out = Vec::new();
+        self.each_undo(written, true, |UndoRow { row, undoes, .. }| {
+            if !cells_hold(&row) {
+                left_out.extend(undoes);
+                return Ok(());
             }
-        }
-        for (row, change) in of_stages.into_all() {
-            write(&row, None, &change)?;
-        }
-        undo.finish().map_err(Error::machine(DOING))
+            let route = self.lanes.get(row.lane.0).map(|lane| &lane.route);
+            undo.write(&row, route).map_err(Error::machine(DOING))
+        })?;
+        undo.finish().map_err(Error::machine(DOING))?;
+        left_out.sort_unstable();
+        Ok(left_out)
     }
 
     /// Writes the report to `out`.

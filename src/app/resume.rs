@@ -28,11 +28,12 @@ use super::left_rows::LeftRows;
 use super::locks::{Holder, Locks, Policy};
 use super::planning::planned_changes;
 use super::question::Asked;
+use super::record_check::check_record;
 use super::report::digest;
 use super::run::run_started;
 use super::session::Session;
 use super::taken::Taken;
-use super::{Done, clock, journal_file, operator, profiles, report_target, runtime, terminal};
+use super::{Done, clock, journal_file, operator, report_target, runtime, terminal};
 
 /// Goes on where a run stopped. It reads the run folder alone.
 pub(super) fn resume(args: &ResumeArgs) -> Done {
@@ -58,13 +59,6 @@ pub(super) fn resume(args: &ResumeArgs) -> Done {
         ));
     }
     tell_of_changed_input(&taken);
-    if let Some(undo) = state.undone_by(&folder)? {
-        terminal::complain(&format!(
-            "warning: run {} has put back what this one changed; it goes on with the rows that were left, and changes nothing \
-             of that again",
-            undo.id
-        ));
-    }
     report_target::check(&args.record, "", taken.input.as_ref())?;
     let holder = || Holder::of(&folder.id, &taken, clock::wall());
     let policy = Policy {
@@ -77,24 +71,38 @@ pub(super) fn resume(args: &ResumeArgs) -> Done {
     let path = folder.file("journal.jsonl");
     let disk = journal_file::take_over(&folder)?;
     let mut digest = digest(&path, args.salvage)?;
+    check_record(&folder, &digest)?;
+    if !args.after_undo
+        && let Some(undo) = undone_by(&state, &folder)?
+    {
+        return Err(Error::Usage {
+            what: format!(
+                "run {} was undone by run {}: resuming it would change workflows again",
+                folder.id, undo.id
+            ),
+            hint: "run the job anew; or resume it all the same with --after-undo".to_owned(),
+        });
+    }
     if digest.start.is_none() {
         (digest.tally.rows, digest.tally.skipped) = (taken.census.rows, taken.census.skipped);
     }
     if digest.ended == Some(Ended::Gate)
         && !closed_gate(&digest)
         && taken.job.settings.send != Sent::Full
+        && taken.job.settings.allow_cleared.is_empty()
     {
         return Err(Error::Usage {
             what: format!(
                 "run {} found that the service clears what an update does not hold",
                 folder.id
             ),
-            hint: "undo what it changed, then resume it with --send full".to_owned(),
+            hint: "undo what it changed, then resume it with --send full --after-undo (or allow it: --allow-cleared FIELD)"
+                .to_owned(),
         });
     }
     let (history, extent) = journal_file::history(&path, args.salvage)?;
     let journal = Journal::resume(disk, extent).map_err(Error::file("cannot write", &path))?;
-    let changes = planned_changes(&folder, digest.later_sessions() + 1, &history);
+    let changes = planned_changes(&folder, &digest.plans, &history);
     let changes = changes.map_err(Error::machine("the plan cannot be read"))?;
     let mut left = LeftRows::of(history, args.failed).with_changes(changes);
     let counted = left.count(&taken);
@@ -126,6 +134,23 @@ pub(super) fn resume(args: &ResumeArgs) -> Done {
         record_args,
     };
     runtime()?.block_on(stopped.go_on(args, &state))
+}
+
+/// The newest run that has put back something of what the run in `folder` changed.
+pub(super) fn undone_by(state: &State, folder: &RunFolder) -> Result<Option<RunFolder>, Error> {
+    for other in state.undoes(folder)? {
+        let journal = other.file("journal.jsonl");
+        // One without a journal was pruned: its summary is what is left.
+        let attempts = match (digest(&journal, true), other.summary()) {
+            (Ok(digest), _) => digest.tally.attempts,
+            (Err(_), Some(summary)) => summary.counts.tally.attempts,
+            (Err(_), None) => 0,
+        };
+        if attempts > 0 {
+            return Ok(Some(other));
+        }
+    }
+    Ok(None)
 }
 
 /// A run that stopped, and what this process holds of it.
@@ -197,10 +222,8 @@ impl Stopped {
         match destination {
             Destination::Simulator => Open::simulator(&self.taken, state.world(), false).await,
             Destination::Services => {
-                // Targets are those on record; where a credential is now, the profiles say.
-                let current = profiles::load()?;
                 let asked = lanes::Asked::new(&args.credential, self.taken.job.method);
-                Open::services_again(&mut self.taken, asked, &current).await
+                Open::services(&mut self.taken, asked).await
             }
         }
     }

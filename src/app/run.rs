@@ -16,6 +16,7 @@ use crate::sinks::journal::Journal;
 use super::clock;
 use super::destination::{Open, is_simulator, refuse_others};
 use super::folder::{RunFolder, State, sha256};
+use super::input::Input;
 use super::intake;
 use super::journal_file::JournalFile;
 use super::left_rows::LeftRows;
@@ -25,7 +26,7 @@ use super::session::Session;
 use super::settling::{Settled, choose, look_up};
 use super::taken::Taken;
 use super::{Done, operator, report_target, runtime};
-use super::{lanes, plan, profiles, saved_plan, terminal};
+use super::{lanes, plan, saved_plan, terminal};
 
 /// Carries a job out.
 pub(super) fn run(args: &RunArgs) -> Done {
@@ -70,7 +71,7 @@ pub(super) fn run(args: &RunArgs) -> Done {
         fresh: args.fresh,
         began: None,
     };
-    runtime()?.block_on(run_taken(&wanted, &state, taken, asked))
+    runtime()?.block_on(run_taken(&wanted, &state, taken, asked, None))
 }
 
 /// Takes in a saved plan, which goes as the command line says and changes what it says itself.
@@ -79,7 +80,6 @@ fn take_in_plan(args: &RunArgs, state: &State) -> Result<Taken, Error> {
     let mut taken = saved_plan::take_in(&args.job.job, state)?;
     let simulated = is_simulator(taken.job.destination);
     saved_plan::check_flags(&args.job, simulated, &mut problems);
-    taken.job.settings.must_hold = true;
     let flags = args.caution.flags(args.job.pace.flags(Flags::default()));
     taken.job.settings = taken.job.settings.again(&flags, &mut problems);
     match problems.is_empty() {
@@ -101,18 +101,22 @@ pub(super) struct Wanted<'a> {
     pub(super) began: Option<&'a [LaneFacts]>,
 }
 
-/// Carries out what was taken in.
+/// Carries out what was taken in, under `locks` if they are held already.
 pub(super) async fn run_taken(
     wanted: &Wanted<'_>,
     state: &State,
     mut taken: Taken,
     asked: Asked,
+    locks: Option<Locks>,
 ) -> Done {
     let policy = Policy {
         if_locked: wanted.record.if_locked,
         quiet: wanted.output.quiet,
     };
-    let lock = |taken: &Taken| {
+    let lock = |taken: &Taken, held: Option<Locks>| {
+        if held.is_some() {
+            return Ok(held);
+        }
         let holder = || {
             let now = clock::wall();
             Holder::of(&State::run_id(now), taken, now)
@@ -122,7 +126,7 @@ pub(super) async fn run_taken(
     // The simulator's world is read under its lock; where services lead, only IAM may know.
     let (open, locks) = match taken.job.destination {
         Destination::Simulator => {
-            let Some(locks) = lock(&taken)? else {
+            let Some(locks) = lock(&taken, locks)? else {
                 return Ok(Exit::Done);
             };
             let open = Open::simulator(&taken, state.world(), wanted.fresh).await?;
@@ -133,20 +137,14 @@ pub(super) async fn run_taken(
         }
         Destination::Services => {
             let asked = lanes::Asked::new(wanted.credential, taken.job.method);
-            let open = match wanted.began {
-                None => Open::services(&mut taken, asked).await?,
-                Some(began) => {
-                    // Where a credential is now, the profiles say.
-                    let current = profiles::load()?;
-                    let open = Open::services_again(&mut taken, asked, &current).await?;
-                    refuse_others(began, &open.lanes)?;
-                    open
-                }
-            };
+            let open = Open::services(&mut taken, asked).await?;
+            if let Some(began) = wanted.began {
+                refuse_others(began, &open.lanes)?;
+            }
             if let Some(exit) = look_up(&mut taken, &open, state, wanted.output).await? {
                 return Ok(exit);
             }
-            let Some(locks) = lock(&taken)? else {
+            let Some(locks) = lock(&taken, locks)? else {
                 return Ok(Exit::Done);
             };
             (open, locks)
@@ -209,6 +207,7 @@ pub(super) fn run_started(
         operator: operator(),
         job_sha256,
         input_sha256: taken.input.as_ref().map(|input| input.sha256.clone()),
+        copy: taken.input.as_ref().and_then(Input::kept_file),
         lanes: lanes.to_vec(),
         seed,
         rows: taken.census.rows,

@@ -12,15 +12,14 @@ use crate::job::problem::{Place, Problem};
 use crate::job::problems::Problems;
 use crate::job::record::{Form, InputRecord, JobRecord, SCHEMA};
 use crate::job::selection::Selection;
+use crate::job::settled;
 use crate::job::table::Options;
 use crate::model::row::Row;
 use crate::model::update::Update;
 use crate::plan::preview::PlannedRow;
-use crate::sinks::rerun::{Columns, Rerun};
 
-use super::folder::{Readers, State, sha256_of, write_whole};
+use super::folder::{Hashed, Readers, State, sha256_of, write_whole};
 use super::input::Copy;
-use super::planning::FORMAT;
 use super::report_target;
 use super::taken::Taken;
 
@@ -32,24 +31,80 @@ struct Head {
     record: JobRecord,
 }
 
-/// Saves the plan of the file `rows` for the job of `record` as `path`.
-pub(super) fn save(path: &Path, record: JobRecord, rows: &Path) -> Result<(), Error> {
+/// Its last line, which says that it is whole and that nobody has changed it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Foot {
+    rows: u64,
+    /// Of all lines before this one.
+    sha256: String,
+}
+
+/// Of a saved plan.
+const FORMAT: u32 = 2;
+
+/// Saves `rows` for the job of `record` as `path`. They are numbered as they come.
+///
+/// # Errors
+/// They cannot be had or written.
+pub(super) fn save(
+    path: &Path,
+    record: JobRecord,
+    rows: impl Iterator<Item = Result<Row, Error>>,
+) -> Result<(), Error> {
+    const DOING: &str = "the plan cannot be saved";
     let head = Head {
         saved_plan: FORMAT,
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         record,
     };
-    let head = serde_json::to_string(&head).map_err(Error::machine("the plan cannot be saved"))?;
+    let head = serde_json::to_string(&head).map_err(Error::machine(DOING))?;
+    let mut failed = Ok(());
     let written = write_whole(path, Readers::Usual, |file| {
-        let mut out = BufWriter::new(file);
+        let mut out = Hashed::new(BufWriter::new(file));
         writeln!(out, "{head}")?;
-        // Its own first line says less than this one.
-        for line in BufReader::new(File::open(rows)?).lines().skip(1) {
-            writeln!(out, "{}", line?)?;
+        let mut count = 0;
+        for row in rows {
+            match row {
+                Ok(row) => {
+                    count += 1;
+                    let number = count;
+                    settled::write(&Row { number, ..row }, &mut out)?;
+                }
+                Err(error) => {
+                    failed = Err(error);
+                    return Err(std::io::Error::other("the plan is incomplete"));
+                }
+            }
         }
+        let (sha256, mut out) = out.into_parts();
+        let foot = Foot {
+            rows: count,
+            sha256,
+        };
+        serde_json::to_writer(&mut out, &foot)?;
+        out.write_all(b"\n")?;
         out.flush()
     });
+    failed?;
     written.map_err(Error::file("cannot write", path))
+}
+
+/// The rows of the plan in the file `rows`: each is guarded by what was there when it was planned.
+///
+/// # Errors
+/// They cannot be read.
+pub(super) fn planned_rows(
+    rows: &Path,
+) -> Result<impl Iterator<Item = Result<Row, Error>> + use<>, Error> {
+    const DOING: &str = "the plan cannot be read";
+    let file = File::open(rows).map_err(Error::file("cannot read", rows))?;
+    let lines = BufReader::new(file).lines();
+    let rows = lines.map(|line| -> Result<_, Error> {
+        let line = line.map_err(Error::machine(DOING))?;
+        // Neither its first line nor its last is a row.
+        Ok(serde_json::from_str::<PlannedRow>(&line).ok().map(guarded))
+    });
+    Ok(rows.filter_map(Result::transpose))
 }
 
 /// Whether `job` is a saved plan, by its name.
@@ -93,58 +148,68 @@ pub(super) fn take_in(path: &str, state: &State) -> Result<Taken, Error> {
         what: format!("{path} cannot be read: {error}"),
         hint: "save a plan with `flowbatch plan JOB --out plan.json`".to_owned(),
     })?;
-    let mut lines = BufReader::new(file).lines();
-    let first = lines.next().transpose();
-    let first = first.map_err(Error::file("cannot read", path))?;
-    let head: Head = first
-        .and_then(|line| serde_json::from_str(&line).ok())
-        .ok_or_else(|| wrong("its first line is not that of a plan"))?;
+    let mut lines = BufReader::new(file).split(b'\n');
+    let mut next = || {
+        let line = lines.next().transpose();
+        line.map_err(Error::file("cannot read", path))
+    };
+    let first = next()?.unwrap_or_default();
+    let head: Head = serde_json::from_slice(&first)
+        .map_err(|_| wrong("its first line is not that of a plan of this version"))?;
     if head.saved_plan != FORMAT || head.record.schema_version != SCHEMA {
         return Err(wrong(&format!(
             "it was made by another version ({})",
             head.tool_version
         )));
     }
-    let mut record = head.record;
-    let mut rows = Vec::new();
-    let mut is_whole = false;
-    for line in lines {
-        let line = line.map_err(Error::file("cannot read", path))?;
-        match serde_json::from_str::<PlannedRow>(&line) {
-            Ok(planned) if !is_whole => rows.push(guarded(planned)),
-            Ok(_) => return Err(wrong("rows stand after its end")),
-            Err(_) if line.starts_with("{\"counts\":") => is_whole = true,
-            Err(error) => return Err(wrong(&format!("line {}: {error}", rows.len() + 2))),
+    let doing = "the rows of the plan cannot be kept";
+    let mut copy = state.temporary()?;
+    let mut out = BufWriter::new(copy.as_file_mut());
+    let mut hashed = Hashed::new(std::io::sink());
+    let mut take = |line: &[u8]| {
+        hashed
+            .write_all(line)
+            .and_then(|()| hashed.write_all(b"\n"))
+    };
+    take(&first).map_err(Error::machine(doing))?;
+    let mut count = 0;
+    let foot = loop {
+        let Some(line) = next()? else {
+            return Err(wrong("its end is missing"));
+        };
+        if line.starts_with(b"{\"rows\":") {
+            break serde_json::from_slice::<Foot>(&line)
+                .map_err(|error| wrong(&format!("line {}: {error}", count + 2)))?;
         }
+        take(&line).map_err(Error::machine(doing))?;
+        count += 1;
+        serde_json::from_slice::<Row>(&line)
+            .map_err(|error| wrong(&format!("line {}: {error}", count + 1)))?;
+        out.write_all(&line)
+            .and_then(|()| out.write_all(b"\n"))
+            .map_err(Error::machine(doing))?;
+    };
+    if next()?.is_some_and(|line| !line.is_empty()) {
+        return Err(wrong("rows stand after its end"));
     }
-    if !is_whole {
-        return Err(wrong("its end is missing"));
+    if foot.sha256 != hashed.finish() || foot.rows != count {
+        return Err(wrong("it was changed after it was saved"));
     }
-    if rows.is_empty() {
+    if count == 0 {
         return Err(Error::Usage {
             what: format!("the plan {path} changes nothing"),
             hint: "there is nothing to run".to_owned(),
         });
     }
-    let mut columns = Columns::default();
-    let route = |row: &Row| record.lanes.get(row.lane.0).map(|lane| &lane.route);
-    for row in &rows {
-        columns.see(row, route(row));
-    }
-    let mut copy = state.temporary()?;
-    let doing = "the rows of the plan cannot be kept";
-    let out = BufWriter::new(copy.as_file_mut());
-    let mut csv = Rerun::new(&columns, out).map_err(Error::machine(doing))?;
-    for row in &rows {
-        csv.write(row, route(row)).map_err(Error::machine(doing))?;
-    }
-    csv.finish().map_err(Error::machine(doing))?;
+    out.flush().map_err(Error::machine(doing))?;
+    drop(out);
     let sha256 = sha256_of(copy.path()).map_err(Error::machine(doing))?;
+    let mut record = head.record;
     record.input = Some(InputRecord {
         path: path.to_owned(),
         sha256,
         options: Options::default(),
-        form: Form::Csv,
+        form: Form::Settled,
         originals: Vec::new(),
     });
     record.updates = Vec::new();
@@ -170,7 +235,7 @@ fn guarded(planned: PlannedRow) -> Row {
         workspace: planned.workspace,
         workflow_id: planned.workflow_id,
         called: None,
-        wave: None,
+        wave: planned.wave,
         update,
         version: None,
         guards,

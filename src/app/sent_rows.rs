@@ -96,7 +96,7 @@ impl Source for SentRows<'_> {
             is_before_doubt: false,
             is_touched,
         };
-        if taken.past.doubt
+        if taken.past.unproven
             && !is_touched
             && let Some(before) = &mut self.before
         {

@@ -30,7 +30,7 @@ use super::clock::{self, Seeded, System};
 use super::closing::{Closed, close};
 use super::course::{course, deadline, last_start, terms, zone};
 use super::destination::Open;
-use super::folder::RunFolder;
+use super::folder::{RunFolder, sha256_of};
 use super::judge::{Judge, PlannedEnd, planned_ends};
 use super::left_rows::LeftRows;
 use super::locks::Locks;
@@ -255,7 +255,7 @@ impl Legs<'_> {
         surveyed.know_changed(taken, left)?;
         let mut judge = Judge::new(taken, self.terms, left, &mut surveyed)?;
         let mut samples = Vec::new();
-        let plan = plan(run.schedule(), taken, left, &mut judge, place, |_, row| {
+        let mut plan = plan(run.schedule(), taken, left, &mut judge, place, |_, row| {
             if samples.len() < SAMPLES && !row.change.is_empty() {
                 samples.push(row.text());
             }
@@ -268,6 +268,8 @@ impl Legs<'_> {
                 name: name.clone(),
             })?;
         }
+        let snapshot = snapshot_path(self.folder, self.session);
+        plan.counts.snapshot_sha256 = Some(sha256_of(&snapshot).map_err(RowsError::from)?);
         // Where nothing could be read, there is no plan.
         if plan.counts.rows() > 0 {
             run.note(Event::Planned(plan.counts.clone()))?;

@@ -20,11 +20,11 @@ use crate::job::rows::{Census, Part, Reader, Rest, Suspects};
 use crate::job::stage::stage_of;
 use crate::job::template::Template;
 use crate::model::id::Id;
-use crate::model::route::LaneFacts;
+use crate::model::route::{LaneFacts, Route};
 use crate::model::target::{LaneId, Workspace};
 use crate::model::update::Update;
 
-use super::folder::RunFolder;
+use super::folder::{RunFolder, sha256_of};
 use super::input::{Copy, Input};
 use super::settling::Search;
 use super::taken_rows::{LaneRows, RowsByLane, TakenRows};
@@ -50,6 +50,8 @@ pub(super) struct Taken {
     pub(super) source: Option<(String, String)>,
     /// Whether `[defaults]` or `--set` say anything, right or wrong.
     pub(super) has_defaults: bool,
+    /// Whether it comes from a record: where its credentials are now, the profiles say.
+    pub(super) is_recorded: bool,
 }
 
 /// The rows of a stage.
@@ -108,11 +110,12 @@ impl Taken {
             ));
         }
         let none_left = self.census.rows > 0 && self.census.skipped == self.census.rows;
-        if none_left && problems.is_empty() {
+        // A hold list may leave none: that is what it is for.
+        if none_left && self.census.held == 0 && problems.is_empty() {
             problems.push(Problem::new(
                 Place::Flag("--only".to_owned()),
                 "no row is left",
-                "several --only must all hold for a row",
+                "--only of different kinds must all match a row",
             ));
         }
     }
@@ -222,6 +225,7 @@ impl Taken {
             notes: Vec::new(),
             source: None,
             has_defaults: true,
+            is_recorded: true,
         };
         taken.recount()?;
         Ok(taken)
@@ -273,6 +277,12 @@ impl Taken {
             reader: self.reader()?,
             selector: self.job.selection.selector(),
         })
+    }
+
+    /// Where its lanes lead, in the order of their numbers.
+    pub(super) fn routes(&self) -> Vec<Route> {
+        let lanes = self.census.lanes.iter();
+        lanes.map(|lane| lane.route.clone()).collect()
     }
 
     /// The files that its rows come from.
@@ -388,7 +398,12 @@ impl Taken {
         match &mut self.input {
             Some(input) => {
                 let path = folder.file(input.form.file_name());
-                input.keep(path, folder.readers())
+                input.keep(path.clone(), folder.readers())?;
+                if input.copy_sha256.is_none() {
+                    let sha256 = sha256_of(&path).map_err(Error::file("cannot read", &path))?;
+                    input.copy_sha256 = Some(sha256);
+                }
+                Ok(())
             }
             None => Ok(()),
         }

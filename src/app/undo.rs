@@ -4,26 +4,31 @@ use std::io::{BufWriter, Seek, Write};
 
 use crate::cli::UndoArgs;
 use crate::error::Error;
+use crate::exit::Exit;
 use crate::job::flags::Flags;
 use crate::job::flags::Snapshot;
 use crate::job::problems::Problems;
 use crate::job::record::{Form, InputRecord, JobRecord};
-use crate::job::selection;
+use crate::job::selection::{self, Choice, Only, Subject};
+use crate::job::settled;
 use crate::job::table::Options;
+use crate::model::row::Row;
 use crate::model::update::Update;
 use crate::policy::ceiling::Ceilings;
 use crate::sinks::report::Written;
 
 use super::destination::is_simulator;
-use super::folder::{State, sha256_of};
+use super::folder::{RunFolder, State, sha256_of};
 use super::input::Copy;
 use super::journal_file::is_written;
+use super::locks::{Holder, Locks, Policy};
 use super::question::Asked;
+use super::record_check::check_record;
 use super::report::digest;
 use super::reporting::Reporting;
 use super::run::{Wanted, run_taken};
 use super::taken::Taken;
-use super::{Done, plan, report_target, runtime, terminal};
+use super::{Done, clock, plan, report_target, runtime, terminal};
 
 /// Puts back what a run changed.
 pub(super) fn undo(args: &UndoArgs) -> Done {
@@ -41,77 +46,16 @@ pub(super) fn undo(args: &UndoArgs) -> Done {
             hint: "name the one that is meant by its id".to_owned(),
         });
     }
-    let record = folder.job()?;
-    let (lanes, name) = (record.lanes.clone(), record.name.clone());
-    let journal = folder.file("journal.jsonl");
-    if is_written(&journal) {
-        return Err(Error::Usage {
-            what: format!("run {} goes on", folder.id),
-            hint: "wait until it has ended, or stop it, and undo it then".to_owned(),
-        });
-    }
     if args.force && args.only.is_empty() {
         return Err(Error::Usage {
             what: "--force puts back what others have changed since".to_owned(),
             hint: "name the workflow: --only workflow_id=ID".to_owned(),
         });
     }
-    if args
-        .only
-        .iter()
-        .any(|only| only.trim_start().starts_with("row"))
-    {
-        return Err(Error::Usage {
-            what: "rows of an undo are not those of its run".to_owned(),
-            hint: "name the workflow: --only workflow_id=ID".to_owned(),
-        });
-    }
-    let blind = record.settings.snapshot == Snapshot::Off;
-    let copy = folder.file(record.input_file());
-    let past = Taken::again(record, Copy::Kept(copy))?;
-    let digest = digest(&journal, args.salvage)?;
-    let reporting = Reporting {
-        taken: &past,
-        lanes: &lanes,
-        digest: &digest,
-        folder: &folder,
-        salvage: args.salvage,
-        ends: None,
-    };
-    // By the journal, so that a run which was killed can be undone as well.
-    let written = reporting.write(std::io::sink())?;
-    if written.changed.count() == 0 {
-        return Err(Error::Usage {
-            what: match blind {
-                true => format!(
-                    "run {} did not read the live state (--snapshot off), so nobody knows what it changed",
-                    folder.id
-                ),
-                false => format!("run {} changed nothing", folder.id),
-            },
-            hint: match state.changed_before(&folder)? {
-                Some(other) => format!("the newest that did is {}", other.id),
-                None => format!(
-                    "its report tells what became of its rows: {}",
-                    folder.file("report.csv").display()
-                ),
-            },
-        });
-    }
-    let mut taken = way_back(&state, &reporting, &written, &args.only, !args.force)?;
-    let mut problems = Problems::default();
-    taken.job.settings = taken.job.settings.again(
-        &args.caution.flags(args.pace.flags(Flags::default())),
-        &mut problems,
-    );
-    taken.job.settings.snapshot = Snapshot::Required;
-    taken.job.settings.must_hold = false;
-    taken.check_selection(&mut problems);
-    if !problems.is_empty() {
-        return Err(Error::Problems(
-            problems.render(None, terminal::wants_color()),
-        ));
-    }
+    let only = read_only(&args.only)?;
+    let record = folder.job()?;
+    let (lanes, name) = (record.lanes, record.name);
+    let mut taken = what_to_undo(args, &state, &folder, &only)?;
     report_target::check(&args.record, "", taken.input.as_ref())?;
     if !args.output.quiet {
         terminal::complain(&format!("undoes:     run {} of {name}", folder.id));
@@ -132,6 +76,24 @@ pub(super) fn undo(args: &UndoArgs) -> Done {
             taken,
         );
     }
+    let policy = Policy {
+        if_locked: args.record.if_locked,
+        quiet: args.output.quiet,
+    };
+    // What there is to put back is known under the locks alone: the run may be resumed while they are waited for.
+    let locks = loop {
+        let holder = || {
+            let now = clock::wall();
+            Holder::of(&State::run_id(now), &taken, now)
+        };
+        let Some(locks) = Locks::take(&state, &taken, holder, policy)? else {
+            return Ok(Exit::Done);
+        };
+        taken = what_to_undo(args, &state, &folder, &only)?;
+        if locks.cover(&state, &taken) {
+            break locks;
+        }
+    };
     let wanted = Wanted {
         credential: &args.credential,
         record: &args.record,
@@ -139,52 +101,168 @@ pub(super) fn undo(args: &UndoArgs) -> Done {
         fresh: false,
         began: (!args.other_credential).then_some(lanes.as_slice()),
     };
-    runtime()?.block_on(run_taken(&wanted, &state, taken, asked))
+    runtime()?.block_on(run_taken(&wanted, &state, taken, asked, Some(locks)))
 }
 
-/// The job that puts back what a run changed, or those workflows of it that `only` chooses; with `guarded` only where nobody
+/// Which rows are to be put back, by `--only`.
+fn read_only(texts: &[String]) -> Result<Vec<Only>, Error> {
+    let mut only = Vec::new();
+    for text in texts {
+        let parsed = Only::parse(text);
+        parsed
+            .ok_or_else(|| Error::flag("--only", text, "not a choice of rows", selection::HINT))?
+            .add_to(&mut only);
+    }
+    Ok(only)
+}
+
+/// The job that puts back what the run in `folder` has changed by now, as the command line asks.
+fn what_to_undo(
+    args: &UndoArgs,
+    state: &State,
+    folder: &RunFolder,
+    only: &[Only],
+) -> Result<Taken, Error> {
+    let journal = folder.file("journal.jsonl");
+    if is_written(&journal) {
+        return Err(Error::Usage {
+            what: format!("run {} is still running", folder.id),
+            hint: "wait until it has ended, or stop it, and undo it then".to_owned(),
+        });
+    }
+    let digest = digest(&journal, args.salvage)?;
+    check_record(folder, &digest)?;
+    let record = folder.job()?;
+    let (lanes, is_blind) = (
+        record.lanes.clone(),
+        record.settings.snapshot == Snapshot::Off,
+    );
+    let copy = folder.file(record.input_file());
+    let past = Taken::again(record, Copy::Kept(copy))?;
+    let reporting = Reporting {
+        taken: &past,
+        lanes: &lanes,
+        digest: &digest,
+        folder,
+        salvage: args.salvage,
+        ends: None,
+    };
+    // By the journal, so that a run which was killed can be undone as well.
+    let written = reporting.write(std::io::sink())?;
+    if written.changed.count() == 0 {
+        return Err(Error::Usage {
+            what: match is_blind {
+                true => format!(
+                    "run {} did not read the live state (--snapshot off), so nobody knows what it changed",
+                    folder.id
+                ),
+                false => format!("run {} changed nothing", folder.id),
+            },
+            hint: match state.changed_before(folder)? {
+                Some(other) => format!("the newest that did is {}", other.id),
+                None => format!(
+                    "its report tells what became of its rows: {}",
+                    folder.file("report.csv").display()
+                ),
+            },
+        });
+    }
+    let mut taken = way_back(state, &reporting, &written, only, !args.force)?;
+    let mut problems = Problems::default();
+    taken.job.settings = taken.job.settings.again(
+        &args.caution.flags(args.pace.flags(Flags::default())),
+        &mut problems,
+    );
+    taken.job.settings.snapshot = Snapshot::Required;
+    taken.job.settings.must_hold = false;
+    match problems.is_empty() {
+        true => Ok(taken),
+        false => Err(Error::Problems(
+            problems.render(None, terminal::wants_color()),
+        )),
+    }
+}
+
+/// The job that puts back what a run changed, or those workflows of it that `only` chooses; with `is_guarded` only where nobody
 /// has changed them since.
 pub(super) fn way_back(
     state: &State,
     reporting: &Reporting<'_>,
     written: &Written,
-    only: &[String],
-    guarded: bool,
+    only: &[Only],
+    is_guarded: bool,
 ) -> Result<Taken, Error> {
+    const DOING: &str = "the rows that put the run back cannot be kept";
     let folder = reporting.folder;
     let mut copy = state.temporary()?;
     let mut out = BufWriter::new(copy.as_file_mut());
-    reporting.write_undo(written, guarded, &mut out)?;
+    let mut choice = Choice::of(only);
+    let mut count = 0;
+    reporting.each_undo(written, is_guarded, |undo| {
+        let takes = choice.takes(&Subject {
+            numbers: &undo.undoes,
+            workspace_id: &undo.row.workspace.workspace_id,
+            workflow_id: &undo.row.workflow_id,
+            names: &undo.names,
+        });
+        if !takes {
+            return Ok(());
+        }
+        count += 1;
+        // The report of the undo tells by its lines which rows of the run it puts back.
+        let row = Row {
+            number: count,
+            line: undo.row.number,
+            ..undo.row
+        };
+        settled::write(&row, &mut out).map_err(Error::machine(DOING))
+    })?;
     let flushed = out.flush();
     drop(out);
+    if let Some(value) = choice.idle().first() {
+        return Err(Error::Usage {
+            what: format!(
+                "--only {value}: no row of run {} that changed something matches",
+                folder.id
+            ),
+            hint: "row= counts the rows of the run's report; workflow_name= is a name before or after the run".to_owned(),
+        });
+    }
+    if count == 0 {
+        return Err(Error::Usage {
+            what: format!(
+                "no workflow that run {} changed matches all of --only",
+                folder.id
+            ),
+            hint: "several values of one kind are alternatives, different kinds must all match"
+                .to_owned(),
+        });
+    }
     flushed
         .and_then(|()| copy.as_file_mut().rewind())
         .map_err(Error::file("cannot write", copy.path()))?;
     let sha256 = sha256_of(copy.path()).map_err(Error::file("cannot read", copy.path()))?;
-    let undo = undo_record(folder.job()?, only, &folder.id, sha256)?;
-    Taken::again(undo, Copy::Temporary(copy))
+    let record = undo_record(reporting, sha256)?;
+    Taken::again(record, Copy::Temporary(copy))
 }
 
-/// The job that undoes the run `id` of `record`: its targets, and nothing of its wishes.
-fn undo_record(
-    record: JobRecord,
-    chosen: &[String],
-    id: &str,
-    sha256: String,
-) -> Result<JobRecord, Error> {
-    let mut record = record;
+/// The job that undoes a run: its targets, and nothing of what it requested.
+fn undo_record(reporting: &Reporting<'_>, sha256: String) -> Result<JobRecord, Error> {
+    let id = &reporting.folder.id;
+    let mut record = reporting.folder.job()?;
     record.name = format!("undo {}", record.name);
     record.description = Some(format!("puts back what run {id} changed"));
     record.input = Some(InputRecord {
-        path: format!("undo.csv of run {id}"),
+        path: format!("the changes of run {id}"),
         sha256,
         options: Options::default(),
-        form: Form::Csv,
+        form: Form::Settled,
         originals: Vec::new(),
     });
     record.ticket = None;
     record.undoes = Some(id.to_owned());
     record.updates = Vec::new();
+    record.defaults.routes = reporting.taken.routes();
     record.defaults.update = Update::default();
     record.defaults.is_blind = false;
     record.selection = selection::Selection::default();
@@ -195,10 +273,5 @@ fn undo_record(
     (record.settings.deadline, record.settings.stop_at) = (None, None);
     // The run itself has changed it a short time ago.
     record.settings.leave_recent = None;
-    for text in chosen {
-        let only = selection::Only::parse(text)
-            .ok_or_else(|| Error::flag("--only", text, "not a choice of rows", selection::HINT))?;
-        record.selection.only.push(only);
-    }
     Ok(record)
 }

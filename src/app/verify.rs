@@ -1,6 +1,6 @@
 //! `flowbatch verify`: whether the record of a run is whole and says the same everywhere.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -20,7 +20,7 @@ use crate::sinks::summary::{Counts, Summary};
 use super::folder::{Hashed, RunFolder, State, sha256_of};
 use super::input::Copy;
 use super::journal_file::{self, is_written};
-use super::planning::plan_path;
+use super::record_check::{KnownFile, known_files};
 use super::reporting::Reporting;
 use super::taken::Taken;
 use super::undo::way_back;
@@ -53,8 +53,9 @@ pub(super) fn verify(args: &VerifyArgs) -> Done {
     let Some(replayed) = replay(&folder, &mut findings)? else {
         return Ok(findings.tell_the_rest_is_open());
     };
-    findings.compare_job(&folder, &replayed.digest)?;
-    findings.compare_plans(&folder, &replayed.plans)?;
+    for file in known_files(&folder, &replayed.digest) {
+        findings.compare(&folder, &file.name(), &file.sha256, "the journal");
+    }
     // What cannot be read says nothing that the rest could be compared with.
     let record = match folder.job() {
         Ok(record) => record,
@@ -114,8 +115,6 @@ pub(super) fn verify(args: &VerifyArgs) -> Done {
 /// What the journal says when it is read from the beginning.
 struct Replayed {
     digest: Digest,
-    /// The hashes of the plans, by session.
-    plans: BTreeMap<u32, String>,
     /// How long the journal was when its last session ended, in bytes; after that there are approvals alone.
     summed_up: Option<u64>,
 }
@@ -123,7 +122,6 @@ struct Replayed {
 /// None of a journal that is damaged, which says nothing that could be relied on.
 fn replay(folder: &RunFolder, findings: &mut Findings) -> Result<Option<Replayed>, Error> {
     let mut digest = Digest::default();
-    let mut plans = BTreeMap::new();
     let mut reader = journal_file::read(&folder.file("journal.jsonl"), false)?;
     let mut events = 0_u64;
     let mut summed_up = None;
@@ -143,11 +141,6 @@ fn replay(folder: &RunFolder, findings: &mut Findings) -> Result<Option<Replayed
         } else if !matches!(event, Event::Approved(_)) {
             summed_up = None;
         }
-        if let Event::Planned(counts) = &entry.event.event
-            && let Some(sha256) = &counts.sha256
-        {
-            plans.insert(digest.later_sessions() + 1, sha256.clone());
-        }
     }
     let extent = reader.extent();
     let last = digest.sessions.last();
@@ -162,11 +155,7 @@ fn replay(folder: &RunFolder, findings: &mut Findings) -> Result<Option<Replayed
             &format!("{events} events, each with its checksum"),
         ),
     }
-    Ok(Some(Replayed {
-        digest,
-        plans,
-        summed_up,
-    }))
+    Ok(Some(Replayed { digest, summed_up }))
 }
 
 /// What was found, line by line.
@@ -214,26 +203,6 @@ impl Findings {
         }
     }
 
-    fn compare_job(&mut self, folder: &RunFolder, digest: &Digest) -> Result<(), Error> {
-        if let Some(start) = &digest.start {
-            self.compare(folder, "job.json", &start.job_sha256, "the journal");
-        }
-        Ok(())
-    }
-
-    fn compare_plans(
-        &mut self,
-        folder: &RunFolder,
-        plans: &BTreeMap<u32, String>,
-    ) -> Result<(), Error> {
-        for (session, sha256) in plans {
-            let path = plan_path(folder, *session);
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            self.compare(folder, &name, sha256, "the journal");
-        }
-        Ok(())
-    }
-
     /// The report is what the journal makes it; gives what it says as a whole.
     fn compare_report(&mut self, reporting: &Reporting<'_>) -> Result<Written, Error> {
         let mut made = Hashed::new(io::sink());
@@ -252,7 +221,7 @@ impl Findings {
             return Ok(());
         }
         let mut made = Hashed::new(io::sink());
-        reporting.write_undo(written, true, &mut made)?;
+        reporting.write_undo(written, &mut made)?;
         made.flush()
             .map_err(Error::machine("the way back cannot be made"))?;
         self.compare_made(reporting.folder, name, &made.finish());
@@ -273,18 +242,18 @@ impl Findings {
         };
         let path = folder.file("summary.json");
         let sha256 = sha256_of(&path).map_err(Error::file("cannot read", &path))?;
-        // Those that are made from the journal were compared with that.
-        let seen = ["job.json", "report.csv", "undo.csv"];
+        // Those that are made from the journal were compared with that, and those that it knows.
+        let mut seen = vec!["report.csv".to_owned(), "undo.csv".to_owned()];
+        seen.extend(known_files(folder, digest).iter().map(KnownFile::name));
         let others = summary.files.iter();
-        for file in others.filter(|file| !seen.contains(&file.path.as_str())) {
-            let is_plan = file.path.starts_with("plan") && file.path.ends_with(".jsonl");
+        for file in others.filter(|file| !seen.contains(&file.path)) {
             let part = replayed.summed_up.filter(|_| file.path == "journal.jsonl");
             if let Some(part) = part
                 && sha256_of_part(&folder.file(&file.path), part)
                     .is_ok_and(|now| now == file.sha256)
             {
                 self.good(&file.path, "as the summary has it");
-            } else if !is_plan {
+            } else {
                 self.compare(folder, &file.path, &file.sha256, "the summary");
             }
         }
@@ -369,22 +338,28 @@ fn live(
     let left: HashMap<u64, usize> = left
         .map(|row| (row.row, row.change.fields().count()))
         .collect();
-    let mut partly = BTreeSet::new();
+    let shown: HashSet<u64> = made.rows().map(|row| row.row).collect();
+    let (mut partly, mut never) = (BTreeSet::new(), 0);
     for row in made.taken.rows().map_err(Error::machine(DOING))? {
         let (row, _) = row.map_err(Error::machine(DOING))?;
+        // The run does not claim that it has changed it.
+        let is_claimed = !written.unproven.contains(row.line);
+        never += u64::from(!is_claimed && !shown.contains(&row.number));
         let fields = row.update.fields().count();
         if left.get(&row.number).is_some_and(|left| *left < fields) {
             partly.insert(row.number);
         }
     }
     let partly_count = partly.len() as u64;
+    let unchanged = counts.unchanged.saturating_sub(never);
     let mut parts = vec![format!(
         "{} as the run left them",
         counts.changes - partly_count
     )];
     for (count, what) in [
         (partly_count, "in part as before the run"),
-        (counts.unchanged, "as before the run"),
+        (never, "as before the run, which had no proof of a change"),
+        (unchanged, "as before the run"),
         (counts.conflicts, "changed since"),
         (counts.hopeless, "gone, or not to be read"),
     ] {
@@ -392,7 +367,7 @@ fn live(
             parts.push(format!("{count} {what}"));
         }
     }
-    let others = partly_count + counts.unchanged + counts.conflicts + counts.hopeless;
+    let others = partly_count + unchanged + counts.conflicts + counts.hopeless;
     let verdict = if others == 0 { "ok   " } else { "WRONG" };
     terminal::print(&format!(
         "  {verdict}  live             {}",

@@ -30,7 +30,7 @@ pub struct JobArgs {
     /// Take one of so many parts of the rows only, and its share of the rate: 3/8; auto in a Kubernetes Indexed Job
     #[arg(long, value_name = "I/N", help_heading = "Rows")]
     pub partition: Option<String>,
-    /// Take some rows only: workspace=ID, workflow_id=ID, row=3,7-9
+    /// Take some rows only: workspace=ID, workflow_id=A,B, workflow_name=NAME, row=3,7-9
     #[arg(long, value_name = "WHAT=WHICH", action = ArgAction::Append, help_heading = "Rows")]
     pub only: Vec<String>,
     /// Leave the workflows of this list alone: a CSV of workflow_id, until, reason

@@ -43,6 +43,12 @@ pub struct PaceArgs {
     /// Which fields an update holds: those that change, or all five, read just before
     #[arg(long, value_enum, help_heading = "Plan")]
     pub send: Option<SentFields>,
+    /// Fields that an update may clear by leaving them out: version_id (repeatable)
+    #[arg(long, value_name = "FIELD", help_heading = "Plan")]
+    pub allow_cleared: Vec<String>,
+    /// How long a confirmed update may take to show when it is read back [default: 10s]
+    #[arg(long, value_name = "DURATION", help_heading = "Plan")]
+    pub confirm_within: Option<String>,
 }
 
 impl PaceArgs {
@@ -61,6 +67,8 @@ impl PaceArgs {
             max_changes: self.max_changes.clone(),
             max_disables: self.max_disables.clone(),
             send: self.send.map(SentFields::sent),
+            allow_cleared: self.allow_cleared.clone(),
+            confirm_within: self.confirm_within.clone(),
             ..flags
         }
     }

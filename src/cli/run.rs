@@ -113,6 +113,9 @@ pub struct ResumeArgs {
     /// How careful it is.
     #[command(flatten)]
     pub caution: CautionArgs,
+    /// Resume a run that was undone: what is left of it changes workflows again
+    #[arg(long, help_heading = "Rows")]
+    pub after_undo: bool,
     /// Go on with another access key or IAM user than the run had
     #[arg(long, help_heading = "Target")]
     pub other_credential: bool,
@@ -135,7 +138,7 @@ pub struct UndoArgs {
     /// `last` is the newest run against the simulator
     #[arg(long, help_heading = "Target")]
     pub simulate: bool,
-    /// Put back some workflows only: workflow_id=ID or workspace=ID
+    /// Put back some workflows only: workflow_id=A,B, workflow_name=NAME, workspace=ID, or row=3,7-9 of the run's report
     #[arg(long, value_name = "WHAT=WHICH", action = ArgAction::Append, help_heading = "Rows")]
     pub only: Vec<String>,
     /// Show what would be put back, and send nothing

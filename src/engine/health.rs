@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::model::event::Method;
 use crate::model::outcome::Ended;
 use crate::model::target::Workspace;
 use crate::policy::retry::Retry;
@@ -27,6 +28,8 @@ pub struct Health {
     well_once: bool,
     /// Attempts in a row without an answer or with a 5xx.
     troubles: u32,
+    /// Whether one of them was a reading.
+    reading_troubled: bool,
     /// Refusals by throttling in a row, one per storm.
     throttles: u32,
     /// Until when nothing leaves.
@@ -45,6 +48,8 @@ pub struct Health {
 #[derive(Clone, Copy, Debug)]
 struct Outage {
     since: Duration,
+    /// Updates alone began it: a reading that is answered says nothing about its end.
+    is_of_updates: bool,
     probes: u32,
     next_probe: Duration,
 }
@@ -142,7 +147,17 @@ impl Health {
         self.answered = true;
         self.well_once = true;
         self.troubles = 0;
+        self.reading_troubled = false;
         self.recover()
+    }
+
+    /// A row was read back after an update that nobody knows the end of: that says that the lane answers, and nothing about
+    /// updates. Tells whether requests start again.
+    pub fn answers_reading_back(&mut self) -> bool {
+        self.proven = true;
+        self.answered = true;
+        let is_of_readings = self.outage.is_some_and(|outage| !outage.is_of_updates);
+        is_of_readings && self.answers()
     }
 
     /// The lane answered with a 401.
@@ -164,6 +179,7 @@ impl Health {
         self.answered = true;
         self.well_once = true;
         self.troubles = 0;
+        self.reading_troubled = false;
         if self.closed.is_some() {
             return (None, false);
         }
@@ -191,12 +207,12 @@ impl Health {
         ((longer && begins).then_some(wait), recovered)
     }
 
-    /// A request that left at `sent` got no answer (`silent`) or a 5xx.
+    /// A request that left at `sent`, an update or a reading, got no answer (`silent`) or a 5xx.
     pub fn troubled(
         &mut self,
         now: Duration,
         sent: Duration,
-        silent: bool,
+        (method, silent): (Method, bool),
         retry: &Retry,
         dice: f64,
     ) -> Effect {
@@ -206,6 +222,7 @@ impl Health {
             return Effect::DoesNotCount;
         }
         self.troubles += 1;
+        self.reading_troubled |= method == Method::Get;
         self.starved.get_or_insert(now);
         if let Some(outage) = &mut self.outage {
             // Those that left before the outage was seen are no probes.
@@ -229,6 +246,7 @@ impl Health {
         let wait = retry.lane_delay(1, dice);
         self.outage = Some(Outage {
             since: now,
+            is_of_updates: !self.reading_troubled,
             probes: 0,
             next_probe: now + wait,
         });
@@ -316,8 +334,29 @@ mod tests {
         max_delay: Duration::from_secs(60),
     };
 
+    /// An update without an answer, and a reading.
+    const PUT: (Method, bool) = (Method::Put, true);
+    const GET: (Method, bool) = (Method::Get, true);
+
     fn ms(ms: u64) -> Duration {
         Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn reading_back_ends_no_outage_that_updates_began_and_hides_none() {
+        for (last, ends) in [(PUT, false), (GET, true)] {
+            let mut health = Health::default();
+            health.admitted();
+            for _ in 1..OUTAGE_AFTER {
+                let effect = health.troubled(ms(20), ms(2), PUT, &RETRY, 0.0);
+                assert_eq!(effect, Effect::Counts);
+                assert!(!health.answers_reading_back());
+            }
+            let effect = health.troubled(ms(20), ms(2), last, &RETRY, 0.0);
+            assert_eq!(effect, Effect::OutageBegins(ms(500)));
+            assert_eq!(health.answers_reading_back(), ends);
+            assert_eq!(health.gate(ms(600)) == Gate::Open, ends);
+        }
     }
 
     #[test]
@@ -385,10 +424,10 @@ mod tests {
             health.admitted();
             health.throttled(ms(10), ms(1), Some(ms(1_000)), &RETRY, 0.0);
             for _ in 1..OUTAGE_AFTER {
-                let effect = health.troubled(ms(20), ms(2), true, &RETRY, 0.0);
+                let effect = health.troubled(ms(20), ms(2), PUT, &RETRY, 0.0);
                 assert_eq!(effect, Effect::Counts);
             }
-            let effect = health.troubled(ms(20), ms(2), true, &RETRY, 0.0);
+            let effect = health.troubled(ms(20), ms(2), PUT, &RETRY, 0.0);
             assert_eq!(effect, Effect::OutageBegins(ms(500)));
             health
         };
@@ -410,7 +449,7 @@ mod tests {
         let told = health.throttled(ms(10), ms(1), Some(ms(1_000)), &RETRY, 0.0);
         assert_eq!(told, (None, false));
         for _ in 0..2 * OUTAGE_AFTER {
-            let effect = health.troubled(ms(20), ms(2), true, &RETRY, 0.0);
+            let effect = health.troubled(ms(20), ms(2), PUT, &RETRY, 0.0);
             assert_eq!(effect, Effect::DoesNotCount);
         }
         assert!(!health.resume(ms(5_000)));

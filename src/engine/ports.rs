@@ -124,7 +124,7 @@ pub struct Past {
     /// Updates sent.
     pub puts: u32,
     /// One of them may have been carried out without a word: the row is read before it is sent again.
-    pub doubt: bool,
+    pub unproven: bool,
     /// How it had ended.
     pub ended: Option<WasEnded>,
     /// What it was to change, by the plan.

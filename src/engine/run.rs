@@ -18,10 +18,8 @@ use super::interrupts::{Interrupts, Wish};
 use super::ports::{
     Clock, Dice, Record, RecordError, Request, RowsError, Service, Source, Watcher,
 };
-use super::schedule::{Rules, Schedule, Step};
+use super::schedule::{GRACE, Rules, Schedule, Step};
 
-/// How long requests in flight may take once the run was told to stop.
-const GRACE: Duration = Duration::from_secs(20);
 /// How long the record may take to become durable for somebody who has asked twice to stop.
 const LAST_PATIENCE: Duration = Duration::from_secs(1);
 /// How often watchers are told that time has passed.
@@ -269,13 +267,16 @@ impl<'a, S: Service, R: Record, C: Clock, D: Dice> Run<'a, S, R, C, D> {
         loop {
             let now = self.clock.now();
             // No request may leave whose result could not be kept; those in flight have their room.
-            if !self.schedule.is_stopping()
+            if !self.schedule.is_left()
                 && let Err(error) = self.chronicle.make_room(in_flight.len() + 1)
             {
-                let why = format!("no room: {}", error.0);
-                self.schedule.stop(Ended::RecordFailed, &why);
-                grace = Some(now + GRACE);
-                self.without_room = Some(error);
+                self.schedule.read_no_more();
+                grace.get_or_insert(now + GRACE);
+                if !self.schedule.is_stopping() {
+                    let why = format!("no room: {}", error.0);
+                    self.schedule.stop(Ended::RecordFailed, &why);
+                    self.without_room = Some(error);
+                }
             }
             // A disk that is behind keeps requests from starting, not the run from ending.
             let step = if self.chronicle.is_behind() {
@@ -294,7 +295,8 @@ impl<'a, S: Service, R: Record, C: Clock, D: Dice> Run<'a, S, R, C, D> {
                 }
             }
             let wake = match step {
-                Step::Send(key, request) => {
+                Step::Send(key, request, within) => {
+                    let timeout = within.map_or(timeout, |within| within.min(timeout));
                     in_flight.push(send(service, timeout, key, request));
                     continue;
                 }

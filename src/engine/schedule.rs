@@ -2,7 +2,7 @@
 //!
 //! It knows lanes, rows and instants; it sends nothing, reads no clock and throws no dice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::mem;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use std::time::Duration;
 use std::vec;
 
 use crate::model::event::{Event, Method, WasEnded};
+use crate::model::field::{Field, FieldSet};
 use crate::model::outcome::{Ended, ErrorClass, Failure, Outcome, Status};
 use crate::model::rate::Rate;
 use crate::model::reading::Reading;
@@ -17,15 +18,18 @@ use crate::model::reply::Data;
 use crate::model::span;
 use crate::model::tally::Tally;
 use crate::model::target::{LaneId, Workspace};
-use crate::plan::decision::Terms;
+use crate::model::update::Update;
+use crate::model::workflow::Workflow;
+use crate::plan::decision::{Effect, Terms, at_stake};
 use crate::policy::adaptive::Adaptive;
 use crate::policy::budget::{Budget, Most};
+use crate::policy::classify::Unproven;
 use crate::policy::pace::{Pace, Permit};
 use crate::policy::retry::Retry;
 
 use super::health::{Gate, Health};
 use super::ports::{Errand, Request, RowsError, Source, Taken};
-use super::work::{Matter, Queue, Work};
+use super::work::{MOST_WAITING, Matter, Queue, Work};
 
 /// The rules a run goes by.
 #[derive(Clone, Copy, Debug)]
@@ -50,8 +54,12 @@ pub struct Rules {
     pub terms: Terms,
     /// How old a survey may be when an update leaves by it; the row is read again otherwise.
     pub max_age: Duration,
-    /// Whether the first row goes alone and is read back.
-    pub trial: bool,
+    /// Whether canaries go first: rows that show what an update does, and what it leaves alone.
+    pub canaries: bool,
+    /// How long a confirmed update is read back until its values show.
+    pub confirm_within: Duration,
+    /// Fields that an update may clear by leaving them out.
+    pub allow_cleared: FieldSet,
 }
 
 mod answers;
@@ -59,8 +67,8 @@ mod answers;
 /// What the loop is to do.
 #[derive(Debug)]
 pub enum Step {
-    /// Send this, now; its answer is for the errand of this number.
-    Send(u64, Request),
+    /// Send this, now; its answer is for the errand of this number. It may take no longer than that, if that is given.
+    Send(u64, Request, Option<Duration>),
     /// Ask again at this instant, or when an answer comes.
     Wait(Option<Duration>),
     /// Every row has ended.
@@ -69,6 +77,11 @@ pub enum Step {
 
 /// Rows without a request of their own that end in one call, so that the loop stays awake.
 const ENDED_AT_ONCE: usize = 256;
+/// How long requests in flight may take, and how long rows are read of which only that tells what became of their update, once
+/// nothing new starts any more.
+pub const GRACE: Duration = Duration::from_secs(20);
+/// Canaries that have a field to lose, in a run: as many as there are fields.
+const MOST_CANARIES: u32 = Field::ALL.len() as u32;
 
 /// The schedule of a run.
 #[derive(Debug)]
@@ -79,11 +92,19 @@ pub struct Schedule {
     in_flight: BTreeMap<u64, Box<Work>>,
     tally: Tally,
     stop: Option<Ended>,
+    /// Since when.
+    stopped_at: Option<Duration>,
+    /// Whether rows are not even read any more.
+    is_left: bool,
     /// Whether a row of this session ended with an error that counts.
     has_errors: bool,
     /// Rows that ended otherwise than as wished, for whoever wants to know.
     unwell: Option<Vec<(u64, Status)>>,
-    trial: Trial,
+    /// The canary that is under way.
+    canary: Option<u64>,
+    /// Rows whose update was confirmed by an answer that shows fields as cleared which it did not send: the next canary tells
+    /// whether the update has done it.
+    suspects: Vec<(Box<Work>, Effect)>,
     by_plan: ByPlan,
     /// When the live states were read.
     surveyed_at: Option<Duration>,
@@ -102,18 +123,6 @@ struct ByPlan {
     ended: u64,
 }
 
-/// The first row of a run, which goes alone and is read back before others leave: nobody has
-/// confirmed that the service leaves alone what an update does not hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Trial {
-    /// It is still to be made.
-    Wanted,
-    /// This row is it.
-    Under { key: u64, lane: LaneId },
-    /// It was passed, or is not wanted.
-    Over,
-}
-
 /// An endpoint with a credential.
 #[derive(Debug)]
 struct Lane {
@@ -126,6 +135,12 @@ struct Lane {
     exhausted: bool,
     /// The last renewal of its credential.
     renewal: u32,
+    /// Since when nothing new leaves by it.
+    closed_at: Option<Duration>,
+    /// Rows that are read for the last time, once nothing new leaves.
+    last_readings: VecDeque<Box<Work>>,
+    /// Whether such a reading was not answered.
+    is_silent: bool,
 }
 
 /// Limits of a part of the run, within those of the lane.
@@ -139,7 +154,7 @@ struct Narrow {
 
 /// What a lane can do now.
 enum Turn {
-    Send(u64, Request),
+    Send(u64, Request, Option<Duration>),
     Wait(Duration),
     Busy,
     Idle,
@@ -162,10 +177,9 @@ impl Schedule {
             in_flight: 0,
             exhausted: false,
             renewal: 0,
-        };
-        let trial = match rules.trial && !tally.is_proven {
-            true => Trial::Wanted,
-            false => Trial::Over,
+            closed_at: None,
+            last_readings: VecDeque::new(),
+            is_silent: false,
         };
         Self {
             rules,
@@ -174,9 +188,12 @@ impl Schedule {
             in_flight: BTreeMap::new(),
             tally,
             stop: None,
+            stopped_at: None,
+            is_left: false,
             has_errors: false,
             unwell: None,
-            trial,
+            canary: None,
+            suspects: Vec::new(),
             by_plan: ByPlan::default(),
             surveyed_at: None,
             readings: 0,
@@ -256,6 +273,8 @@ impl Schedule {
             change: None,
             failure,
             note,
+            shown: BTreeMap::new(),
+            unproven: false,
             refused: status == Status::NotAttempted,
         };
         let is_error = matches!(status, Status::Failed | Status::Unknown);
@@ -300,18 +319,18 @@ impl Schedule {
     /// # Errors
     /// The rows can no longer be read.
     pub fn next(&mut self, now: Duration, rows: &mut dyn Source) -> Result<Step, RowsError> {
-        if let Some(step) = self.near_the_end(now, rows)? {
+        if let Some(step) = self.near_the_end(now, rows, true)? {
             return Ok(step);
         }
         let mut wake = None;
         let mut idle = true;
-        let trial = self.trial;
+        let canary = self.canary;
         for turn in 0..self.lanes.len() {
             let lane = (self.turn + turn) % self.lanes.len();
             match self.ask(lane, now, rows)? {
-                Turn::Send(key, request) => {
+                Turn::Send(key, request, within) => {
                     self.turn = lane + 1;
-                    return Ok(Step::Send(key, request));
+                    return Ok(Step::Send(key, request, within));
                 }
                 Turn::Wait(at) => {
                     wake = Some(wake.map_or(at, |wake: Duration| wake.min(at)));
@@ -321,8 +340,13 @@ impl Schedule {
                 Turn::Idle => {}
             }
         }
-        // Lanes that waited for the row which went alone need not do so any more.
-        if self.stop.is_some() || self.trial != trial {
+        // Lanes that waited for a canary need not do so any more.
+        if self.stop.is_some() || self.canary != canary {
+            return self.next(now, rows);
+        }
+        if idle && !self.suspects.is_empty() {
+            // No canary followed.
+            self.acquit(now, |_| true);
             return self.next(now, rows);
         }
         if idle {
@@ -337,15 +361,17 @@ impl Schedule {
     /// # Errors
     /// The rows can no longer be read.
     pub fn hold(&mut self, now: Duration, rows: &mut dyn Source) -> Result<Step, RowsError> {
-        let step = self.near_the_end(now, rows)?;
+        let step = self.near_the_end(now, rows, false)?;
         Ok(step.unwrap_or(Step::Wait(self.deadline_after(now))))
     }
 
-    /// What to do once nothing new starts any more; the deadline is one reason for it.
+    /// What to do once nothing new starts any more; the deadline is one reason for it. Rows of which only a reading tells what
+    /// became of their update are still read, if requests `may_leave`.
     fn near_the_end(
         &mut self,
         now: Duration,
         rows: &mut dyn Source,
+        may_leave: bool,
     ) -> Result<Option<Step>, RowsError> {
         if self.rules.deadline.is_some_and(|deadline| deadline <= now) && self.has_more(rows)? {
             self.stop(Ended::Deadline, "the deadline or stop_at is reached");
@@ -353,12 +379,83 @@ impl Schedule {
         if self.stop.is_none() {
             return Ok(None);
         }
-        self.leave_waiting(now);
-        Ok(Some(if self.in_flight.is_empty() {
-            Step::Done
-        } else {
-            Step::Wait(None)
+        self.stopped_at.get_or_insert(now);
+        self.acquit(now, |_| true);
+        let mut wake: Option<Duration> = None;
+        for index in 0..self.lanes.len() {
+            match self.ask_last(index, now, "the run ended first", may_leave) {
+                Turn::Send(key, request, within) => {
+                    return Ok(Some(Step::Send(key, request, within)));
+                }
+                Turn::Wait(at) => wake = Some(wake.map_or(at, |wake| wake.min(at))),
+                Turn::Busy | Turn::Idle => {}
+            }
+        }
+        Ok(Some(match wake {
+            None if self.in_flight.is_empty() => Step::Done,
+            wake => Step::Wait(wake),
         }))
+    }
+
+    /// Until when `lane` may still be asked what became of updates, if it may.
+    fn reads_until(&self, lane: &Lane) -> Option<Duration> {
+        let gave_up = lane.health.closed().map(|closed| closed.ended);
+        // Who refuses everything answers no reading, and nothing leaves that cannot be recorded.
+        let is_deaf = gave_up == Some(Ended::Refused) || lane.is_silent;
+        let is_left = self.is_left || self.stop == Some(Ended::RecordFailed);
+        let since = self.stopped_at.into_iter().chain(lane.closed_at).min();
+        since
+            .filter(|_| !is_deaf && !is_left)
+            .map(|since| since + GRACE)
+    }
+
+    /// What a lane can do at `now` by which nothing new leaves any more: `why` is what becomes of its rows.
+    fn ask_last(&mut self, index: usize, now: Duration, why: &str, may_leave: bool) -> Turn {
+        if self.lanes[index].health.resume(now) {
+            let lane = self.lanes[index].id;
+            self.events.push(Event::LaneResumed { lane });
+        }
+        while let Some(work) = self.lanes[index].queue.pop() {
+            match work.needs_last_reading() {
+                true => self.lanes[index].last_readings.push_back(work),
+                false => self.leave(work, now, why),
+            }
+        }
+        let concurrency = self.rules.concurrency;
+        let until = self.reads_until(&self.lanes[index]);
+        let Some(until) = until.filter(|until| now < *until) else {
+            for work in mem::take(&mut self.lanes[index].last_readings) {
+                self.leave(work, now, why);
+            }
+            return self.lanes[index].quiet();
+        };
+        let lane = &mut self.lanes[index];
+        let slots = lane.health.slots(lane.pace.slots().min(concurrency));
+        if lane.last_readings.is_empty() {
+            return lane.quiet();
+        }
+        if !may_leave || lane.in_flight >= slots {
+            return Turn::Wait(until);
+        }
+        let not_before = match lane.health.gate(now) {
+            Gate::Shut(at) => Some(at),
+            Gate::Probe(_) | Gate::Open => match lane.permit(now) {
+                Permit::NotBefore(at) => Some(at),
+                Permit::Granted => None,
+            },
+        };
+        match (not_before, lane.last_readings.pop_front()) {
+            (None, Some(mut work)) => {
+                work.read_last();
+                work.is_last_reading = true;
+                let key = work.key;
+                Turn::Send(key, self.send(index, now, work), Some(until - now))
+            }
+            (not_before, work) => {
+                lane.last_readings.extend(work);
+                Turn::Wait(not_before.map_or(until, |at| at.min(until)))
+            }
+        }
     }
 
     /// A deadline that has passed without stopping anything wakes nobody any more.
@@ -382,11 +479,13 @@ impl Schedule {
             }
             if let Some(closed) = lane.health.closed() {
                 let why = closed.message.clone();
-                let Some(work) = lane.queue.pop() else {
-                    return Ok(lane.quiet());
-                };
-                self.leave(work, now, &why);
-                continue;
+                lane.closed_at.get_or_insert(now);
+                match self.ask_last(index, now, &why, true) {
+                    turn @ Turn::Send(..) => return Ok(turn),
+                    turn if self.lanes[index].exhausted => return Ok(turn),
+                    // More rows may come that are to be left.
+                    Turn::Wait(_) | Turn::Busy | Turn::Idle => continue,
+                }
             }
             let gives_up = lane.health.gives_up_at(rules.patience);
             if gives_up.is_some_and(|at| at <= now) {
@@ -401,11 +500,6 @@ impl Schedule {
             if lane.in_flight >= lane.health.slots(slots) {
                 return Ok(Turn::Busy);
             }
-            let alone = match self.trial {
-                Trial::Under { lane: tried, .. } if tried != lane.id => return Ok(Turn::Busy),
-                Trial::Under { .. } => true,
-                Trial::Wanted | Trial::Over => false,
-            };
             let probe = match lane.health.gate(now) {
                 Gate::Shut(until) => {
                     return Ok(Turn::Wait(gives_up.map_or(until, |at| at.min(until))));
@@ -414,7 +508,6 @@ impl Schedule {
                 Gate::Open => None,
             };
             let picked = match probe {
-                _ if alone => lane.queue.pick_old(now, probe.is_none()),
                 Some(turn) => lane.queue.pick_probe(turn),
                 None => lane.queue.pick(now),
             };
@@ -426,35 +519,74 @@ impl Schedule {
                     None => lane.quiet(),
                 });
             };
-            if let Some(why) = lane.health.workspace_closed(work.workspace()) {
+            // What became of its update is asked in a workspace that is closed as well: it may still be read.
+            if let Some(why) = lane.health.workspace_closed(work.workspace())
+                && !work.needs_last_reading()
+            {
                 let why = format!("its workspace is closed: {why}");
                 self.leave(work, now, &why);
                 continue;
+            }
+            if lane.health.workspace_closed(work.workspace()).is_some() {
+                work.read_last();
             }
             if work.has_nothing_to_ask() {
                 self.end_with(now, work, Status::Unchanged, false);
                 continue;
             }
             let aged = |at: Duration| now.saturating_sub(at) > rules.max_age;
-            let first = work.live.is_some() && work.requests == 0;
-            // What is compared after the first update is what was there just before it.
-            let is_tried = first && self.trial == Trial::Wanted;
-            if is_tried || (first && self.surveyed_at.is_some_and(aged)) {
+            let is_first = work.live.is_some() && work.requests == 0;
+            if is_first && self.surveyed_at.is_some_and(aged) {
                 work.method = Method::Get;
             }
             if work.is_stale(now, lane.pace.interval()) {
                 work.rereads += 1;
                 work.method = Method::Get;
             }
+            if self.needs_canary(&work) {
+                if self.canary.is_some() {
+                    self.lanes[index].queue.wait_for_canary(work);
+                    continue;
+                }
+                work.is_canary = true;
+                // What is compared after its update is what was there just before it.
+                if work.read_at.is_none() {
+                    work.method = Method::Get;
+                }
+            }
+            let lane = &mut self.lanes[index];
             return Ok(match lane.permit(now) {
                 Permit::NotBefore(at) => {
+                    work.is_canary &= self.canary == Some(work.key);
                     lane.queue.put_back(work);
                     Turn::Wait(gives_up.map_or(at, |give_up| give_up.min(at)))
                 }
-                Permit::Granted => Turn::Send(work.key, self.send(index, now, work)),
+                Permit::Granted => Turn::Send(work.key, self.send(index, now, work), None),
             });
         }
         Ok(Turn::Wait(now))
+    }
+
+    /// Whether `work` is to go alone: no canary has shown that an update has effect, or that it leaves alone what this one
+    /// leaves out.
+    fn needs_canary(&self, work: &Work) -> bool {
+        let may_be_next = work.method == Method::Put || work.requests == 0;
+        let knows = !work.is_canary && !work.sent_here && !work.read_back;
+        let is_asked = work.unproven.is_some() && work.method == Method::Get;
+        let Some(live) = work.live.as_ref() else {
+            return false;
+        };
+        if !self.rules.canaries || !may_be_next || !knows || is_asked {
+            return false;
+        }
+        let is_at_stake = || !self.unproven_stake(&work.send, &live.workflow).is_empty();
+        !self.tally.is_proven || (self.tally.canaries < MOST_CANARIES && is_at_stake())
+    }
+
+    /// Fields that an update which holds `send` could clear, as far as anybody knows.
+    fn unproven_stake(&self, send: &Update, before: &Workflow) -> FieldSet {
+        let safe = self.tally.proven.union(self.rules.allow_cleared);
+        at_stake(send, before).without(safe)
     }
 
     /// Whether any row still waits to send a request.
@@ -467,8 +599,13 @@ impl Schedule {
 
     /// Takes up the lane's next new row, if there is room.
     fn refill(&mut self, index: usize, rows: &mut dyn Source) -> Result<(), RowsError> {
+        // Before an update has shown that it has effect, everything waits.
+        let most_waiting = match self.tally.is_proven {
+            true => MOST_WAITING,
+            false => 1,
+        };
         let lane = &mut self.lanes[index];
-        if lane.exhausted || !lane.queue.wants_fresh() {
+        if lane.exhausted || !lane.queue.wants_fresh(most_waiting) {
             return Ok(());
         }
         match rows.next(lane.id)? {
@@ -497,10 +634,9 @@ impl Schedule {
         };
         let request = work.leave(now);
         match &work.matter {
-            Matter::Row(row) => {
-                if self.trial == Trial::Wanted {
-                    let (key, lane) = (work.key, row.lane);
-                    self.trial = Trial::Under { key, lane };
+            Matter::Row(_) => {
+                if work.is_canary {
+                    self.canary.get_or_insert(work.key);
                 }
                 self.tell(Event::Attempt {
                     row: work.key,
@@ -537,9 +673,14 @@ impl Schedule {
         {
             return self.damaged(now, work, effect);
         }
+        // Its answer has shown what was there before, and nothing has shown otherwise since.
+        let status = match work.confirmed.is_some() && work.is_denied && !work.is_damaged {
+            true => Status::Unknown,
+            false => status,
+        };
         let row = work.key;
         let replaces = work.ended.take();
-        self.end(row, work.outcome(status, now, refused), replaces);
+        self.end(now, row, work.outcome(status, now, refused), replaces);
     }
 
     /// Ends a row that no request is sent for any more. One that had ended in an earlier session stays
@@ -558,24 +699,39 @@ impl Schedule {
                     self.damaged(now, work, effect);
                 }
             }
+            Matter::Row(_) if work.confirmed.is_some() => {
+                work.failure
+                    .get_or_insert_with(|| Failure::new(ErrorClass::Canceled, why));
+                self.end_with(now, work, Status::Unknown, true);
+            }
             Matter::Row(_) if work.ended.is_none() => {
                 let row = work.key;
-                self.end(row, work.left_behind(now, why), None);
+                self.end(now, row, work.left_behind(now, why), None);
             }
-            Matter::Row(_) => self.end_trial(work.key),
+            Matter::Row(_) => self.end_canary(now, work.key),
         }
     }
 
-    /// If row `key` went alone, the next one does: it did not show what the service does.
-    fn end_trial(&mut self, row: u64) {
-        if self.is_tried(row) {
-            self.trial = Trial::Wanted;
+    /// If row `row` was the canary, others may leave, or be the next one.
+    fn end_canary(&mut self, now: Duration, row: u64) {
+        if self.canary == Some(row) {
+            self.canary = None;
+            for lane in &mut self.lanes {
+                lane.queue.end_wait_for_canary(now);
+            }
         }
     }
 
-    /// Whether row `row` is the one that goes alone.
-    fn is_tried(&self, row: u64) -> bool {
-        matches!(self.trial, Trial::Under { key, .. } if key == row)
+    /// Ends the suspects that `is_cleared` chooses: whatever they did not send and is cleared, nothing shows that their update
+    /// has done it.
+    fn acquit(&mut self, now: Duration, is_cleared: impl Fn(&Effect) -> bool) {
+        let suspects = self
+            .suspects
+            .extract_if(.., |(_, effect)| is_cleared(effect));
+        for (mut work, effect) in suspects.collect::<Vec<_>>() {
+            work.note = effect.note();
+            self.end_with(now, work, Status::Succeeded, false);
+        }
     }
 
     /// A reading ended.
@@ -598,11 +754,11 @@ impl Schedule {
         self.found.push((reading, data));
     }
 
-    fn end(&mut self, row: u64, outcome: Outcome, replaces: Option<WasEnded>) {
+    fn end(&mut self, now: Duration, row: u64, outcome: Outcome, replaces: Option<WasEnded>) {
         // What earlier sessions had does not stop this one before it has one of its own.
         let is_error = matches!(outcome.status, Status::Failed | Status::Unknown);
         self.has_errors |= is_error && !outcome.refused;
-        self.end_trial(row);
+        self.end_canary(now, row);
         self.tell(Event::RowEnded {
             row,
             outcome,
@@ -655,22 +811,27 @@ impl Schedule {
         self.stop.is_some()
     }
 
-    /// Drops what is in flight: those rows are in doubt.
+    /// Whether rows are not even read any more.
+    pub fn is_left(&self) -> bool {
+        self.is_left
+    }
+
+    /// From now on rows are not even read any more.
+    pub fn read_no_more(&mut self) {
+        self.is_left = true;
+    }
+
+    /// Drops what is in flight: what became of those rows is unknown.
     pub fn abandon(&mut self, now: Duration) {
+        self.read_no_more();
         for mut work in mem::take(&mut self.in_flight).into_values() {
             let lane = &mut self.lanes[work.lane().0];
             lane.in_flight -= 1;
             lane.pace.unanswered();
-            work.doubt |= work.method == Method::Put;
-            self.leave(work, now, "dropped before the answer came");
-        }
-    }
-
-    fn leave_waiting(&mut self, now: Duration) {
-        for index in 0..self.lanes.len() {
-            while let Some(work) = self.lanes[index].queue.pop() {
-                self.leave(work, now, "the run ended first");
+            if work.method == Method::Put {
+                work.unproven = Some(Unproven::Silent);
             }
+            self.leave(work, now, "dropped before the answer came");
         }
     }
 
@@ -726,7 +887,7 @@ impl Lane {
 
     /// Nothing can start here until an answer comes, or ever.
     fn quiet(&self) -> Turn {
-        if self.in_flight > 0 {
+        if self.in_flight > 0 || self.queue.waits_for_canary() {
             Turn::Busy
         } else {
             Turn::Idle

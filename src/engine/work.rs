@@ -1,18 +1,22 @@
 //! Rows and readings on their way: what has been tried, what comes next, and when.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::change::Change;
 use crate::model::event::{Method, WasEnded};
+use crate::model::field::{Field, FieldSet};
 use crate::model::outcome::{ErrorClass, Failure, Outcome, Status};
 use crate::model::reading::{Kind, Need, Reading};
 use crate::model::row::Row;
 use crate::model::target::{LaneId, Workspace};
 use crate::model::update::Update;
-use crate::plan::decision::{Decision, Effect, Live, Terms, decide, reads_first};
+use crate::model::workflow::Workflow;
+use crate::plan::decision::{Decision, Effect, Live, Terms, decide, no_name, reads_first};
+use crate::policy::classify::Unproven;
 
 use super::ports::{Request, Taken};
 
@@ -59,14 +63,22 @@ pub struct Work {
     pub knows_before: bool,
     /// An update left in this session.
     pub sent_here: bool,
+    /// It goes alone, and is read before and after its update.
+    pub is_canary: bool,
+    /// Of a canary: fields that its update leaves out and could clear.
+    pub stake: FieldSet,
     /// Its update was throttled.
     pub was_throttled: bool,
     /// Its update was confirmed, and is read back since then.
     pub confirmed: Option<Duration>,
+    /// Its update was confirmed, and the service shows what was there before.
+    pub is_denied: bool,
     /// What the answer to its update says that it has done, if that is damage.
     pub suspected: Option<Effect>,
     /// Its update has cleared what it did not hold.
     pub is_damaged: bool,
+    /// Sent fields that the service shows with another value.
+    pub shown: BTreeMap<Field, String>,
     /// What is to be known although it succeeded.
     pub note: Option<String>,
     /// Requests sent.
@@ -81,10 +93,16 @@ pub struct Work {
     pub first_sent: Option<Duration>,
     /// When its last request left.
     pub sent: Duration,
-    /// The service may have carried out an update without saying so.
-    pub doubt: bool,
-    /// Its attempts are used up, and a last reading tells whether its update arrived after all.
+    /// Why nothing proves that no update of it was applied, if nothing does.
+    pub unproven: Option<Unproven>,
+    /// No other update of it is sent, and a last reading tells whether one was applied after all.
     pub read_back: bool,
+    /// That reading has left after the run, or the lane, was to end: there is no other.
+    pub is_last_reading: bool,
+    /// It was refused together with its workspace or credential.
+    pub is_refused: bool,
+    /// An update of it was answered with an error.
+    pub was_answered: bool,
     /// Its last update was throttled, and since then it has been read again.
     pub read_again: bool,
     /// Its last request was refused with its credential, and goes again with another one.
@@ -115,7 +133,7 @@ impl Work {
         let known = live.as_ref().filter(|_| !is_touched);
         let mut change = past.change;
         let mut send = row.update.clone();
-        let mut reads = past.doubt;
+        let mut reads = past.unproven;
         if let Some(live) = known {
             match decide(&row, live, terms) {
                 Decision::Change(found, update) => {
@@ -143,7 +161,8 @@ impl Work {
             live,
             puts: past.puts,
             ended: past.ended,
-            doubt: past.doubt,
+            // Nobody knows what the answer of an earlier session was, if there was one.
+            unproven: past.unproven.then_some(Unproven::Silent),
             live_name: live_name.filter(|name| !name.is_empty()),
             ..Self::new(Matter::Row(Arc::new(row)))
         }
@@ -173,9 +192,13 @@ impl Work {
             knows_before: false,
             sent_here: false,
             was_throttled: false,
+            is_canary: false,
+            stake: FieldSet::default(),
             confirmed: None,
+            is_denied: false,
             suspected: None,
             is_damaged: false,
+            shown: BTreeMap::new(),
             note: None,
             requests: 0,
             puts: 0,
@@ -183,8 +206,11 @@ impl Work {
             ended: None,
             first_sent: None,
             sent: Duration::ZERO,
-            doubt: false,
+            unproven: None,
             read_back: false,
+            is_last_reading: false,
+            is_refused: false,
+            was_answered: false,
             read_again: false,
             replayed: false,
             http_status: None,
@@ -268,9 +294,29 @@ impl Work {
         }
     }
 
+    /// Whether it is a row of which only a reading can tell what became of its update.
+    pub fn needs_last_reading(&self) -> bool {
+        let is_row = matches!(self.matter, Matter::Row(_));
+        is_row && self.unproven.is_some() && !self.is_last_reading
+    }
+
+    /// Lets it be read for the last time.
+    pub fn read_last(&mut self) {
+        self.method = Method::Get;
+        self.read_back = true;
+    }
+
+    /// Whether `live` still has in all fields of its change what was there before it.
+    pub fn is_as_before(&self, live: &Workflow) -> bool {
+        self.change.as_ref().is_some_and(|change| {
+            let mut fields = change.fields();
+            fields.all(|(field, before, _)| live.value(field) == before)
+        })
+    }
+
     /// The row's outcome if it ends with `status` at `now`.
     pub fn outcome(mut self, status: Status, now: Duration, refused: bool) -> Outcome {
-        let status = if self.confirmed.is_some() && !self.is_damaged {
+        let mut status = if self.confirmed.is_some() && !self.is_damaged && !self.is_denied {
             // Whatever became of reading it back.
             let failure = self.failure.take().filter(|_| status != Status::Succeeded);
             let unread = |failure: Failure| format!("it was not read back: {}", failure.message);
@@ -279,12 +325,23 @@ impl Work {
         } else {
             status
         };
+        let no_name = match (&self.matter, &self.live) {
+            (Matter::Row(row), Some(live)) => no_name(row, &live.workflow),
+            (Matter::Row(_), None) | (Matter::Reading(_), _) => None,
+        };
+        let is_partial = status == Status::Succeeded && no_name.is_some();
+        if is_partial {
+            status = Status::Failed;
+            self.failure = no_name;
+        }
+        let is_unproven = self.unproven.is_some();
+        let is_attempted = status != Status::NotAttempted;
         Outcome {
             status,
             attempts: self.puts,
             duration_ms: self.first_sent.map(|sent| millis(now.saturating_sub(sent))),
-            http_status: self.http_status,
-            request_id: self.request_id,
+            http_status: self.http_status.filter(|_| is_attempted),
+            request_id: self.request_id.filter(|_| is_attempted),
             workflow_id: match &self.matter {
                 Matter::Row(row) if row.called.is_some() => Some(row.workflow_id.clone()),
                 Matter::Row(_) | Matter::Reading(_) => None,
@@ -292,10 +349,12 @@ impl Work {
             live_name: self.live_name,
             change: match status {
                 Status::Succeeded | Status::Unknown => self.change,
-                // What was refused changed nothing, unless it was confirmed first.
-                Status::Failed => self.change.filter(|_| self.is_damaged),
+                // What was refused changed nothing, unless it was confirmed first, or may have been applied before.
+                Status::Failed => self
+                    .change
+                    .filter(|_| self.is_damaged || is_partial || is_unproven),
                 // Its own update may have arrived before somebody else's.
-                Status::Conflict => self.change.filter(|_| self.doubt),
+                Status::Conflict => self.change.filter(|_| is_unproven),
                 Status::Unchanged | Status::Skipped | Status::NotAttempted => None,
             },
             failure: match status {
@@ -305,16 +364,24 @@ impl Work {
                 }
             },
             note: self.note.filter(|_| status == Status::Succeeded),
+            shown: self.shown,
+            unproven: match status {
+                Status::Unknown => true,
+                Status::Failed | Status::Conflict => is_unproven,
+                Status::Succeeded | Status::Unchanged | Status::Skipped | Status::NotAttempted => {
+                    false
+                }
+            },
             refused,
         }
     }
 
-    /// The row's outcome if the run goes on without it: in doubt if an update may have arrived,
-    /// failed if the service answered an attempt with an error, else not attempted.
+    /// The row's outcome if the run goes on without it: unknown if an update may have been applied,
+    /// failed if the service answered an update with an error, else not attempted.
     pub fn left_behind(mut self, now: Duration, why: &str) -> Outcome {
-        let status = if self.doubt {
+        let status = if self.unproven.is_some() {
             Status::Unknown
-        } else if self.used > 0 && self.http_status.is_some() {
+        } else if self.was_answered {
             Status::Failed
         } else {
             Status::NotAttempted
@@ -337,13 +404,15 @@ pub fn millis(span: Duration) -> u64 {
 pub struct Queue {
     again: BinaryHeap<Reverse<Due>>,
     order: u64,
+    /// Rows that a canary goes before.
+    waiting: VecDeque<Box<Work>>,
     fresh: Option<Box<Work>>,
     /// Picked, but without a permit yet.
     next: Option<Box<Work>>,
 }
 
-/// New rows are not taken up while this many wait to go again.
-const MOST_WAITING: usize = 4_096;
+/// New rows are not taken up while this many wait to go again, or for a canary.
+pub const MOST_WAITING: usize = 4_096;
 
 impl Queue {
     /// Lets `work`, which was throttled, go again at `due`.
@@ -388,28 +457,38 @@ impl Queue {
 
     /// Whether no row waits.
     pub fn is_empty(&self) -> bool {
-        self.next.is_none() && self.fresh.is_none() && self.again.is_empty()
+        self.next.is_none()
+            && self.fresh.is_none()
+            && self.again.is_empty()
+            && self.waiting.is_empty()
     }
 
-    /// Whether a new row may be taken up.
-    pub fn wants_fresh(&self) -> bool {
-        self.fresh.is_none() && self.again.len() < MOST_WAITING
+    /// Whether a new row may be taken up, while at most `most_waiting` rows may wait for a canary.
+    pub fn wants_fresh(&self, most_waiting: usize) -> bool {
+        self.fresh.is_none() && self.again.len() < MOST_WAITING && self.waiting.len() < most_waiting
+    }
+
+    /// Lets `work` wait until the canary that is under way has ended.
+    pub fn wait_for_canary(&mut self, work: Box<Work>) {
+        self.waiting.push_back(work);
+    }
+
+    /// Whether rows wait for a canary.
+    pub fn waits_for_canary(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// The canary has ended: those that waited for it are next, in their order.
+    pub fn end_wait_for_canary(&mut self, now: Duration) {
+        for work in mem::take(&mut self.waiting) {
+            self.push(now, work);
+        }
     }
 
     /// Takes up a new one.
     pub fn take_up(&mut self, work: Box<Work>) {
         debug_assert!(self.fresh.is_none(), "one new row is taken up at a time");
         self.fresh = Some(work);
-    }
-
-    /// The first that goes again, due or not by `due_only`; nothing new.
-    pub fn pick_old(&mut self, now: Duration, due_only: bool) -> Option<Box<Work>> {
-        if let Some(next) = self.next.take() {
-            return Some(next);
-        }
-        let due = self.due().is_some_and(|due| due <= now);
-        let old = (due || !due_only).then(|| self.again.pop()).flatten();
-        old.map(|Reverse(due)| due.work)
     }
 
     /// The row that is next: the first that is due, else the new one.
@@ -426,7 +505,9 @@ impl Queue {
         if turn % 2 == 1 && self.next.is_none() && self.fresh.is_some() {
             return self.fresh.take();
         }
-        self.pop()
+        let next = self.next.take();
+        let again = || self.again.pop().map(|Reverse(due)| due.work);
+        next.or_else(again).or_else(|| self.fresh.take())
     }
 
     /// Returns a row that was picked but may not leave yet; it stays the next one.
@@ -439,7 +520,10 @@ impl Queue {
     pub fn pop(&mut self) -> Option<Box<Work>> {
         let next = self.next.take();
         let again = || self.again.pop().map(|Reverse(due)| due.work);
-        next.or_else(again).or_else(|| self.fresh.take())
+        let waiting = || self.waiting.pop_front();
+        next.or_else(again)
+            .or_else(waiting)
+            .or_else(|| self.fresh.take())
     }
 }
 
@@ -571,10 +655,10 @@ mod tests {
 
     #[test]
     fn a_row_left_behind_is_in_doubt_only_if_its_update_may_have_arrived() {
-        for (doubt, status) in [(false, Status::NotAttempted), (true, Status::Unknown)] {
+        for (unproven, status) in [(false, Status::NotAttempted), (true, Status::Unknown)] {
             let mut work = new(row(1));
             work.leave(ms(5));
-            work.doubt = doubt;
+            work.unproven = unproven.then_some(Unproven::Silent);
             let outcome = work.left_behind(ms(9), "the run ended first");
             assert_eq!((outcome.status, outcome.attempts), (status, 1));
             assert_eq!(outcome.duration_ms, Some(4));

@@ -130,6 +130,10 @@ pub struct Limits {
     pub max_age: Option<Located<Duration>>,
     /// `[run] send`
     pub send: Option<Located<Sent>>,
+    /// `[run] allow_cleared`
+    pub allow_cleared: Vec<Located<String>>,
+    /// `[run] confirm_within`
+    pub confirm_within: Option<Located<Duration>>,
     /// Whether `max_disables` is one that nobody said.
     pub is_implied: bool,
     /// As an earlier session had it; no key says it.
@@ -310,6 +314,8 @@ impl Reader<'_> {
             limits.stop_at = self.parsed(run, "stop_at", daytime::HINT);
             limits.max_age = self.duration(run, "snapshot_max_age");
             limits.send = self.parsed(run, "send", "write \"changed\" or \"full\"");
+            limits.allow_cleared = self.strings(run, "allow_cleared");
+            limits.confirm_within = self.duration(run, "confirm_within");
         }
         if let Some(retry) = self.table(root, "retry") {
             self.only(retry, &keys::names(&keys::retry()));

@@ -64,6 +64,10 @@ pub struct Flags {
     pub allow_drift: bool,
     /// `--send`
     pub send: Option<Sent>,
+    /// `--allow-cleared`, as often as given
+    pub allow_cleared: Vec<String>,
+    /// `--confirm-within`
+    pub confirm_within: Option<String>,
     /// `--deadline`
     pub deadline: Option<String>,
     /// `--hold`

@@ -436,7 +436,7 @@ impl Desk<'_> {
         let mut only = Vec::new();
         for text in &self.flags.only {
             match Only::parse(text) {
-                Some(parsed) => only.push(parsed),
+                Some(parsed) => parsed.add_to(&mut only),
                 None => {
                     let place = Place::Flag(format!("--only {text}"));
                     self.wrong(place, "not a selection of rows", selection::HINT);

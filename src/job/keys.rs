@@ -47,6 +47,8 @@ pub enum Takes {
     Pause,
     /// A string, or a list of strings.
     Texts,
+    /// One of these strings, or a list of them.
+    SomeOf(&'static [&'static str]),
     /// What a cell of a CSV would say; a boolean may stand there as one.
     Cell(Column),
     /// A table with these keys.
@@ -248,12 +250,25 @@ pub fn run() -> Vec<Key> {
             "What an update holds: the fields that change, or all five, read just before. Default: changed.",
         ),
         key(
+            "allow_cleared",
+            Takes::SomeOf(&FIELDS),
+            "Fields that an update may clear by leaving them out; an undo puts them back. Default: none.",
+        ),
+        key(
+            "confirm_within",
+            Takes::Duration,
+            "How long a confirmed update may take to show when it is read back. Default: 10s.",
+        ),
+        key(
             "snapshot_max_age",
             Takes::Duration,
             "A row whose live state was read longer ago is read again before its update. Default: 10m.",
         ),
     ]
 }
+
+/// The fields that an update can change.
+const FIELDS: [&str; 5] = ["name", "description", "enabled", "version_id", "labels"];
 
 /// `[retry]`
 pub fn retry() -> Vec<Key> {

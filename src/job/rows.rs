@@ -68,6 +68,8 @@ pub struct Census {
     pub rows: u64,
     /// Rows that the user took out.
     pub skipped: u64,
+    /// Those of them that a hold list names.
+    pub held: u64,
     /// Where they go, in the order of the lanes' numbers.
     pub lanes: Vec<LaneCensus>,
     /// A row that has no region and no endpoint.
@@ -286,6 +288,11 @@ impl<R: Read> Reader<R> {
                 None
             }
             Rest::Settled(rows) => match rows.next_row() {
+                Ok(Some(row)) if self.builder.routes().get(row.lane.0).is_none() => {
+                    let what = format!("row {} goes nowhere", row.number);
+                    problems.push(unreadable(&std::io::Error::other(what)));
+                    None
+                }
                 Ok(row) => {
                     if let Some(row) = &row {
                         self.builder.met(row.number);
@@ -440,6 +447,7 @@ impl<R: Read> Reader<R> {
             }
             if !selector.takes(&row) {
                 census.skipped += 1;
+                census.held += u64::from(selection.held(&row.workflow_id).is_some());
                 continue;
             }
             census.wishes.count(&row);

@@ -60,6 +60,10 @@ fn takes(takes: &Takes) -> Value {
             like(r" *[0-9.]+ *%? *"),
         ]}}),
         Takes::Pause => like(r"none|confirm| *[0-9.]+ *(ms|s|m|min|h|d) *"),
+        Takes::SomeOf(words) => json!({"anyOf": [
+            {"enum": words},
+            {"type": "array", "items": {"enum": words}},
+        ]}),
         Takes::Texts => json!({"anyOf": [
             {"type": "string"},
             {"type": "array", "items": {"type": "string"}},

@@ -11,57 +11,156 @@ use super::hold::Held;
 use super::partition::Partition;
 use crate::model::id::same_id;
 
-/// One `--only`. Several must all hold.
+/// What `--only` says of one key: a row matches one of its values. All keys that are given must match.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Only {
-    /// `workspace=X`
-    Workspace(Id),
-    /// `workflow_id=X`
-    WorkflowId(Id),
+    /// `workspace=X,Y`
+    Workspace(Vec<Id>),
+    /// `workflow_id=X,Y`
+    WorkflowId(Vec<Id>),
+    /// `workflow_name=X`: a name may hold a comma.
+    WorkflowName(Vec<String>),
     /// `row=3,7-9`
     Rows(Vec<RangeInclusive<u64>>),
 }
 
 /// How an `--only` is written, for hints.
-pub const HINT: &str = "write workspace=ID, workflow_id=ID or row=3,7-9";
+pub const HINT: &str = "write workspace=ID, workflow_id=ID, workflow_name=NAME or row=3,7-9; lists (A,B) and several flags of one kind are alternatives";
+
+/// What a row is known by to a choice of rows.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// Its numbers: an undo has one row for several of a run.
+    pub numbers: &'a [u64],
+    /// Its workspace.
+    pub workspace_id: &'a Id,
+    /// Its workflow.
+    pub workflow_id: &'a Id,
+    /// What that is called.
+    pub names: &'a [String],
+}
 
 impl Only {
-    /// Reads `workspace=X`, `workflow_id=X` or `row=3,7-9`.
+    /// Reads `workspace=X`, `workflow_id=X`, `workflow_name=X` or `row=3,7-9`.
     pub fn parse(text: &str) -> Option<Self> {
         let (what, value) = text.split_once('=')?;
+        let ids = || -> Option<Vec<Id>> {
+            let ids = value.split(',').map(|id| Id::parse(id.trim()).ok());
+            ids.collect()
+        };
         Some(match what.trim() {
-            "workspace" | "workspace_id" => Self::Workspace(Id::parse(value).ok()?),
-            "workflow_id" => Self::WorkflowId(Id::parse(value).ok()?),
+            "workspace" | "workspace_id" => Self::Workspace(ids()?),
+            "workflow_id" => Self::WorkflowId(ids()?),
+            "workflow_name" if !value.is_empty() => Self::WorkflowName(vec![value.to_owned()]),
             "row" => Self::Rows(value.split(',').map(range).collect::<Option<_>>()?),
             _ => return None,
         })
     }
 
-    /// Its parts that `row` matches, by index.
-    fn matches(&self, row: &Row) -> Vec<usize> {
-        let one = |matches: bool| if matches { vec![0] } else { Vec::new() };
-        match self {
-            Self::Workspace(id) => one(row.workspace.workspace_id == *id),
-            Self::WorkflowId(id) => one(row.workflow_id == *id),
-            Self::Rows(ranges) => {
-                let parts = ranges.iter().enumerate();
-                let hit = parts.filter(|(_, range)| range.contains(&row.number));
-                hit.map(|(index, _)| index).collect()
+    /// Adds what `self` says to `all`: to what is said of the same key, if anything is.
+    pub fn add_to(self, all: &mut Vec<Self>) {
+        for other in all.iter_mut() {
+            match (other, &self) {
+                (Self::Workspace(known), Self::Workspace(more))
+                | (Self::WorkflowId(known), Self::WorkflowId(more)) => {
+                    return known.extend(more.iter().cloned());
+                }
+                (Self::WorkflowName(known), Self::WorkflowName(more)) => {
+                    return known.extend(more.iter().cloned());
+                }
+                (Self::Rows(known), Self::Rows(more)) => {
+                    return known.extend(more.iter().cloned());
+                }
+                (
+                    Self::Workspace(_)
+                    | Self::WorkflowId(_)
+                    | Self::WorkflowName(_)
+                    | Self::Rows(_),
+                    _,
+                ) => {}
             }
+        }
+        all.push(self);
+    }
+
+    /// Its values that `subject` matches, by their places.
+    pub fn matches(&self, subject: &Subject<'_>) -> Vec<usize> {
+        fn places<T>(values: &[T], is: impl Fn(&T) -> bool) -> Vec<usize> {
+            let values = values.iter().enumerate().filter(|(_, value)| is(value));
+            values.map(|(place, _)| place).collect()
+        }
+        let is_id = |id: &Id| {
+            let id = same_id(id);
+            move |known: &Id| same_id(known) == id
+        };
+        match self {
+            Self::Workspace(ids) => places(ids, is_id(subject.workspace_id)),
+            Self::WorkflowId(ids) => places(ids, is_id(subject.workflow_id)),
+            Self::WorkflowName(names) => places(names, |name| subject.names.contains(name)),
+            Self::Rows(ranges) => places(ranges, |range| {
+                subject.numbers.iter().any(|number| range.contains(number))
+            }),
         }
     }
 
-    /// Its parts, as written.
-    fn parts(&self) -> Vec<String> {
+    /// Its values, as written.
+    pub fn values(&self) -> Vec<String> {
+        fn of<T: std::fmt::Display>(key: &str, values: &[T]) -> Vec<String> {
+            values
+                .iter()
+                .map(|value| format!("{key}={value}"))
+                .collect()
+        }
         match self {
-            Self::Workspace(id) => vec![format!("workspace={id}")],
-            Self::WorkflowId(id) => vec![format!("workflow_id={id}")],
-            Self::Rows(ranges) => {
-                let part = |range| format!("row={}", show(range));
-                ranges.iter().map(part).collect()
+            Self::Workspace(ids) => of("workspace", ids),
+            Self::WorkflowId(ids) => of("workflow_id", ids),
+            Self::WorkflowName(names) => of("workflow_name", names),
+            Self::Rows(ranges) => of("row", &ranges.iter().map(show).collect::<Vec<_>>()),
+        }
+    }
+}
+
+/// Which values of a choice of rows have matched none so far: a typo, most likely.
+#[derive(Clone, Debug, Default)]
+pub struct Choice {
+    only: Vec<Only>,
+    idle: Vec<Vec<bool>>,
+}
+
+impl Choice {
+    /// A choice that has seen no row yet.
+    pub fn of(only: &[Only]) -> Self {
+        Self {
+            idle: only
+                .iter()
+                .map(|only| vec![true; only.values().len()])
+                .collect(),
+            only: only.to_vec(),
+        }
+    }
+
+    /// Whether it takes `subject`.
+    pub fn takes(&mut self, subject: &Subject<'_>) -> bool {
+        let mut takes = true;
+        for (only, idle) in self.only.iter().zip(&mut self.idle) {
+            let matches = only.matches(subject);
+            takes &= !matches.is_empty();
+            for place in matches {
+                idle[place] = false;
             }
         }
+        takes
+    }
+
+    /// The values that matched no row.
+    pub fn idle(&self) -> Vec<String> {
+        let values = self.only.iter().map(Only::values).zip(&self.idle);
+        values
+            .flat_map(|(values, idle)| values.into_iter().zip(idle))
+            .filter(|(_, idle)| **idle)
+            .map(|(value, _)| value)
+            .collect()
     }
 }
 
@@ -83,7 +182,7 @@ fn range(text: &str) -> Option<RangeInclusive<u64>> {
 /// Which rows are taken up.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Selection {
-    /// All must hold.
+    /// One for each key; all must match.
     pub only: Vec<Only>,
     /// The first so many of those.
     pub limit: Option<u64>,
@@ -105,8 +204,7 @@ pub fn elsewhere(part: u32, of: u32) -> String {
 pub struct Selector {
     selection: Selection,
     taken: u64,
-    /// Which parts of which `--only` no row has matched yet.
-    idle: Vec<Vec<bool>>,
+    choice: Choice,
 }
 
 impl Selection {
@@ -130,9 +228,8 @@ impl Selection {
 
     /// A selector that has seen no row yet.
     pub fn selector(&self) -> Selector {
-        let idle = self.only.iter().map(|only| vec![true; only.parts().len()]);
         Selector {
-            idle: idle.collect(),
+            choice: Choice::of(&self.only),
             selection: self.clone(),
             taken: 0,
         }
@@ -142,14 +239,12 @@ impl Selection {
 impl Selector {
     /// Whether `row` is taken up; otherwise it is `skipped`.
     pub fn takes(&mut self, row: &Row) -> bool {
-        let mut takes = true;
-        for (only, idle) in self.selection.only.iter().zip(&mut self.idle) {
-            let matches = only.matches(row);
-            takes &= !matches.is_empty();
-            for part in matches {
-                idle[part] = false;
-            }
-        }
+        let mut takes = self.choice.takes(&Subject {
+            numbers: &[row.number],
+            workspace_id: &row.workspace.workspace_id,
+            workflow_id: &row.workflow_id,
+            names: row.called.as_slice(),
+        });
         takes &= self
             .selection
             .partition
@@ -160,14 +255,9 @@ impl Selector {
         takes
     }
 
-    /// The parts of `--only` that no row matched: a typo, most likely.
+    /// The values of `--only` that no row matched.
     pub fn idle(&self) -> Vec<String> {
-        let parts = self.selection.only.iter().map(Only::parts).zip(&self.idle);
-        parts
-            .flat_map(|(parts, idle)| parts.into_iter().zip(idle))
-            .filter(|(_, idle)| **idle)
-            .map(|(part, _)| part)
-            .collect()
+        self.choice.idle()
     }
 }
 
@@ -190,8 +280,39 @@ mod tests {
             "workspace",
             "workspace=",
             "name=x",
+            "workflow_name=",
+            "workflow_id=a,",
         ] {
             assert_eq!(Only::parse(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn values_of_one_key_are_alternatives_and_all_keys_must_match() {
+        let mut only = Vec::new();
+        for text in [
+            "workflow_id=A,B",
+            "workspace=s",
+            "workflow_id=0F9183E1-C2D3-4B6C-8A7E-5D4C3B2A1908",
+            "workflow_name=Triage, tier 1",
+            "workflow_name=Other",
+        ] {
+            Only::parse(text).unwrap().add_to(&mut only);
+        }
+        let mut choice = Choice::of(&only);
+        let mut takes = |workspace: &str, workflow: &str, name: &str| {
+            choice.takes(&Subject {
+                numbers: &[1],
+                workspace_id: &Id::parse(workspace).unwrap(),
+                workflow_id: &Id::parse(workflow).unwrap(),
+                names: &[name.to_owned()],
+            })
+        };
+        assert!(takes("s", "A", "Triage, tier 1"));
+        assert!(takes("s", "0f9183e1c2d34b6c8a7e5d4c3b2a1908", "Other"));
+        assert!(!takes("t", "A", "Other"));
+        assert!(!takes("s", "C", "Other"));
+        assert!(!takes("s", "A", "Triage"));
+        assert_eq!(choice.idle(), ["workflow_id=B"]);
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::model::daytime::{self, Daytime, DaytimeFault};
+use crate::model::field::{Field, FieldSet};
 use crate::model::rate::{self, Per, Rate, Wanted};
 use crate::model::span;
 use crate::model::update::Sent;
@@ -70,6 +71,16 @@ pub struct Settings {
     /// Which fields an update holds.
     #[serde(default)]
     pub send: Sent,
+    /// Fields that an update may clear by leaving them out.
+    #[serde(default)]
+    pub allow_cleared: FieldSet,
+    /// How long a confirmed update may take to show.
+    #[serde(default = "ten_seconds")]
+    pub confirm_within: Duration,
+}
+
+fn ten_seconds() -> Duration {
+    Duration::from_secs(10)
 }
 
 fn ten_minutes() -> Duration {
@@ -100,6 +111,8 @@ impl Default for Settings {
             must_hold: false,
             max_age: ten_minutes(),
             send: Sent::default(),
+            allow_cleared: FieldSet::default(),
+            confirm_within: ten_seconds(),
         }
     }
 }
@@ -168,6 +181,12 @@ impl From<&Settings> for Limits {
                 .and_then(at),
             max_age: at(settings.max_age),
             send: at(settings.send),
+            allow_cleared: settings
+                .allow_cleared
+                .iter()
+                .filter_map(|field| at(field.to_string()))
+                .collect(),
+            confirm_within: at(settings.confirm_within),
             is_implied: settings.ceilings.is_implied,
             snapshot: settings.snapshot,
             strict: settings.strict,
@@ -236,6 +255,10 @@ impl Desk<'_> {
                 );
             }
         }
+        let allow_cleared = self.allow_cleared(limits);
+        let confirm_within = self
+            .flag_span("--confirm-within", flags.confirm_within.as_deref())
+            .or(duration(&limits.confirm_within));
         let max_delay = duration(&limits.max_delay).unwrap_or(plain.max_delay);
         let initial_delay = duration(&limits.initial_delay).unwrap_or(plain.initial_delay);
         if let Some(located) = limits
@@ -298,7 +321,35 @@ impl Desk<'_> {
             must_hold: limits.must_hold && !flags.allow_drift,
             max_age: duration(&limits.max_age).unwrap_or(plain.max_age),
             send: send.unwrap_or(plain.send),
+            allow_cleared,
+            confirm_within: confirm_within.unwrap_or(plain.confirm_within),
         }
+    }
+
+    /// Fields that an update may clear: those of the flags, or else as written.
+    fn allow_cleared(&mut self, limits: &Limits) -> FieldSet {
+        let of_flags = self.flags.allow_cleared.iter().flat_map(|text| {
+            let place = Place::Flag(format!("--allow-cleared {text}"));
+            text.split(',')
+                .map(move |name| (place.clone(), name.trim().to_owned()))
+        });
+        let mut told: Vec<_> = of_flags.collect();
+        if told.is_empty() {
+            let written = limits.allow_cleared.iter();
+            told.extend(written.map(|name| (name.place(), name.value.trim().to_owned())));
+        }
+        let mut fields = FieldSet::default();
+        for (place, name) in told {
+            match Field::from_name(&name) {
+                Some(field) => fields.insert(field),
+                None => {
+                    let hint =
+                        format!("write some of {}", Field::ALL.map(Field::as_str).join(", "));
+                    self.wrong(place, format!("no field is called {name:?}"), hint);
+                }
+            }
+        }
+        fields
     }
 
     /// Refuses a number that no service would bear.

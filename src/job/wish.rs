@@ -5,7 +5,7 @@ use crate::model::formula::unguarded;
 use crate::model::guard::Guards;
 use crate::model::id::{Id, trim};
 use crate::model::row::{Row, VersionWish};
-use crate::model::update::{Label, Update};
+use crate::model::update::{LONGEST_TEXT, Label, Update};
 
 use super::cell::{BOOLEAN_HINT, EMPTY, boolean};
 use super::column::Column;
@@ -14,10 +14,6 @@ use super::draft::Draft;
 use super::problem::Problem;
 use super::problems::Problems;
 use super::suggestion::suggestion;
-
-/// The longest name or description: the limit of the service's own answers. What the service
-/// takes is not confirmed.
-const LONGEST_TEXT: usize = 1_024;
 
 /// The labels that the service documents, for hints.
 pub const LABEL_HINT: &str = "the service knows IP, ACCOUNT and DOMAIN; <empty> clears the label";

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::change::Change;
+use super::field::FieldSet;
 use super::outcome::{Ended, ErrorClass, Failure, Outcome, Status};
 use super::rate::Rate;
 use super::reading::Kind;
@@ -78,9 +79,9 @@ pub enum Event {
         /// What was wrong, if anything.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         failure: Option<Failure>,
-        /// Whether an update of the row may have been carried out without a word.
+        /// Whether an update of the row was sent that no response proves not to have been applied.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        doubt: bool,
+        unproven: bool,
     },
     /// A row ended. Exactly once for each row that was taken up, in each session that it was taken up in.
     RowEnded {
@@ -109,10 +110,20 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         failure: Option<Failure>,
     },
-    /// The first row of the run did what it should and nothing else: others may leave.
+    /// A canary did what it should and left alone what it did not send: others may leave.
     Proven {
-        /// Which.
+        /// Which row.
         row: u64,
+        /// Fields that it did not send, that held something, and that still hold it.
+        #[serde(default)]
+        fields: FieldSet,
+    },
+    /// The response to an update shows fields as cleared that it did not send. The update, or a colleague, has cleared them.
+    Suspected {
+        /// Which row.
+        row: u64,
+        /// These fields.
+        fields: FieldSet,
     },
     /// What people call a workspace that rows go to.
     WorkspaceNamed {
@@ -290,6 +301,9 @@ pub struct Counts {
     /// SHA-256 of `plan.jsonl`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
+    /// SHA-256 of `snapshot.jsonl`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snapshot_sha256: Option<String>,
 }
 
 /// How a run begins.
@@ -308,6 +322,9 @@ pub struct RunStarted {
     pub job_sha256: String,
     /// SHA-256 of the input's original bytes, if the rows came from a CSV.
     pub input_sha256: Option<String>,
+    /// The copy of the input in the run folder, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copy: Option<KeptFile>,
     /// Where the lanes lead, and on whose behalf, in their order.
     pub lanes: Vec<LaneFacts>,
     /// Of the dice.
@@ -316,6 +333,15 @@ pub struct RunStarted {
     pub rows: u64,
     /// Those of them that the user took out.
     pub skipped: u64,
+}
+
+/// A file in the run folder that nobody changes any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptFile {
+    /// Its name.
+    pub path: String,
+    /// Of its bytes.
+    pub sha256: String,
 }
 
 /// How a row had ended that goes out again, as far as counts need it.

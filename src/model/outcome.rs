@@ -1,10 +1,12 @@
 //! How a row ended, and how a run ended.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use super::change::Change;
+use super::field::Field;
 use super::id::Id;
 
 /// How a row ended.
@@ -87,6 +89,8 @@ pub enum ErrorClass {
     Protocol,
     /// The run ended first.
     Canceled,
+    /// The update was confirmed, and the service shows another value than was sent.
+    Differs,
 }
 
 impl ErrorClass {
@@ -105,6 +109,7 @@ impl ErrorClass {
             Self::Tls => "tls",
             Self::Protocol => "protocol",
             Self::Canceled => "canceled",
+            Self::Differs => "differs",
         }
     }
 }
@@ -169,6 +174,12 @@ pub struct Outcome {
     /// What is to be known although the row succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// Fields that were sent and that the service showed with another value afterwards.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub shown: BTreeMap<Field, String>,
+    /// Whether an update was sent that no response proves not to have been applied, and that was not seen to be.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unproven: bool,
     /// Whether the row was refused together with its workspace or credential: such rows do not
     /// count as errors of the job.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -189,8 +200,15 @@ impl Outcome {
             change: None,
             failure: None,
             note: None,
+            shown: BTreeMap::new(),
+            unproven: false,
             refused: false,
         }
+    }
+
+    /// Whether the update was confirmed and the service shows something else than was sent.
+    pub fn differs(&self) -> bool {
+        self.status == Status::Succeeded && !self.shown.is_empty()
     }
 }
 
@@ -206,6 +224,8 @@ pub enum Ended {
     Ceiling,
     /// What the first change did was not what was wished.
     Gate,
+    /// The service confirms updates and does not show them.
+    Unconfirmed,
     /// No credential, no permission or no endpoint works.
     Refused,
     /// The next wave waits for somebody's consent.
@@ -232,6 +252,7 @@ impl Ended {
             Self::MaxErrors => "max_errors",
             Self::Ceiling => "ceiling",
             Self::Gate => "gate",
+            Self::Unconfirmed => "unconfirmed",
             Self::Refused => "refused",
             Self::Approval => "approval",
             Self::Deadline => "deadline",

@@ -72,11 +72,28 @@ pub enum FaultKind {
     Slow,
     /// An update is acknowledged and forgotten.
     Lost,
+    /// A 500 of the service's, after the request was carried out.
+    #[serde(rename = "500-after")]
+    InternalErrorAfter,
+    /// A 503 of the gateway's, after the request was carried out.
+    #[serde(rename = "503-after")]
+    UnavailableAfter,
+    /// The answer is about another workflow; the request was carried out.
+    Other,
+    /// The answer to an update shows the workflow as it was; the update was carried out.
+    Stale,
+    /// An update clears what it does not hold.
+    Clears,
+    /// An update's texts are trimmed, and cut after [`CUT_AFTER`] characters.
+    Trims,
 }
+
+/// Characters that [`FaultKind::Trims`] leaves of a text.
+pub const CUT_AFTER: usize = 64;
 
 impl FaultKind {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 15] = [
         Self::Reset,
         Self::ResetAfter,
         Self::Truncated,
@@ -86,6 +103,12 @@ impl FaultKind {
         Self::Unavailable,
         Self::Slow,
         Self::Lost,
+        Self::InternalErrorAfter,
+        Self::UnavailableAfter,
+        Self::Other,
+        Self::Stale,
+        Self::Clears,
+        Self::Trims,
     ];
 
     /// What it is, in a sentence.
@@ -99,6 +122,12 @@ impl FaultKind {
             Self::InternalError => "A 500 of the service; nothing is carried out.",
             Self::Unavailable => "A 503 of the gateway; nothing is carried out.",
             Self::Lost => "An update is acknowledged and forgotten.",
+            Self::InternalErrorAfter => "A 500 of the service; the request was carried out.",
+            Self::UnavailableAfter => "A 503 of the gateway; the request was carried out.",
+            Self::Other => "The answer is about another workflow; the request was carried out.",
+            Self::Stale => "The answer to an update shows the workflow as it was before.",
+            Self::Clears => "An update clears what it does not hold.",
+            Self::Trims => "The texts of an update are trimmed, and cut after 64 characters.",
             Self::Slow => "The answer takes ten times as long as the longest latency.",
         }
     }
@@ -115,13 +144,19 @@ impl FaultKind {
             Self::Unavailable => "503",
             Self::Slow => "slow",
             Self::Lost => "lost",
+            Self::InternalErrorAfter => "500-after",
+            Self::UnavailableAfter => "503-after",
+            Self::Other => "other",
+            Self::Stale => "stale",
+            Self::Clears => "clears",
+            Self::Trims => "trims",
         }
     }
 }
 
 /// A text that names no [`FaultKind`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no such fault; there are reset, reset-after, truncated, html, hang, 500, 503, slow")]
+#[error("no such fault; there are {}", FaultKind::ALL.map(FaultKind::as_str).join(", "))]
 pub struct NoSuchFault;
 
 impl FromStr for FaultKind {

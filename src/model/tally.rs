@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::event::{Event, Meaning, Method, WasEnded};
+use super::field::FieldSet;
 use super::outcome::{Outcome, Status};
 
 /// The counts of a run.
@@ -38,9 +39,18 @@ pub struct Tally {
     /// Requests in flight.
     #[serde(skip)]
     pub in_flight: u64,
-    /// Whether a row has shown what an update does.
+    /// Confirmed rows whose values the service shows otherwise than they were sent; among `succeeded`.
+    #[serde(default)]
+    pub differs: u64,
+    /// Whether a canary has shown that an update has effect.
     #[serde(skip)]
     pub is_proven: bool,
+    /// Fields that an update was seen to leave alone when it did not send them.
+    #[serde(skip)]
+    pub proven: FieldSet,
+    /// Canaries that had such a field to lose.
+    #[serde(skip)]
+    pub canaries: u32,
     #[serde(skip)]
     waiting: BTreeSet<u64>,
 }
@@ -83,7 +93,12 @@ impl Tally {
                 self.waiting.remove(row);
                 self.end(outcome);
             }
-            Event::Proven { .. } => self.is_proven = true,
+            Event::Proven { fields, .. } => {
+                self.is_proven = true;
+                self.proven = self.proven.union(*fields);
+                self.canaries += u32::from(!fields.is_empty());
+            }
+            Event::Suspected { fields, .. } => self.proven = self.proven.without(*fields),
             Event::SessionStarted(_) => {
                 // Whatever was on its way when the session before this one ended is in doubt.
                 self.in_flight = 0;
@@ -135,6 +150,7 @@ impl Tally {
             Status::Skipped => self.skipped += 1,
             Status::NotAttempted => {}
         }
+        self.differs += u64::from(outcome.differs());
         let error = matches!(outcome.status, Status::Failed | Status::Unknown);
         self.errors += u64::from(error && !outcome.refused);
     }

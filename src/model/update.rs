@@ -8,7 +8,7 @@ use super::field::Field;
 use super::workflow::Workflow;
 
 /// The entity type of a workflow: the values of the vendor's `labels` field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Label {
     /// `IP`
     #[serde(rename = "IP")]
@@ -22,17 +22,29 @@ pub enum Label {
     /// The empty string: no entity type.
     #[serde(rename = "")]
     Cleared,
+    /// A text that the service once held and that the vendor's page does not list: only an undo sends it.
+    #[serde(untagged)]
+    Raw(String),
 }
 
 impl Label {
     /// The label as the service writes it.
-    pub fn as_str(self) -> &'static str {
+    pub fn as_str(&self) -> &str {
         match self {
             Self::Ip => "IP",
             Self::Account => "ACCOUNT",
             Self::Domain => "DOMAIN",
             Self::Cleared => "",
+            Self::Raw(text) => text,
         }
+    }
+
+    /// The label that the service writes as `text`.
+    pub fn held(text: &str) -> Self {
+        [Self::Ip, Self::Account, Self::Domain, Self::Cleared]
+            .into_iter()
+            .find(|label| label.as_str() == text)
+            .unwrap_or_else(|| Self::Raw(text.to_owned()))
     }
 
     /// The label called `text`, without regard to case.
@@ -42,6 +54,9 @@ impl Label {
             .find(|label| label.as_str().eq_ignore_ascii_case(text))
     }
 }
+
+/// The longest name or description that a cell of a CSV may hold, in characters: the service shows no more.
+pub const LONGEST_TEXT: usize = 1_024;
 
 /// Which fields an update holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,26 +113,20 @@ impl Update {
             Field::Description => self.description.as_deref(),
             Field::Enabled => self.enabled.map(|on| if on { "true" } else { "false" }),
             Field::VersionId => self.version_id.as_deref(),
-            Field::Labels => self.labels.map(Label::as_str),
+            Field::Labels => self.labels.as_ref().map(Label::as_str),
         }
     }
 
-    /// Sets `field` to `value`, written as an export writes it. Tells whether it could: an unknown label
-    /// cannot be sent.
-    pub fn set(&mut self, field: Field, value: impl Into<String>) -> bool {
+    /// Sets `field` to `value`, written as the service holds it.
+    pub fn set(&mut self, field: Field, value: impl Into<String>) {
         let value = value.into();
         match field {
             Field::Name => self.name = Some(value),
             Field::Description => self.description = Some(value),
             Field::Enabled => self.enabled = Some(value == "true"),
             Field::VersionId => self.version_id = Some(value),
-            Field::Labels if value.is_empty() => self.labels = Some(Label::Cleared),
-            Field::Labels => match Label::parse(&value) {
-                Some(label) => self.labels = Some(label),
-                None => return false,
-            },
+            Field::Labels => self.labels = Some(Label::held(&value)),
         }
-        true
     }
 
     /// The fields that would be sent.
@@ -140,7 +149,7 @@ impl Update {
             description: self.description.or_else(|| defaults.description.clone()),
             enabled: self.enabled.or(defaults.enabled),
             version_id: self.version_id.or_else(|| defaults.version_id.clone()),
-            labels: self.labels.or(defaults.labels),
+            labels: self.labels.or_else(|| defaults.labels.clone()),
         }
     }
 

@@ -1,9 +1,11 @@
 //! What a row comes to against the live state of its workflow.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use crate::model::change::Change;
-use crate::model::field::Field;
+use crate::model::field::{Field, FieldSet};
 use crate::model::guard::Finding;
 use crate::model::outcome::{ErrorClass, Failure};
 use crate::model::row::{Row, VersionWish};
@@ -66,6 +68,11 @@ pub fn decide(row: &Row, live: &Live, terms: Terms) -> Decision {
         Finding::AsWished => return Decision::Unchanged,
         Finding::Differs => {}
     }
+    let no_name = no_name(row, there);
+    let wish = match no_name {
+        None => wish,
+        Some(_) => Update { name: None, ..wish },
+    };
     let mut change = Change::default();
     for field in wish.fields() {
         let (before, after) = (there.value(field), wish.value(field).unwrap_or_default());
@@ -77,6 +84,9 @@ pub fn decide(row: &Row, live: &Live, terms: Terms) -> Decision {
         && let Some(what) = touched(there, since)
     {
         return Decision::Conflict(what);
+    }
+    if let Some(failure) = no_name.filter(|_| change.is_empty()) {
+        return Decision::Hopeless(failure);
     }
     let version = wish.version_id.as_deref().unwrap_or(&there.version_id);
     if change.after.contains_key(&Field::Enabled)
@@ -182,35 +192,48 @@ fn check_version(wished: &str, versions: &[Version]) -> Result<(), Failure> {
 /// What an update did, by what is there after it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Effect {
-    /// Fields that were sent and are not as sent, in words.
-    pub missing: Vec<String>,
+    /// Fields that were sent and are not as sent.
+    pub missing: Vec<Missing>,
     /// Fields that were not sent and have become empty or false, with what was there.
     pub cleared: Vec<(Field, String)>,
     /// Fields that were not sent and have become something else, in words.
     pub others: Vec<String>,
 }
 
-impl Effect {
-    /// Of an update that held `send`, where nobody knows what was there before.
-    pub fn of_unknown(send: &Update, after: &Workflow) -> Self {
-        let mut effect = Self::of(send, after, after);
-        effect.cleared.clear();
-        effect
-    }
+/// A field that was sent and is not as sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// Which.
+    pub field: Field,
+    /// What was sent.
+    pub sent: String,
+    /// What is there.
+    pub shown: String,
+    /// Whether that is what was there before.
+    pub is_former: bool,
+}
 
-    /// Of an update that held `send`, between `before` and `after`.
-    pub fn of(send: &Update, before: &Workflow, after: &Workflow) -> Self {
+impl Effect {
+    /// Of an update that held `send`, between `before`, if that is known, and `after`.
+    pub fn of(send: &Update, before: Option<&Workflow>, after: &Workflow) -> Self {
         let mut effect = Self::default();
         for field in Field::ALL {
-            let (was, is) = (before.value(field), after.value(field));
-            match send.value(field) {
-                Some(sent) if sent != is => effect
-                    .missing
-                    .push(format!("{field} is {is:?} after {sent:?} was sent")),
-                Some(_) => {}
-                None if was == is => {}
-                None if matches!(is, "" | "false") => effect.cleared.push((field, was.to_owned())),
-                None => effect.others.push(format!(
+            let was = before.map(|before| before.value(field));
+            let is = after.value(field);
+            match (send.value(field), was) {
+                (Some(sent), _) if sent == is => {}
+                (Some(sent), was) => effect.missing.push(Missing {
+                    field,
+                    sent: sent.to_owned(),
+                    shown: is.to_owned(),
+                    is_former: was == Some(is),
+                }),
+                (None, None) => {}
+                (None, Some(was)) if was == is => {}
+                (None, Some(was)) if matches!(is, "" | "false") => {
+                    effect.cleared.push((field, was.to_owned()));
+                }
+                (None, Some(was)) => effect.others.push(format!(
                     "{field}, which was not sent, went from {was:?} to {is:?}"
                 )),
             }
@@ -218,16 +241,71 @@ impl Effect {
         effect
     }
 
+    /// Whether a field that was sent still has its former value.
+    pub fn shows_former(&self) -> bool {
+        self.missing.iter().any(|missing| missing.is_former)
+    }
+
+    /// Fields that were sent and have neither their former value nor the one that was sent: the service trims or cuts.
+    pub fn shown(&self) -> BTreeMap<Field, String> {
+        let others = self.missing.iter().filter(|missing| !missing.is_former);
+        others
+            .map(|missing| (missing.field, missing.shown.clone()))
+            .collect()
+    }
+
+    /// Takes out those of the cleared fields that may be cleared.
+    pub fn take_allowed(&mut self, allowed: FieldSet) -> Vec<(Field, String)> {
+        let cleared = std::mem::take(&mut self.cleared).into_iter();
+        let (taken, left) = cleared.partition(|(field, _)| allowed.contains(*field));
+        self.cleared = left;
+        taken
+    }
+
     /// Everything that was not to be expected, in words; none if nothing was.
     pub fn note(&self) -> Option<String> {
+        let missing = self.missing.iter().map(|missing| {
+            let Missing {
+                field, sent, shown, ..
+            } = missing;
+            format!("{field} is {shown:?} after {sent:?} was sent")
+        });
         let cleared = self
             .cleared
             .iter()
-            .map(|(field, was)| format!("{field}, which was not sent, was {was:?} and is cleared"));
-        let texts = self.missing.iter().chain(&self.others).cloned();
-        let texts: Vec<_> = texts.chain(cleared).collect();
+            .map(|(field, was)| cleared_text(*field, was));
+        let texts: Vec<_> = missing
+            .chain(self.others.iter().cloned())
+            .chain(cleared)
+            .collect();
         (!texts.is_empty()).then(|| texts.join("; "))
     }
+}
+
+/// What is said of a field that was not sent and is cleared.
+pub fn cleared_text(field: Field, was: &str) -> String {
+    format!("{field}, which was not sent, was {was:?} and is cleared")
+}
+
+/// Fields that an update which holds `send` could clear by leaving them out.
+pub fn at_stake(send: &Update, before: &Workflow) -> FieldSet {
+    let is_unsent = |field: &Field| send.value(*field).is_none();
+    let holds = |field: &Field| !matches!(before.value(*field), "" | "false");
+    Field::ALL
+        .into_iter()
+        .filter(|field| is_unsent(field) && holds(field))
+        .collect()
+}
+
+/// Why a workflow cannot get the empty name back that it had, if `row` asks for that.
+pub fn no_name(row: &Row, there: &Workflow) -> Option<Failure> {
+    let asks = row.update.name.as_deref() == Some("") && !there.name.is_empty();
+    asks.then(|| {
+        Failure::new(
+            ErrorClass::Validation,
+            "the workflow had no name, and the service takes no empty one: its name stays as it is",
+        )
+    })
 }
 
 /// The fields that change; whoever enables names the version (the vendor's page: mandatory then).
@@ -244,7 +322,7 @@ fn changed(change: &Change, wish: &Update, there: &Workflow) -> Update {
             .version_id
             .clone()
             .filter(|_| changes(Field::VersionId)),
-        labels: wish.labels.filter(|_| changes(Field::Labels)),
+        labels: wish.labels.clone().filter(|_| changes(Field::Labels)),
     };
     if send.enabled == Some(true) {
         let version = wish.version_id.clone();
@@ -513,7 +591,7 @@ mod tests {
                 ..before.clone()
             };
             change(&mut after);
-            Effect::of(&send, &before, &after)
+            Effect::of(&send, Some(&before), &after)
         };
         assert_eq!(after(|_| {}), Effect::default());
         let missing = after(|live| live.name = "Old".into());
@@ -529,8 +607,9 @@ mod tests {
         let other = after(|live| live.labels = "DOMAIN".into());
         assert!(other.cleared.is_empty() && other.note().unwrap().contains("labels"));
         // Nobody knows what was there: only what was sent can be missing.
-        let unknown = Effect::of_unknown(&send, &before);
+        let unknown = Effect::of(&send, None, &before);
         assert_eq!(unknown.missing.len(), 1);
+        assert!(!unknown.shows_former() && unknown.cleared.is_empty());
     }
 
     #[test]

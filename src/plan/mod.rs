@@ -5,3 +5,4 @@ pub mod directory;
 pub mod preview;
 pub mod snapshot;
 pub mod survey;
+pub mod undo;

@@ -35,6 +35,9 @@ pub struct PlannedRow {
     /// From what to what.
     #[serde(flatten)]
     pub change: Change,
+    /// The wave that it asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wave: Option<u32>,
     /// What it expects to find, by its own cells.
     #[serde(default, skip_serializing_if = "Guards::is_empty")]
     pub guards: Guards,
@@ -202,6 +205,7 @@ mod tests {
             live_name: "Old".into(),
             action,
             change,
+            wave: None,
             guards: Guards::default(),
             failure: None,
             stage: None,

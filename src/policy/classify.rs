@@ -55,33 +55,27 @@ pub enum Verdict {
     Final(Failure),
 }
 
-/// What a passing failure says about the service, and about the row.
+/// What a passing failure says about the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble {
-    /// No answer at all; `doubt` if the service may have carried the request out.
-    Silent {
-        /// The request may have arrived.
-        doubt: bool,
-    },
-    /// A 5xx; `doubt` if it came from a gateway that lost sight of the service.
-    Failing {
-        /// The request may have been carried out.
-        doubt: bool,
-    },
-    /// An answer that says nothing about an outage; `doubt` as above.
-    Other {
-        /// The request may have been carried out.
-        doubt: bool,
-    },
+    /// No answer at all.
+    Silent,
+    /// A 5xx.
+    Failing,
+    /// An answer that says nothing about an outage.
+    Other,
 }
 
-impl Trouble {
-    /// Whether the service may have carried the request out.
-    pub fn leaves_doubt(self) -> bool {
-        match self {
-            Self::Silent { doubt } | Self::Failing { doubt } | Self::Other { doubt } => doubt,
-        }
-    }
+/// Why nothing proves that an update was not applied.
+///
+/// Ordered: of two updates of one row, the one that says less counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Unproven {
+    /// The service, or something before it, answered with an error, which may have come after the update was applied. What a
+    /// reading shows from now on is final.
+    Refused,
+    /// There was no usable answer: the update may even be applied later.
+    Silent,
 }
 
 /// Service codes that are worth two attempts: "unknown error" of the service's own.
@@ -103,6 +97,34 @@ pub fn classify(reply: &Reply) -> Verdict {
         Reply::Silence(silence) => classify_silence(silence),
         Reply::Answer(answer) => classify_answer(answer),
     }
+}
+
+/// Why `reply` to an update does not prove that it was not applied; nothing if it does, or if it proves that it was.
+///
+/// Only these prove it: the update never left (DNS, connection, TLS, no credential), or a 4xx other than 408 and 425 in JSON
+/// with a code of the service or of its gateway. The "unknown error" of the service proves nothing.
+pub fn unproven(reply: &Reply) -> Option<Unproven> {
+    let answer = match reply {
+        Reply::Silence(silence) => {
+            return silence.cause.may_have_arrived().then_some(Unproven::Silent);
+        }
+        Reply::Answer(answer) => answer,
+    };
+    let is_json = matches!(answer.content, Content::Envelope(_));
+    match answer.http_status {
+        200..=299 if is_json => says_no(answer).then_some(Unproven::Refused),
+        200..=299 | 408 | 425 | 502 | 504 => Some(Unproven::Silent),
+        400..=499 if has_known_code(answer) && !TWICE.contains(&answer.code_digits()) => None,
+        _ => Some(Unproven::Refused),
+    }
+}
+
+/// Whether the answer names an error of the service's or of its gateway's.
+fn has_known_code(answer: &Answer) -> bool {
+    let code = answer.code().unwrap_or_default();
+    ["SecMaster.", "APIG.", "APIGW."]
+        .iter()
+        .any(|of| code.starts_with(of))
 }
 
 fn classify_silence(silence: &Silence) -> Verdict {
@@ -142,9 +164,7 @@ fn classify_silence(silence: &Silence) -> Verdict {
         Cause::Dns | Cause::Connect | Cause::Lost | Cause::TimedOut | Cause::CredentialLate => {
             Verdict::Passing {
                 failure,
-                trouble: Trouble::Silent {
-                    doubt: silence.cause.may_have_arrived(),
-                },
+                trouble: Trouble::Silent,
                 at_most: None,
             }
         }
@@ -182,14 +202,9 @@ fn says_no(answer: &Answer) -> bool {
     let Content::Envelope(envelope) = &answer.content else {
         return false;
     };
-    let error = |code: &str| {
-        ["SecMaster.", "APIG.", "APIGW."]
-            .iter()
-            .any(|of| code.starts_with(of))
-    };
     match envelope.success {
         Some(success) => !success,
-        None => envelope.code.as_deref().is_some_and(error),
+        None => has_known_code(answer),
     }
 }
 
@@ -208,7 +223,7 @@ fn classify_success(answer: &Answer) -> Verdict {
                     | Unreadable::Empty => ErrorClass::Protocol,
                 },
             ),
-            trouble: Trouble::Other { doubt: true },
+            trouble: Trouble::Other,
             at_most: None,
         },
     }
@@ -222,20 +237,19 @@ fn classify_error(answer: &Answer, digits: &str) -> Verdict {
         at_most,
     };
     if TWICE.contains(&digits) {
-        return passing(ErrorClass::Server, Trouble::Other { doubt: true }, Some(2));
+        return passing(ErrorClass::Server, Trouble::Other, Some(2));
     }
     if digits == UPGRADING {
-        return passing(ErrorClass::Server, Trouble::Other { doubt: false }, None);
+        return passing(ErrorClass::Server, Trouble::Other, None);
     }
     if NOT_FOUND.contains(&digits) {
         return Verdict::Final(failure(answer, ErrorClass::NotFound));
     }
     match answer.http_status {
-        408 | 425 => passing(ErrorClass::Timeout, Trouble::Other { doubt: true }, None),
-        502 | 504 => passing(ErrorClass::Server, Trouble::Failing { doubt: true }, None),
-        500 | 503 => passing(ErrorClass::Server, Trouble::Failing { doubt: false }, None),
+        408 | 425 => passing(ErrorClass::Timeout, Trouble::Other, None),
+        500 | 502..=504 => passing(ErrorClass::Server, Trouble::Failing, None),
         500..=599 if GATEWAY_PASSING.contains(&digits) => {
-            passing(ErrorClass::Server, Trouble::Failing { doubt: true }, None)
+            passing(ErrorClass::Server, Trouble::Failing, None)
         }
         404 | 410 => Verdict::Final(failure(answer, ErrorClass::NotFound)),
         409 | 412 => Verdict::Final(failure(answer, ErrorClass::Conflict)),
@@ -259,7 +273,7 @@ fn refused(answer: &Answer) -> Verdict {
             failure.message += &format!("; another one cannot be had just now: {why}");
             return Verdict::Passing {
                 failure,
-                trouble: Trouble::Silent { doubt: false },
+                trouble: Trouble::Silent,
                 at_most: None,
             };
         }
@@ -408,7 +422,6 @@ mod tests {
 
     #[test]
     fn an_answer_is_judged_by_status_success_and_code() {
-        let other = |doubt| format!("{:?}", Trouble::Other { doubt });
         for (answer, expected) in [
             (json(200, Some(true), "00000000", ""), "done".to_owned()),
             (json(201, None, "SOAR.0000", ""), "done".into()),
@@ -439,11 +452,11 @@ mod tests {
             ),
             (
                 json(400, None, "SecMaster.20040000", ""),
-                format!("passing server {} Some(2)", other(true)),
+                "passing server Other Some(2)".into(),
             ),
             (
                 json(400, None, "SecMaster.11181002", ""),
-                format!("passing server {} None", other(false)),
+                "passing server Other None".into(),
             ),
             (json(401, None, "APIG.0301", ""), "credential".into()),
             (json(401, None, "APIGW.0307", ""), "credential".into()),
@@ -456,25 +469,25 @@ mod tests {
             (json(409, None, "", ""), "final conflict".into()),
             (
                 json(500, None, "", ""),
-                "passing server Failing { doubt: false } None".into(),
+                "passing server Failing None".into(),
             ),
             (
                 json(502, None, "APIG.0201", ""),
-                "passing server Failing { doubt: true } None".into(),
+                "passing server Failing None".into(),
             ),
             (json(501, None, "", ""), "final server".into()),
             (json(301, None, "", ""), "final protocol".into()),
             (
                 body(200, Unreadable::Html),
-                format!("passing network {} None", other(true)),
+                "passing network Other None".into(),
             ),
             (
                 body(200, Unreadable::Truncated),
-                format!("passing protocol {} None", other(true)),
+                "passing protocol Other None".into(),
             ),
             (
                 body(204, Unreadable::Empty),
-                format!("passing protocol {} None", other(true)),
+                "passing protocol Other None".into(),
             ),
             (json(200, None, "APIG.0301", ""), "credential".into()),
             (
@@ -493,7 +506,7 @@ mod tests {
             ),
             (
                 body(503, Unreadable::Html),
-                "passing server Failing { doubt: false } None".into(),
+                "passing server Failing None".into(),
             ),
             (
                 json(429, None, "APIG.0308", "no window"),
@@ -545,31 +558,100 @@ mod tests {
     }
 
     #[test]
-    fn silence_leaves_doubt_only_where_the_request_may_have_arrived() {
-        for (cause, doubt) in [
-            (Cause::Dns, false),
-            (Cause::Connect, false),
-            (Cause::Lost, true),
-            (Cause::TimedOut, true),
-        ] {
-            let verdict = classify(&Reply::Silence(Silence {
+    fn silence_is_a_passing_trouble_but_for_tls() {
+        let silent = |cause| {
+            classify(&Reply::Silence(Silence {
                 cause,
                 detail: "why".into(),
-            }));
+            }))
+        };
+        for cause in [Cause::Dns, Cause::Connect, Cause::Lost, Cause::TimedOut] {
+            let verdict = silent(cause);
             let Verdict::Passing {
                 trouble, failure, ..
             } = verdict
             else {
                 panic!("{verdict:?}")
             };
-            assert_eq!(trouble, Trouble::Silent { doubt });
+            assert_eq!(trouble, Trouble::Silent);
             assert!(failure.message.ends_with(": why"), "{}", failure.message);
         }
-        let refused = classify(&Reply::Silence(Silence {
-            cause: Cause::Tls,
-            detail: String::new(),
-        }));
-        assert!(matches!(refused, Verdict::TlsRefused(_)));
+        assert!(matches!(silent(Cause::Tls), Verdict::TlsRefused(_)));
+    }
+
+    #[test]
+    fn only_what_never_left_and_a_refusal_by_name_prove_that_an_update_was_not_applied() {
+        let silence = |cause| {
+            Reply::Silence(Silence {
+                cause,
+                detail: String::new(),
+            })
+        };
+        for cause in [
+            Cause::Dns,
+            Cause::Connect,
+            Cause::Tls,
+            Cause::Unsendable,
+            Cause::NoCredential,
+            Cause::NoProject,
+            Cause::CredentialLate,
+        ] {
+            assert_eq!(unproven(&silence(cause)), None, "{cause:?}");
+        }
+        for cause in [Cause::Lost, Cause::TimedOut] {
+            assert_eq!(unproven(&silence(cause)), Some(Unproven::Silent));
+        }
+        let of = |answer: Answer| unproven(&Reply::Answer(answer));
+        for (status, code) in [
+            (400, "SecMaster.20041002"),
+            (400, "SecMaster.11181002"),
+            (401, "APIG.0301"),
+            (403, "APIGW.0302"),
+            (404, "APIG.0101"),
+            (409, "SecMaster.20040001"),
+            (429, "APIG.0308"),
+        ] {
+            assert_eq!(of(json(status, None, code, "no")), None, "{status} {code}");
+        }
+        for (status, code) in [
+            (400, "SecMaster.20040000"),
+            (400, "X"),
+            (400, ""),
+            (401, ""),
+            (429, ""),
+            (500, "SecMaster.20041002"),
+            (501, ""),
+            (503, "APIG.0613"),
+            (507, ""),
+            (520, ""),
+            (524, ""),
+            (302, ""),
+        ] {
+            let refused = Some(Unproven::Refused);
+            assert_eq!(
+                of(json(status, None, code, "no")),
+                refused,
+                "{status} {code}"
+            );
+        }
+        let by_body = json(200, Some(false), "SecMaster.20040611", "no");
+        assert_eq!(of(by_body), Some(Unproven::Refused));
+        for status in [403, 407, 429, 500] {
+            assert_eq!(of(body(status, Unreadable::Html)), Some(Unproven::Refused));
+        }
+        for answer in [
+            json(408, None, "APIG.0201", ""),
+            json(425, None, "APIG.0201", ""),
+            json(502, None, "APIG.0201", ""),
+            json(504, None, "", ""),
+            body(200, Unreadable::Truncated),
+            body(200, Unreadable::Html),
+            body(204, Unreadable::Empty),
+        ] {
+            assert_eq!(of(answer.clone()), Some(Unproven::Silent), "{answer:?}");
+        }
+        assert_eq!(of(json(200, Some(true), "00000000", "")), None);
+        assert!(Unproven::Silent > Unproven::Refused);
     }
 
     #[test]

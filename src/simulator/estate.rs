@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::update::{Label, Update};
+use crate::model::update::Update;
 
 use super::answer::{Page, Refusal};
 use super::call::{ListQuery, SortBy};
@@ -137,8 +137,8 @@ impl Estate {
         if let Some(enabled) = update.enabled {
             workflow.enabled = enabled;
         }
-        if let Some(label) = update.labels {
-            workflow.labels = Label::as_str(label).to_owned();
+        if let Some(label) = &update.labels {
+            workflow.labels = label.as_str().to_owned();
         }
         workflow.update_time = at();
         Ok(workflow)

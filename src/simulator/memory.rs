@@ -280,6 +280,16 @@ mod tests {
             (FaultKind::Unavailable, "503 APIG.0613", false),
             (FaultKind::Slow, "200 00000000", true),
             (FaultKind::Lost, "200 00000000", false),
+            (
+                FaultKind::InternalErrorAfter,
+                "500 SecMaster.00000001",
+                true,
+            ),
+            (FaultKind::UnavailableAfter, "503 APIG.0613", true),
+            (FaultKind::Other, "200 00000000", true),
+            (FaultKind::Stale, "200 00000000", true),
+            (FaultKind::Clears, "200 00000000", true),
+            (FaultKind::Trims, "200 00000000", true),
         ] {
             let memory = memory(Some(kind));
             let minute = Duration::from_secs(60);

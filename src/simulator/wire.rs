@@ -28,6 +28,9 @@ pub(super) fn update(body: &[u8]) -> Result<Update, Invalid> {
         return Err(Invalid("the body is no JSON object".into()));
     }
     let body: Body = serde_json::from_slice(body).map_err(|error| Invalid(error.to_string()))?;
+    if let Some(Label::Raw(text)) = &body.labels {
+        return Err(Invalid(format!("labels: {text:?} is none")));
+    }
     Ok(Update {
         name: body.name,
         description: body.description,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::model::row::hex;
-use crate::model::simulation::{FaultKind, Simulation};
+use crate::model::simulation::{CUT_AFTER, FaultKind, Simulation};
 use crate::model::target::Workspace;
 use crate::model::update::{Label, Update};
 
@@ -30,8 +30,8 @@ pub struct World {
     pub(super) simulation: Simulation,
     pub(super) estates: BTreeMap<Workspace, Estate>,
     pub(super) calendar: Calendar,
-    /// Whether the update that is being carried out is forgotten.
-    forgets: bool,
+    /// What goes wrong with the update that is being carried out.
+    mishap: Option<FaultKind>,
     /// How many requests of a kind about a subject were admitted.
     pub(super) counts: HashMap<(Method, String), u64>,
     /// How many request ids were given out.
@@ -63,7 +63,7 @@ impl World {
             simulation,
             estates: BTreeMap::new(),
             calendar: Calendar::default(),
-            forgets: false,
+            mishap: None,
             counts: HashMap::new(),
             requests: 0,
             ledger: None,
@@ -249,11 +249,21 @@ impl World {
         };
         let delivery = match lot.fault {
             None | Some(FaultKind::Slow) => Delivery::Whole(carry_out(self)),
-            Some(FaultKind::Lost) => {
-                self.forgets = true;
+            Some(
+                mishap
+                @ (FaultKind::Lost | FaultKind::Stale | FaultKind::Clears | FaultKind::Trims),
+            ) => {
+                self.mishap = Some(mishap);
                 let answered = carry_out(self);
-                self.forgets = false;
-                applied = false;
+                self.mishap = None;
+                applied &= mishap != FaultKind::Lost;
+                Delivery::Whole(answered)
+            }
+            Some(FaultKind::Other) => {
+                let mut answered = carry_out(self);
+                if let Answered::Workflow(workflow) = &mut answered {
+                    workflow.id = format!("not-{}", workflow.id);
+                }
                 Delivery::Whole(answered)
             }
             Some(FaultKind::Truncated) => Delivery::Cut(carry_out(self)),
@@ -264,6 +274,14 @@ impl World {
             Some(FaultKind::Reset) => Delivery::Closed,
             Some(FaultKind::Html) => Delivery::WebPage,
             Some(FaultKind::Hang) => Delivery::Never,
+            Some(FaultKind::InternalErrorAfter) => {
+                carry_out(self);
+                Delivery::Whole(refused(Refusal::internal_error()))
+            }
+            Some(FaultKind::UnavailableAfter) => {
+                carry_out(self);
+                Delivery::Whole(refused(Refusal::unavailable()))
+            }
             Some(FaultKind::InternalError) => Delivery::Whole(refused(Refusal::internal_error())),
             Some(FaultKind::Unavailable) => Delivery::Whole(refused(Refusal::unavailable())),
         };
@@ -307,17 +325,22 @@ impl World {
             } => {
                 let update = update.as_ref().map_err(Clone::clone)?;
                 let calendar = &mut self.calendar;
-                let update = match self.simulation.clears_unsent {
-                    true => update.clone().or(&cleared()),
-                    false => update.clone(),
+                let clears = self.mishap == Some(FaultKind::Clears);
+                let update = match (clears || self.simulation.clears_unsent, self.mishap) {
+                    (true, _) => update.clone().or(&cleared()),
+                    (false, Some(FaultKind::Trims)) => trimmed(update),
+                    (false, _) => update.clone(),
                 };
                 let before = estate.resident(workflow_id).cloned();
-                let before = before.filter(|_| self.forgets);
                 let workflow =
                     estate.update(workflow_id, &update, || calendar.time_of_change(now))?;
                 let workflow = workflow.clone();
-                if let Some(before) = before {
-                    estate.put_back(before);
+                match (before, self.mishap) {
+                    (Some(before), Some(FaultKind::Lost)) => estate.put_back(before),
+                    (Some(before), Some(FaultKind::Stale)) => {
+                        return Ok(Answered::Workflow(Box::new(before.workflow)));
+                    }
+                    _ => {}
                 }
                 Ok(Answered::Workflow(Box::new(workflow)))
             }
@@ -358,6 +381,16 @@ fn cleared() -> Update {
         enabled: Some(false),
         version_id: Some(String::new()),
         labels: Some(Label::Cleared),
+    }
+}
+
+/// What a service that trims and cuts texts makes of an update.
+fn trimmed(update: &Update) -> Update {
+    let trim = |text: &String| -> String { text.trim().chars().take(CUT_AFTER).collect() };
+    Update {
+        name: update.name.as_ref().map(trim),
+        description: update.description.as_ref().map(trim),
+        ..update.clone()
     }
 }
 

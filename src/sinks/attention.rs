@@ -132,7 +132,8 @@ fn needs_a_person(cells: &Cells<'_>) -> Option<(Status, ErrorClass)> {
         Status::NotAttempted => {
             cells.attempts > 0 || class.is_some_and(|class| class != ErrorClass::Canceled)
         }
-        Status::Succeeded | Status::Unchanged | Status::Skipped => false,
+        Status::Succeeded => class == Some(ErrorClass::Differs),
+        Status::Unchanged | Status::Skipped => false,
     };
     needs.then_some((status, class.unwrap_or(ErrorClass::Canceled)))
 }

@@ -44,6 +44,8 @@ pub struct Digest {
     pub limits: BTreeMap<LaneId, Rate>,
     /// What the last plan came to.
     pub plan: Option<Counts>,
+    /// What the plans came to, by session.
+    pub plans: BTreeMap<u32, Counts>,
     /// What people call the workspaces that rows go to, as far as anybody says.
     pub names: BTreeMap<(LaneId, Workspace), String>,
     /// Its sessions, in their order.
@@ -268,7 +270,10 @@ impl Watcher for Digest {
                 let place = (*lane, workspace.clone());
                 self.names.insert(place, name.clone());
             }
-            Event::Planned(counts) => self.plan = Some(counts.clone()),
+            Event::Planned(counts) => {
+                self.plans.insert(self.later_sessions() + 1, counts.clone());
+                self.plan = Some(counts.clone());
+            }
             Event::Read {
                 lane,
                 failure,
@@ -294,6 +299,7 @@ impl Watcher for Digest {
             Event::Approved(approval) => self.approvals.push((stamped.at, approval.clone())),
             Event::LegStarted { .. }
             | Event::Proven { .. }
+            | Event::Suspected { .. }
             | Event::Answer { .. }
             | Event::LanePaused {
                 why: Pause::Outage, ..

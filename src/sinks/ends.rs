@@ -22,7 +22,7 @@ pub enum Trace {
         /// So many, in all sessions, [`MOST_COUNTED`] at most.
         attempts: u32,
         /// Whether one of them may have been carried out without a word.
-        doubt: bool,
+        unproven: bool,
     },
     /// It ended.
     Ended {
@@ -37,32 +37,32 @@ pub enum Trace {
 pub const MOST_COUNTED: u32 = (1 << 14) - 1;
 
 /// The count of updates in the upper 14 bits, below them whether one is on its way, whether one is in
-/// doubt, and the byte at which the end stands. 0 is no end: there stands the run's start.
+/// unproven, and the byte at which the end stands. 0 is no end: there stands the run's start.
 #[derive(Clone, Copy, Debug, Default)]
 struct Entry(u64);
 
 const OFFSET_BITS: u32 = 48;
 const OFFSET: u64 = (1 << OFFSET_BITS) - 1;
-const DOUBT: u64 = 1 << OFFSET_BITS;
+const UNPROVEN: u64 = 1 << OFFSET_BITS;
 const ON_ITS_WAY: u64 = 1 << (OFFSET_BITS + 1);
 const COUNT_SHIFT: u32 = OFFSET_BITS + 2;
 
 impl Entry {
     fn sent(self) -> Self {
         let attempts = (self.attempts() + 1).min(MOST_COUNTED);
-        Self(u64::from(attempts) << COUNT_SHIFT | self.0 & DOUBT | ON_ITS_WAY)
+        Self(u64::from(attempts) << COUNT_SHIFT | self.0 & UNPROVEN | ON_ITS_WAY)
     }
 
     /// What was on its way was answered; an answer that ends the row leaves it in doubt until the end
     /// itself is on record.
-    fn answered(self, meaning: Meaning, doubt: bool) -> Self {
+    fn answered(self, meaning: Meaning, unproven: bool) -> Self {
         let ends = matches!(meaning, Meaning::Done | Meaning::Final);
-        let doubt = if doubt || ends { DOUBT } else { 0 };
-        Self(self.0 & !(ON_ITS_WAY | DOUBT) | doubt)
+        let unproven = if unproven || ends { UNPROVEN } else { 0 };
+        Self(self.0 & !(ON_ITS_WAY | UNPROVEN) | unproven)
     }
 
     fn ended(self, offset: u64) -> Self {
-        Self(self.0 & !(OFFSET | DOUBT | ON_ITS_WAY) | offset & OFFSET)
+        Self(self.0 & !(OFFSET | UNPROVEN | ON_ITS_WAY) | offset & OFFSET)
     }
 
     fn attempts(self) -> u32 {
@@ -74,7 +74,7 @@ impl Entry {
             (0, 0) => Trace::None,
             (0, attempts) => Trace::Sent {
                 attempts,
-                doubt: self.0 & (DOUBT | ON_ITS_WAY) != 0,
+                unproven: self.0 & (UNPROVEN | ON_ITS_WAY) != 0,
             },
             (offset, attempts) => Trace::Ended { offset, attempts },
         }
@@ -111,9 +111,9 @@ impl Ends {
                 row,
                 method: Method::Put,
                 meaning,
-                doubt,
+                unproven,
                 ..
-            } => self.change(*row, |entry| entry.answered(*meaning, *doubt)),
+            } => self.change(*row, |entry| entry.answered(*meaning, *unproven)),
             Event::RowEnded { row, .. } => self.change(*row, |entry| entry.ended(offset)),
             Event::Attempt {
                 method: Method::Get,
@@ -133,6 +133,7 @@ impl Ends {
             | Event::WorkspaceNamed { .. }
             | Event::Planned(_)
             | Event::Proven { .. }
+            | Event::Suspected { .. }
             | Event::LanePaused { .. }
             | Event::RateChanged { .. }
             | Event::LaneResumed { .. }
@@ -171,7 +172,7 @@ pub fn find_ends<R: BufRead>(journal: &mut Reader<R>) -> Result<Ends, Unreadable
         method: Option<&'a str>,
         meaning: Option<Meaning>,
         #[serde(default)]
-        doubt: bool,
+        unproven: bool,
     }
     let mut ends = Ends::default();
     while let Some(line) = journal.next_line()? {
@@ -186,7 +187,7 @@ pub fn find_ends<R: BufRead>(journal: &mut Reader<R>) -> Result<Ends, Unreadable
             "row_ended" => ends.change(row, |entry| entry.ended(line.offset)),
             "attempt" if put => ends.change(row, Entry::sent),
             "answer" if put => ends.change(row, |entry| match head.meaning {
-                Some(meaning) => entry.answered(meaning, head.doubt),
+                Some(meaning) => entry.answered(meaning, head.unproven),
                 None => entry,
             }),
             _ => {}
@@ -233,7 +234,7 @@ mod tests {
             ends.of(4),
             Trace::Sent {
                 attempts: 2,
-                doubt: true
+                unproven: true
             }
         );
         for never in [0, 2, 3, 5, u64::MAX] {
@@ -258,7 +259,7 @@ mod tests {
             after(2),
             Trace::Sent {
                 attempts: 2,
-                doubt: true
+                unproven: true
             }
         );
         assert_eq!(after(3), ended(3, 2));
@@ -267,7 +268,7 @@ mod tests {
             after(5),
             Trace::Sent {
                 attempts: 3,
-                doubt: true
+                unproven: true
             }
         );
         assert_eq!(after(6), ended(6, 3));
@@ -291,7 +292,7 @@ mod tests {
             entry.trace(),
             Trace::Sent {
                 attempts: MOST_COUNTED,
-                doubt: true
+                unproven: true
             }
         );
     }
@@ -303,15 +304,18 @@ mod tests {
                 r#""event":"answer","row":1,"method":"put","request":1,"meaning":"{meaning}"{more}"#
             )
         };
-        for (answer, doubt) in [
+        for (answer, unproven) in [
             (answer("throttled", ""), false),
             (answer("again", ""), false),
-            (answer("again", r#","doubt":true"#), true),
+            (answer("again", r#","unproven":true"#), true),
             (answer("done", ""), true),
             (answer("final", ""), true),
         ] {
             let (journal, _) = journal(&[PUT_1, &answer]);
-            let expected = Trace::Sent { attempts: 1, doubt };
+            let expected = Trace::Sent {
+                attempts: 1,
+                unproven,
+            };
             assert_eq!(traces(&journal).of(1), expected, "{answer}");
         }
     }

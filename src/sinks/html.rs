@@ -249,6 +249,7 @@ fn outcome(digest: &Digest) -> Markup {
                         li data-status=(status) { strong { (count) } " " (status) }
                     }
                 }
+                @if tally.differs > 0 { li { strong { (tally.differs) } " of those succeeded differ" } }
                 li { strong { (tally.rows) } " rows" }
             }
             p { (request_line(digest)) }

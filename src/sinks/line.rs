@@ -154,7 +154,7 @@ mod tests {
                 http_status: Some(200),
                 meaning: Meaning::Done,
                 failure: None,
-                doubt: false,
+                unproven: false,
             },
             Event::RowEnded {
                 row: 7,

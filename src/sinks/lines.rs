@@ -102,6 +102,7 @@ mod tests {
                 operator: "o".into(),
                 job_sha256: String::new(),
                 input_sha256: None,
+                copy: None,
                 lanes: vec![],
                 seed: 0,
                 rows: 4,

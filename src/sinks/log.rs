@@ -139,8 +139,13 @@ impl Watcher for Log {
                     info!(%workspace, %kind, requests, error, "not read");
                 }
             },
-            Event::Proven { row } => {
-                debug!(row, "the first row did what it should and nothing else");
+            Event::Proven { row, fields } => {
+                debug!(row, %fields, "a canary did what it should and left alone what it did not send");
+            }
+            Event::Suspected { row, fields } => {
+                info!(
+                    "row {row}: not sent and cleared: {fields}; the next row with such a field goes alone"
+                );
             }
             Event::WorkspaceNamed {
                 workspace, name, ..

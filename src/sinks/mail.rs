@@ -54,6 +54,7 @@ pub fn mail_text(
         let _ = writeln!(head, "  {hint}");
     }
     several(&mut head, "not written", closing.trouble);
+    several(&mut head, "note", closing.left_out);
     let mut tail = "\n".to_owned();
     if let Some(report) = closing.report {
         let _ = writeln!(tail, "report: {report}");
@@ -80,7 +81,7 @@ pub fn mail_text(
 fn subject(digest: &Digest) -> String {
     let verdict = verdict(digest);
     let tally = &digest.tally;
-    match tally.failed + tally.conflict + tally.unknown {
+    match tally.failed + tally.conflict + tally.unknown + tally.differs {
         0 => verdict,
         _ if verdict.contains("a person") => verdict,
         1 => format!("1 row needs a person, {verdict}"),
@@ -92,10 +93,14 @@ fn subject(digest: &Digest) -> String {
 fn counts(digest: &Digest) -> String {
     let tally = &digest.tally;
     let counts = Status::ALL.map(|status| (status, tally.of(status)));
+    let differs = |status: Status| match (status, tally.differs) {
+        (Status::Succeeded, differs @ 1..) => format!(" ({differs} of them differ)"),
+        _ => String::new(),
+    };
     let told: Vec<_> = counts
         .iter()
         .filter(|(_, count)| *count > 0)
-        .map(|(status, count)| format!("{count} {status}"))
+        .map(|(status, count)| format!("{count} {status}{}", differs(*status)))
         .collect();
     format!("{} of {}", told.join(", "), tally.rows)
 }

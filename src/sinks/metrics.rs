@@ -85,6 +85,13 @@ pub fn metrics_text(summary: &Summary, throttled: Duration, earlier: &str) -> St
     );
     gauge(
         (
+            "flowbatch_run_rows_differing",
+            "Rows of the job's last run that succeeded and that the service shows with other values than were sent.",
+        ),
+        &one(counts.tally.differs.to_string()),
+    );
+    gauge(
+        (
             "flowbatch_run_attempts",
             "Updates that the job's last run sent.",
         ),

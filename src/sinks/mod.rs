@@ -25,4 +25,3 @@ pub mod report;
 pub mod rerun;
 pub mod summary;
 pub mod timeline;
-pub mod undo;

@@ -103,6 +103,7 @@ impl Progress {
             | Event::RateChanged { .. }
             | Event::Planned(_)
             | Event::Proven { .. }
+            | Event::Suspected { .. }
             | Event::Attempt { .. }
             | Event::Answer { .. }
             | Event::LaneClosed { .. }

@@ -23,7 +23,6 @@ use super::history::History;
 use super::left::Left;
 use super::reader::Unreadable;
 use super::rerun::Columns;
-use super::undo::undo_row;
 
 const MILLISECONDS: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
 
@@ -57,7 +56,9 @@ pub struct Written {
     pub columns: Columns,
     /// Rows that have changed their workflow, or may have.
     pub changed: Left,
-    /// The columns that a job which puts them back needs.
+    /// Those of them of which nothing proves it.
+    pub unproven: Left,
+    /// The columns that a CSV which puts them back needs.
     pub undo: Columns,
 }
 
@@ -108,7 +109,7 @@ where
             }
             Trace::Sent {
                 attempts,
-                doubt: false,
+                unproven: false,
             } => {
                 let outcome = Outcome {
                     attempts,
@@ -142,13 +143,12 @@ where
         cells(&mut line, &row, at, &outcome, route, name, place);
         csv.write_byte_record(&line).map_err(ReportError::Write)?;
         written.rows += 1;
-        if let Some(change) = &outcome.change {
-            let undo = undo_row(&row, outcome.workflow_id.as_ref(), change, true);
-            // A label that the service knows and no update can hold cannot be put back.
-            if !undo.update.is_empty() {
-                written.changed.insert(row.number);
-                written.undo.see(&undo, route);
+        if let Some(change) = outcome.change.as_ref().filter(|change| !change.is_empty()) {
+            written.changed.insert(row.number);
+            if outcome.unproven {
+                written.unproven.insert(row.number);
             }
+            written.undo.see_change(change, route);
         }
         if matches!(
             outcome.status,
@@ -170,6 +170,7 @@ fn in_doubt(attempts: u32) -> Outcome {
     Outcome {
         status: Status::Unknown,
         attempts,
+        unproven: true,
         failure: Some(Failure::new(ErrorClass::Canceled, why)),
         ..without_end(true, why)
     }
@@ -244,8 +245,9 @@ fn cells(
     plain(line, &names);
     number(line, Some(outcome.attempts.into()));
     number(line, outcome.http_status.map(u64::from));
-    let class = failure.map(|failure| failure.class.as_str());
-    plain(line, class.unwrap_or_default());
+    let class = failure.map(|failure| failure.class);
+    let class = class.or(outcome.differs().then_some(ErrorClass::Differs));
+    plain(line, class.map_or("", ErrorClass::as_str));
     let code = failure.and_then(|failure| failure.code.as_deref());
     free(line, code.unwrap_or_default());
     let message = failure.map(|failure| failure.message.as_str());
@@ -328,7 +330,10 @@ pub fn goes_on(outcome: &Outcome) -> bool {
                 | ErrorClass::Tls
                 | ErrorClass::Protocol
                 | ErrorClass::Canceled => true,
-                ErrorClass::Validation | ErrorClass::NotFound | ErrorClass::Conflict => false,
+                ErrorClass::Validation
+                | ErrorClass::NotFound
+                | ErrorClass::Conflict
+                | ErrorClass::Differs => false,
             }),
     }
 }

@@ -4,10 +4,13 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 
+use crate::model::change::Change;
 use crate::model::field::Field;
 use crate::model::formula::guarded;
+use crate::model::id::Id;
 use crate::model::route::Route;
 use crate::model::row::Row;
+use crate::model::update::{LONGEST_TEXT, Label};
 
 /// What sets a field to the empty string.
 const EMPTY: &str = "<empty>";
@@ -29,6 +32,8 @@ pub enum Column {
     ProjectId,
     /// `workspace_id`
     WorkspaceId,
+    /// `wave`
+    Wave,
     /// What to set.
     Wish(Field),
     /// What to find.
@@ -47,6 +52,7 @@ impl Column {
             Self::Region => "region".to_owned(),
             Self::ProjectId => "project_id".to_owned(),
             Self::WorkspaceId => "workspace_id".to_owned(),
+            Self::Wave => "wave".to_owned(),
             Self::Wish(field) => field.as_str().to_owned(),
             Self::Expect(field) => format!("expect_{field}"),
             Self::ExpectUpdateTime => "expect_update_time".to_owned(),
@@ -70,6 +76,7 @@ impl Column {
             Self::Region => named(route.and_then(|route| route.region.as_ref())),
             Self::ProjectId => row.workspace.project_id.to_string(),
             Self::WorkspaceId => row.workspace.workspace_id.to_string(),
+            Self::Wave => row.wave.map_or_else(String::new, |wave| wave.to_string()),
             Self::Wish(Field::VersionId) => match row.version {
                 Some(version) => version.as_str().to_owned(),
                 None => said(row.update.value(Field::VersionId)),
@@ -89,14 +96,14 @@ impl Columns {
     /// Takes `row` into account.
     pub fn see(&mut self, row: &Row, route: Option<&Route>) {
         use Column::{
-            ExpectUpdateTime, Number, Profile, ProjectId, Region, WorkflowId, WorkflowName,
+            ExpectUpdateTime, Number, Profile, ProjectId, Region, Wave, WorkflowId, WorkflowName,
             WorkspaceId,
         };
         self.0.extend([Number, WorkflowId, ProjectId, WorkspaceId]);
         let fields = Field::ALL.into_iter();
         let others = fields
             .flat_map(|field| [Column::Wish(field), Column::Expect(field)])
-            .chain([WorkflowName, Profile, Region, ExpectUpdateTime]);
+            .chain([WorkflowName, Profile, Region, Wave, ExpectUpdateTime]);
         for column in others {
             if !self.0.contains(&column) && !column.cell(row, route).is_empty() {
                 self.0.insert(column);
@@ -104,10 +111,51 @@ impl Columns {
         }
     }
 
+    /// Takes into account that a row is to put back `change`.
+    pub fn see_change(&mut self, change: &Change, route: Option<&Route>) {
+        use Column::{Number, Profile, ProjectId, Region, WorkflowId, WorkspaceId};
+        self.0.extend([Number, WorkflowId, ProjectId, WorkspaceId]);
+        for field in change.after.keys() {
+            self.0
+                .extend([Column::Wish(*field), Column::Expect(*field)]);
+        }
+        let has = |name: Option<&String>| name.is_some_and(|name| !name.is_empty());
+        let profile = has(route.and_then(|route| route.profile.as_ref())).then_some(Profile);
+        let region = has(route.and_then(|route| route.region.as_ref())).then_some(Region);
+        self.0.extend(profile.into_iter().chain(region));
+    }
+
     /// Whether no row was seen.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
+
+/// Whether cells can say what `row` sets and expects: a job reads them as they were meant.
+pub fn cells_hold(row: &Row) -> bool {
+    let is_marker = |text: &str| text.eq_ignore_ascii_case(EMPTY);
+    let fits = |text: &str| text.chars().count() <= LONGEST_TEXT && !text.contains('\0');
+    let sets = Field::ALL.into_iter().all(|field| {
+        let Some(text) = row.update.value(field) else {
+            return true;
+        };
+        match field {
+            Field::Name => !text.is_empty() && !is_marker(text) && fits(text),
+            Field::Description => !is_marker(text) && fits(text),
+            Field::Enabled => true,
+            Field::VersionId => text.is_empty() || Id::parse(text).is_ok(),
+            Field::Labels => !matches!(Label::held(text), Label::Raw(_)),
+        }
+    });
+    let expects = row.guards.fields.iter().all(|(field, text)| {
+        let is_as_read = match field {
+            Field::Labels => Label::parse(text).is_none_or(|label| label.as_str() == text),
+            Field::VersionId => text.is_empty() || Id::parse(text).is_ok(),
+            Field::Name | Field::Description | Field::Enabled => true,
+        };
+        is_as_read && !is_marker(text) && !text.contains('\0')
+    });
+    sets && expects
 }
 
 /// Writes rows with the columns that they need.

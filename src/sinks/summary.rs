@@ -71,6 +71,9 @@ pub struct Summary {
     /// Who let it go on, after which wave.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub approval: Vec<ApprovalFacts>,
+    /// Rows whose changes `undo.csv` cannot put back, because cells cannot hold the former values; `flowbatch undo` does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undo_left_out: Vec<u64>,
     /// Targets and workspaces that were given up, and why.
     pub given_up: Vec<String>,
     /// What the program returned.
@@ -178,6 +181,8 @@ pub struct Closing<'a> {
     pub report: Option<&'a str>,
     /// What could not be written, each with why and what to do.
     pub trouble: &'a [String],
+    /// What CSV files leave out, each with what helps.
+    pub left_out: &'a [String],
     /// What helps where nothing works.
     pub hint: Option<&'a str>,
     /// The command that puts back what was changed.
@@ -207,6 +212,14 @@ pub fn closing_text(digest: &Digest, closing: &Closing<'_>) -> String {
         let count = tally.of(status);
         if count > 0 {
             let _ = writeln!(text, "  {:<14}{count:>9}", status.as_str());
+        }
+        if status == Status::Succeeded && tally.differs > 0 {
+            let differs = tally.differs;
+            let _ = writeln!(
+                text,
+                "  {:<14}{differs:>9}  of them, see error_message",
+                "differs"
+            );
         }
     }
     let _ = writeln!(text, "  {:<14}{:>9}", "rows", tally.rows);
@@ -258,6 +271,9 @@ pub fn closing_text(digest: &Digest, closing: &Closing<'_>) -> String {
     if let Some(trouble) = closing.trouble.first().and_then(|text| text.lines().next()) {
         let _ = writeln!(text, "  not written: {trouble}");
     }
+    for left_out in closing.left_out {
+        let _ = writeln!(text, "  {left_out}");
+    }
     if let Some(next) = closing.next {
         let _ = writeln!(text, "\n{next}");
     }
@@ -291,7 +307,7 @@ pub(super) fn verdict(digest: &Digest) -> String {
     let tally = &digest.tally;
     let ended = digest.ended.unwrap_or(Ended::RecordFailed);
     let why = digest.stopped.as_ref().map(|(_, why)| why.as_str());
-    let attention = tally.failed + tally.conflict + tally.unknown;
+    let attention = tally.failed + tally.conflict + tally.unknown + tally.differs;
     match ended {
         Ended::Completed if attention + tally.left() == 0 => "done".to_owned(),
         Ended::Completed => {
@@ -311,7 +327,7 @@ pub(super) fn verdict(digest: &Digest) -> String {
             parts.join(", ")
         }
         Ended::Ceiling => format!("stopped by the plan ({})", why.unwrap_or_default()),
-        Ended::Gate => format!("stopped: {}", why.unwrap_or_default()),
+        Ended::Gate | Ended::Unconfirmed => format!("stopped: {}", why.unwrap_or_default()),
         Ended::MaxErrors => format!("stopped: too many errors ({})", why.unwrap_or_default()),
         Ended::Approval => format!("waits for approval: {}", why.unwrap_or_default()),
         Ended::Refused => {
@@ -487,6 +503,9 @@ pub fn hint(class: ErrorClass, message: &str) -> &'static str {
         }
         ErrorClass::Protocol => {
             "the answer was cut or is not SecMaster's: run what is left again; if it stays, check --endpoint"
+        }
+        ErrorClass::Differs => {
+            "the service shows another value than was sent (it trims or cuts): look at it, and write that value into the job"
         }
         ErrorClass::Canceled => {
             "the run ended first: look at the rows that are unknown, then run what is left"

@@ -173,6 +173,7 @@ impl Watcher for Timeline {
             | Event::RowEnded { .. }
             | Event::Read { .. }
             | Event::Proven { .. }
+            | Event::Suspected { .. }
             | Event::WorkspaceNamed { .. }
             | Event::Planned(_)
             | Event::LanePaused { .. }
@@ -214,7 +215,7 @@ mod tests {
                 http_status: None,
                 meaning,
                 failure,
-                doubt: false,
+                unproven: false,
             },
         });
     }

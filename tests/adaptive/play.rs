@@ -8,6 +8,7 @@ use std::time::Duration;
 use flowbatch::engine::ports::{Errand, RowsError, Source, Taken};
 use flowbatch::engine::schedule::{Rules, Schedule, Step};
 use flowbatch::model::event::Event;
+use flowbatch::model::field::FieldSet;
 use flowbatch::model::guard::Guards;
 use flowbatch::model::id::Id;
 use flowbatch::model::outcome::{Failure, Status};
@@ -218,7 +219,9 @@ pub(crate) fn play(script: &Script, seed: u64) -> Played {
         deadline: None,
         terms: Terms::default(),
         max_age: ms(600_000),
-        trial: false,
+        canaries: false,
+        confirm_within: Duration::from_secs(10),
+        allow_cleared: FieldSet::default(),
     };
     let mut schedule = Schedule::new(rules, 1, Tally::default());
     let mut rows = Rows {
@@ -269,7 +272,7 @@ pub(crate) fn play(script: &Script, seed: u64) -> Played {
             }
         }
         let wake = match step {
-            Step::Send(key, _) => {
+            Step::Send(key, _, _) => {
                 played.sent += 1;
                 assert!(
                     played.sent < script.rows * 20 + 10_000,

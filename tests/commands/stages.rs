@@ -620,7 +620,7 @@ fn a_plan_says_where_a_run_would_stop_and_hides_no_row_that_needs_a_person() {
 }
 
 #[test]
-fn who_goes_on_with_a_run_that_was_undone_is_told_so() {
+fn a_run_that_was_undone_is_resumed_only_on_demand() {
     let rows: String = (1..=3)
         .map(|row| update(&format!("workflow_id = \"w{row}\"\nenabled = true")))
         .collect();
@@ -640,13 +640,13 @@ fn who_goes_on_with_a_run_that_was_undone_is_told_so() {
         approved.stderr
     );
     let resumed = desk.flowbatch(&format!("resume {id}"));
+    ok(&resumed, 2);
     assert!(
-        resumed
-            .stderr
-            .contains("has put back what this one changed"),
+        resumed.stderr.contains("was undone by run") && resumed.stderr.contains("--after-undo"),
         "{}",
         resumed.stderr
     );
+    ok(&desk.flowbatch(&format!("resume {id} --after-undo")), 8);
 }
 
 #[test]

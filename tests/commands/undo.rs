@@ -186,7 +186,9 @@ fn a_run_that_found_a_service_that_clears_fields_goes_on_with_all_fields_only() 
     ok(&dry);
     assert!(dry.stdout.contains("1 to change"), "{}", dry.stdout);
     ok(&desk.flowbatch(&format!("undo {} --send full", run.display())));
-    ok(&desk.flowbatch(&format!("resume {} --send full", run.display())));
+    let resume = format!("resume {} --send full", run.display());
+    assert_eq!(desk.flowbatch(&resume).code, 2);
+    ok(&desk.flowbatch(&format!("{resume} --after-undo")));
     assert_eq!(cloud.described(&place(), "Reviewed"), 4);
     // The undo began last, the run went on after it.
     let last = desk.flowbatch("undo last");

@@ -158,6 +158,7 @@ async fn play_now(scenario: &Scenario) -> Played {
         operator: "tester".into(),
         job_sha256: "job".into(),
         input_sha256: None,
+        copy: None,
         lanes: (0..scenario.course.lanes).map(lane_facts).collect(),
         seed: scenario.seed,
         rows: rows.len() as u64,

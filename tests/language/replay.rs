@@ -108,6 +108,7 @@ impl Replay {
             | Event::RateChanged { .. }
             | Event::Planned(_)
             | Event::Proven { .. }
+            | Event::Suspected { .. }
             | Event::CredentialRenewed { .. }
             | Event::SessionEnded { .. } => {}
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use flowbatch::engine::run::Course;
 use flowbatch::engine::schedule::Rules;
+use flowbatch::model::field::FieldSet;
 use flowbatch::model::outcome::Ended;
 use flowbatch::model::rate::{Per, Rate};
 use flowbatch::model::simulation::{Fault, FaultKind, Simulation};
@@ -169,7 +170,9 @@ impl Scenario {
                     deadline: None,
                     terms: Terms::default(),
                     max_age: Duration::from_secs(600),
-                    trial: false,
+                    canaries: false,
+                    confirm_within: Duration::from_secs(10),
+                    allow_cleared: FieldSet::default(),
                 },
                 lanes: 1,
                 timeout: Duration::from_secs(30),
@@ -270,7 +273,9 @@ pub(crate) fn course() -> impl Strategy<Value = Course> {
                     deadline,
                     terms: Terms::default(),
                     max_age: Duration::from_secs(600),
-                    trial: false,
+                    canaries: false,
+                    confirm_within: Duration::from_secs(10),
+                    allow_cleared: FieldSet::default(),
                 },
                 lanes,
                 timeout,
@@ -327,10 +332,10 @@ pub(crate) fn limits() -> impl Strategy<Value = Vec<Rate>> {
 
 /// Some of the kinds, none of them too often.
 pub(crate) fn faults() -> impl Strategy<Value = Vec<Fault>> {
-    // A service that forgets what it has acknowledged is found out by reading back alone.
+    // A service that forgets what it has acknowledged, or clears what it was not sent, is found out by reading back alone.
     let kinds = FaultKind::ALL
         .into_iter()
-        .filter(|kind| *kind != FaultKind::Lost);
+        .filter(|kind| !matches!(kind, FaultKind::Lost | FaultKind::Clears));
     let fault = (
         proptest::sample::select(kinds.collect::<Vec<_>>()),
         0.0..0.15,

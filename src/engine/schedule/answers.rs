@@ -4,25 +4,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::event::{Event, Meaning, Method, Pause};
-use crate::model::field::Field;
+use crate::model::field::{Field, FieldSet};
+use crate::model::id::{same_id, same_spelling};
 use crate::model::outcome::{Ended, ErrorClass, Failure, Status};
 use crate::model::rate::Rate;
 use crate::model::reading::{Kind, Of};
 use crate::model::reply::{Data, Reply};
+use crate::model::row::Row;
 use crate::model::span;
 use crate::model::target::LaneId;
 use crate::model::workflow::Workflow;
-use crate::plan::decision::{Decision, Effect, Live, decide};
+use crate::plan::decision::{Decision, Effect, Live, cleared_text, decide};
 use crate::policy::adaptive::Limit;
-use crate::policy::classify::{Trouble, Verdict, classify};
+use crate::policy::classify::{Trouble, Unproven, Verdict, classify, unproven};
 
 use super::super::health;
 use super::super::work::{Matter, Work, millis};
-use super::{Rules, Schedule, Trial};
+use super::{MOST_CANARIES, Rules, Schedule};
 
-/// How long an update that was confirmed is looked for, if a reading does not show it.
-const READ_BACK_FOR: Duration = Duration::from_secs(10);
-/// How often.
+/// How often an update that was confirmed is looked for, if a reading does not show it.
 const READ_BACK_EVERY: Duration = Duration::from_secs(1);
 
 impl Schedule {
@@ -35,6 +35,9 @@ impl Schedule {
         let index = work.lane().0;
         self.lanes[index].in_flight -= 1;
         let verdict = classify(&reply);
+        if work.method == Method::Put {
+            work.unproven = work.unproven.max(unproven(&reply));
+        }
         match &mut reply {
             Reply::Answer(answer) => {
                 work.http_status = Some(answer.http_status);
@@ -84,17 +87,17 @@ impl Schedule {
                 failure,
                 trouble,
                 at_most,
-            } => self.passing(now, work, failure, trouble, at_most, dice),
+            } => self.passing(now, work, failure, (trouble, at_most), dice),
             Verdict::Final(failure) => {
-                self.admitted(index);
-                self.fail(now, work, failure, false);
+                self.seen(&work);
+                self.conclude(now, work, failure, false, Duration::ZERO);
             }
             Verdict::CredentialRefused { failure, renewal } => {
                 self.unauthorized(now, work, failure, renewal);
             }
             Verdict::TlsRefused(failure) => {
                 let message = failure.message.clone();
-                self.fail(now, work, failure, true);
+                self.conclude(now, work, failure, true, Duration::ZERO);
                 self.close(index, Ended::Refused, message);
             }
             Verdict::PermissionRefused { failure, workspace } => {
@@ -128,6 +131,19 @@ impl Schedule {
             Matter::Row(row) => Arc::clone(row),
         };
         let live = data.into_workflow();
+        if let Some(failure) = live.as_ref().and_then(|live| stranger(&row, live)) {
+            return match work.method {
+                // Nobody knows what it was an answer to.
+                Method::Put => {
+                    work.unproven = Some(Unproven::Silent);
+                    self.passing(now, work, failure, (Trouble::Other, None), 0.0);
+                }
+                Method::Get => {
+                    self.seen(&work);
+                    self.conclude(now, work, failure, false, Duration::ZERO);
+                }
+            };
+        }
         if let Some(live) = &live {
             work.live_name = Some(live.name.clone()).filter(|name| !name.is_empty());
         }
@@ -138,9 +154,9 @@ impl Schedule {
                 self.updated(now, work, echo.as_ref());
             }
             (Method::Get, None) => {
-                self.admitted(index);
+                self.seen(&work);
                 let failure = Failure::new(ErrorClass::Protocol, "the answer holds no workflow");
-                self.fail(now, work, failure, false);
+                self.conclude(now, work, failure, false, Duration::ZERO);
             }
             (Method::Get, Some(live)) if work.confirmed.is_some() => {
                 self.admitted(index);
@@ -150,6 +166,7 @@ impl Schedule {
             (Method::Get, Some(live)) => {
                 let before = work.live.take();
                 let versions = before.as_ref().and_then(|live| live.versions.clone());
+                let is_as_before = work.is_as_before(&live);
                 let live = Live {
                     workflow: live,
                     versions,
@@ -157,126 +174,208 @@ impl Schedule {
                 let terms = self.rules.terms.of_touched(work.is_touched);
                 let decision = decide(&row, &live, terms);
                 work.read_at = Some(now);
-                // If an update may have arrived, what was there before it is what it is to be judged by.
-                let (before, effect) = match before.filter(|_| work.doubt) {
+                // If an update may have been applied, what was there before it is what it is to be judged by.
+                let (before, effect) = match before.filter(|_| work.unproven.is_some()) {
                     Some(before) => {
-                        let effect = Effect::of(&work.send, &before.workflow, &live.workflow);
+                        let was = Some(&before.workflow);
+                        let effect = Effect::of(&work.send, was, &live.workflow);
                         (before, effect)
                     }
                     None => (live, Effect::default()),
                 };
                 work.live = Some(before);
                 // Where updates alone are throttled, a reading that one is to follow admits nothing.
-                let health = &mut self.lanes[index].health;
-                let resumes = match decision {
-                    Decision::Change(..) => health.answers(),
-                    Decision::Unchanged | Decision::Conflict(_) | Decision::Hopeless(_) => {
-                        health.admitted()
+                match decision {
+                    _ if work.read_back => self.seen(&work),
+                    Decision::Change(..) if self.lanes[index].health.answers() => {
+                        let lane = LaneId(index);
+                        self.tell(Event::LaneResumed { lane });
                     }
-                };
-                if resumes {
-                    self.tell(Event::LaneResumed {
-                        lane: LaneId(index),
-                    });
+                    Decision::Change(..) => {}
+                    Decision::Unchanged | Decision::Conflict(_) | Decision::Hopeless(_) => {
+                        self.admitted(index);
+                    }
                 }
                 self.answer(now, &work, Meaning::Done, None);
-                self.found(now, work, decision, effect);
+                self.found(now, work, decision, effect, is_as_before);
             }
         }
     }
 
-    /// The update was confirmed. What the service echoes is compared with what was sent and with what was
-    /// there; the first row of a run, and whatever looks damaged, is read back.
+    /// The update was confirmed. What the service echoes is compared with what was sent and with what was there. A canary,
+    /// whatever looks damaged, and whatever still looks as before, is read back.
     fn updated(&mut self, now: Duration, mut work: Box<Work>, echo: Option<&Workflow>) {
+        work.unproven = None;
         let before = work.live.as_ref().map(|live| &live.workflow);
-        let effect = echo.map(|echo| match before {
-            Some(before) => Effect::of(&work.send, before, echo),
-            None => Effect::of_unknown(&work.send, echo),
-        });
-        // What was read long ago may have been cleared by somebody else.
-        let cleared = |effect: &Effect| !effect.cleared.is_empty();
-        let looks_damaged = work.read_at.is_some() && effect.as_ref().is_some_and(cleared);
-        let is_tried = self.is_tried(work.key);
-        if before.is_some() && (is_tried || looks_damaged) {
+        let has_before = before.is_some();
+        let mut effect = echo.map(|echo| Effect::of(&work.send, before, echo));
+        effect
+            .iter_mut()
+            .for_each(|effect| self.allow(&mut work, effect));
+        let effect = effect.unwrap_or_default();
+        // What was read long ago may have been cleared by a colleague.
+        let is_suspect = !effect.cleared.is_empty();
+        let looks_damaged = is_suspect && work.read_at.is_some();
+        work.is_denied = effect.shows_former();
+        if has_before && (work.is_canary || looks_damaged || work.is_denied) {
             work.confirmed = Some(now);
-            work.suspected = effect.filter(|_| looks_damaged);
+            work.suspected = Some(effect).filter(|_| looks_damaged);
             work.used = 0;
             work.method = Method::Get;
             self.lanes[work.lane().0].queue.push(now, work);
             return;
         }
-        work.note = effect.and_then(|effect| effect.note());
+        work.shown = effect.shown();
+        if is_suspect && self.rules.canaries {
+            return self.suspect(now, work, effect);
+        }
+        work.note = join(work.note.take(), effect.note());
         self.end_with(now, work, Status::Succeeded, false);
+    }
+
+    /// Takes note of what an update may clear, and has: an undo puts it back.
+    fn allow(&self, work: &mut Work, effect: &mut Effect) {
+        let allowed = effect.take_allowed(self.rules.allow_cleared);
+        for (field, was) in &allowed {
+            note_cleared(work, *field, was);
+            work.note = join(work.note.take(), Some(cleared_text(*field, was)));
+        }
+    }
+
+    /// The answer to an update shows fields as cleared that it did not send. Its row was planned by the snapshot, so a
+    /// colleague may have done it: the next row that has such a field to lose tells.
+    fn suspect(&mut self, now: Duration, work: Box<Work>, effect: Effect) {
+        if self.tally.canaries >= MOST_CANARIES {
+            return self.damaged(now, work, effect);
+        }
+        let fields = effect.cleared.iter().map(|(field, _)| *field).collect();
+        self.tell(Event::Suspected {
+            row: work.key,
+            fields,
+        });
+        self.suspects.push((work, effect));
     }
 
     /// What is there after an update that was confirmed.
     fn read_back(&mut self, now: Duration, mut work: Box<Work>, live: &Workflow) {
-        let before = work.live.as_ref().map(|live| live.workflow.clone());
-        let effect = Effect::of(&work.send, &before.unwrap_or_default(), live);
+        let before = work.live.as_ref().map(|live| &live.workflow);
+        let mut effect = Effect::of(&work.send, before, live);
+        self.allow(&mut work, &mut effect);
         if !effect.cleared.is_empty() {
             return self.damaged(now, work, effect);
         }
-        // Nobody knows how soon a reading shows an update.
-        let since = now.saturating_sub(work.confirmed.unwrap_or(now));
-        if !effect.missing.is_empty() && since < READ_BACK_FOR {
-            self.lanes[work.lane().0]
-                .queue
-                .push(now + READ_BACK_EVERY, work);
-            return;
+        work.suspected = None;
+        work.is_denied = effect.shows_former();
+        if work.is_denied {
+            return self.denied(now, work, &effect);
         }
-        work.note = effect.note();
-        self.pass(&work);
+        work.shown = effect.shown();
+        work.note = join(work.note.take(), effect.note());
+        self.pass(now, &work);
         self.end_with(now, work, Status::Succeeded, false);
     }
 
-    /// Others may leave, if `work` is the one that went alone: it did what it should and nothing else.
-    fn pass(&mut self, work: &Work) {
-        let is_tried = self.is_tried(work.key);
-        // What an earlier session sent left before anybody knew what was there.
-        if is_tried && work.can_be_judged() {
-            self.trial = Trial::Over;
-            self.tell(Event::Proven { row: work.key });
+    /// The service has confirmed an update and shows what was there before: nobody knows how soon a reading shows an update.
+    fn denied(&mut self, now: Duration, mut work: Box<Work>, effect: &Effect) {
+        let within = self.rules.confirm_within;
+        let until = work.confirmed.unwrap_or(now).saturating_add(within);
+        if now < until {
+            let due = until.min(now + READ_BACK_EVERY);
+            self.lanes[work.lane().0].queue.push(due, work);
+            return;
         }
+        let what = effect.note().unwrap_or_default();
+        let within = span::show(within);
+        let message = format!(
+            "the service confirmed the update and does not show it within {within}: {what}"
+        );
+        if work.is_canary {
+            let message = format!("row {}: {message}", work.key);
+            self.stop(Ended::Unconfirmed, &message);
+        }
+        work.failure = Some(Failure::new(ErrorClass::Protocol, message));
+        self.end_with(now, work, Status::Unknown, false);
+    }
+
+    /// Others may leave, if `work` is a canary, or shows by itself what an update does: it did what it should and left alone
+    /// what it did not send.
+    fn pass(&mut self, now: Duration, work: &Work) {
+        let fields = match &work.live {
+            _ if work.is_canary => work.stake,
+            Some(live) if work.can_be_judged() => self.unproven_stake(&work.send, &live.workflow),
+            Some(_) | None => return,
+        };
+        let row = work.key;
+        self.tell(Event::Proven { row, fields });
+        let proven = self.tally.proven;
+        self.acquit(now, |effect| {
+            let mut cleared = effect.cleared.iter();
+            cleared.all(|(field, _)| proven.contains(*field))
+        });
     }
 
     /// An update has cleared what it did not hold: nothing else may leave.
-    pub(super) fn damaged(&mut self, now: Duration, mut work: Box<Work>, effect: Effect) {
-        let names: Vec<_> = effect
-            .cleared
-            .iter()
-            .map(|(field, _)| field.as_str())
-            .collect();
+    pub(super) fn damaged(&mut self, now: Duration, work: Box<Work>, effect: Effect) {
+        let cleared = effect.cleared.iter().map(|(field, _)| *field);
+        let cleared: FieldSet = cleared.collect();
+        let names: Vec<_> = cleared.iter().map(Field::as_str).collect();
         let message = format!(
-            "the service clears what an update does not hold: {} of row {}",
-            names.join(", "),
+            "the service clears what an update does not hold: {cleared} of row {}. Send all fields (--send full), or, if it \
+             may be cleared, say allow_cleared = {names:?}",
             work.key
         );
-        let change = work.change.get_or_insert_default();
-        for (field, was) in &effect.cleared {
-            let is = if *field == Field::Enabled {
-                "false"
-            } else {
-                ""
-            };
-            change.note(*field, was, is);
-        }
-        work.is_damaged = true;
-        work.failure = Some(Failure::new(ErrorClass::Protocol, message.clone()));
         // First: the row's own error may be one too many.
         self.stop(Ended::Gate, &message);
-        self.end_with(now, work, Status::Failed, false);
+        let mut harmed = vec![(work, effect)];
+        harmed.append(&mut self.suspects);
+        for (mut work, effect) in harmed {
+            for (field, was) in &effect.cleared {
+                note_cleared(&mut work, *field, was);
+            }
+            work.is_damaged = true;
+            work.failure = Some(Failure::new(ErrorClass::Protocol, message.clone()));
+            self.end_with(now, work, Status::Failed, false);
+        }
     }
 
-    /// What the live state says to the row; `effect` is that of an update which may have arrived.
-    fn found(&mut self, now: Duration, mut work: Box<Work>, decision: Decision, effect: Effect) {
+    /// What the live state says to the row; `effect` is that of an update which may have been applied, and `is_as_before`
+    /// whether nothing of it is there.
+    fn found(
+        &mut self,
+        now: Duration,
+        mut work: Box<Work>,
+        decision: Decision,
+        mut effect: Effect,
+        is_as_before: bool,
+    ) {
+        let is_unproven = work.unproven.is_some();
         match decision {
-            // It may still arrive: nobody knows how long the service takes.
             Decision::Change(..) if work.read_back => {
-                self.end_with(now, work, Status::Unknown, false);
+                // After an error the service is done with the update; otherwise it may still be applied.
+                let is_final = is_as_before && work.unproven == Some(Unproven::Refused);
+                let (status, what) = match (is_final, is_as_before) {
+                    (true, _) => (Status::Failed, "it was read back and is as before"),
+                    (false, true) => (Status::Unknown, "it was read back and is as before so far"),
+                    (false, false) => (
+                        Status::Unknown,
+                        "it was read back and is neither as before nor as requested",
+                    ),
+                };
+                let what = match work.change {
+                    Some(_) => what,
+                    None => {
+                        "it was read back and is not as requested; what was there before is not known"
+                    }
+                };
+                if let Some(failure) = &mut work.failure {
+                    failure.message += &format!("; {what}");
+                }
+                let refused = work.is_refused;
+                self.end_with(now, work, status, refused);
             }
             Decision::Change(change, send) => {
                 match &mut work.change {
-                    Some(planned) if work.doubt => {
+                    Some(planned) if is_unproven => {
                         for (field, before, after) in change.fields() {
                             planned.note(field, before, after);
                         }
@@ -287,6 +386,11 @@ impl Schedule {
                         work.is_replanned = true;
                     }
                 }
+                if work.is_canary
+                    && let Some(live) = &work.live
+                {
+                    work.stake = self.unproven_stake(&send, &live.workflow);
+                }
                 work.send = Arc::new(send);
                 // Before all that left later: with them first, a service that throttles
                 // could be kept busy with reading alone.
@@ -294,15 +398,16 @@ impl Schedule {
                 let first = work.first_sent.unwrap_or(now);
                 self.lanes[work.lane().0].queue.push(first, work);
             }
-            // What it wishes is there: by its own update, if one may have arrived.
-            Decision::Unchanged
-                if work.doubt && work.can_be_judged() && !effect.cleared.is_empty() =>
-            {
-                self.damaged(now, work, effect);
-            }
-            Decision::Unchanged if work.doubt => {
-                work.note = effect.note();
-                self.pass(&work);
+            // What it asks for is there: by its own update, if one may have been applied.
+            Decision::Unchanged if is_unproven => {
+                self.allow(&mut work, &mut effect);
+                if work.can_be_judged() && !effect.cleared.is_empty() {
+                    return self.damaged(now, work, effect);
+                }
+                let unseen = "an update was sent, and nobody knows what was there before it";
+                let unseen = work.change.is_none().then(|| unseen.to_owned());
+                work.note = join(join(work.note.take(), effect.note()), unseen);
+                self.pass(now, &work);
                 self.end_with(now, work, Status::Succeeded, false);
             }
             Decision::Unchanged => self.end_with(now, work, Status::Unchanged, false),
@@ -311,7 +416,7 @@ impl Schedule {
                 self.end_with(now, work, Status::Conflict, false);
             }
             Decision::Hopeless(failure) => {
-                let status = match work.doubt {
+                let status = match is_unproven {
                     true => Status::Unknown,
                     false => Status::Failed,
                 };
@@ -342,9 +447,11 @@ impl Schedule {
         let (pause, recovered) = lane
             .health
             .throttled(now, work.sent, wait, &rules.retry, dice);
-        if !work.doubt {
+        if work.unproven.is_none() {
             work.failure = Some(failure);
         }
+        // It has not been read.
+        work.is_last_reading = false;
         if work.is_nice_to_have() {
             let failure = Failure::new(ErrorClass::RateLimited, message.clone());
             work.failure = Some(failure);
@@ -395,55 +502,50 @@ impl Schedule {
         now: Duration,
         mut work: Box<Work>,
         failure: Failure,
-        trouble: Trouble,
-        at_most: Option<u32>,
+        (trouble, at_most): (Trouble, Option<u32>),
         dice: f64,
     ) {
         let index = work.lane().0;
         let retry = self.rules.retry;
-        if work.method == Method::Put {
-            work.doubt |= trouble.leaves_doubt();
-        }
+        work.was_answered |= work.method == Method::Put && work.http_status.is_some();
         self.lanes[index].health.note(&failure.message);
+        if work.is_last_reading {
+            // The others would wait for nothing.
+            self.lanes[index].is_silent |= work.http_status.is_none();
+            return self.conclude(now, work, failure, false, Duration::ZERO);
+        }
         let effect = match trouble {
-            Trouble::Silent { .. } | Trouble::Failing { .. } => {
-                let silent = matches!(trouble, Trouble::Silent { .. });
-                self.lanes[index]
-                    .health
-                    .troubled(now, work.sent, silent, &retry, dice)
+            Trouble::Silent | Trouble::Failing => {
+                let what = (work.method, trouble == Trouble::Silent);
+                let health = &mut self.lanes[index].health;
+                health.troubled(now, work.sent, what, &retry, dice)
             }
-            Trouble::Other { .. } => {
-                self.admitted(index);
+            Trouble::Other => {
+                self.seen(&work);
                 health::Effect::Counts
             }
         };
-        work.failure = Some(failure.clone());
         if effect == health::Effect::Counts {
             work.used += 1;
-            if work.used >= at_most.unwrap_or(u32::MAX).min(retry.max_attempts) {
-                let status = if work.doubt {
-                    Status::Unknown
-                } else {
-                    Status::Failed
+            let due = retry.delay(work.used, dice);
+            let is_over = work.used >= at_most.unwrap_or(u32::MAX).min(retry.max_attempts);
+            if is_over || work.read_back {
+                // What was answered is over; what was not may still be on its way.
+                let wait = match work.unproven {
+                    Some(Unproven::Silent) => due,
+                    Some(Unproven::Refused) | None => Duration::ZERO,
                 };
-                if work.doubt && !work.read_back {
-                    work.read_back = true;
-                    work.method = Method::Get;
-                    let due = now + retry.delay(work.used, dice);
-                    self.answer(now, &work, Meaning::Again, Some(failure));
-                    self.lanes[index].queue.push_again(due, work);
-                    return;
-                }
-                self.answer(now, &work, Meaning::Final, Some(failure));
-                self.end_with(now, work, status, false);
-                return;
+                return self.conclude(now, work, failure, false, wait);
             }
-            let due = now + retry.delay(work.used, dice);
+            work.failure = Some(failure.clone());
             self.answer(now, &work, Meaning::Again, Some(failure));
-            self.lanes[index].queue.push_again(due, work);
+            self.lanes[index].queue.push_again(now + due, work);
             return;
         }
         let message = failure.message.clone();
+        if !work.read_back {
+            work.failure = Some(failure.clone());
+        }
         self.answer(now, &work, Meaning::Again, Some(failure));
         self.lanes[index].queue.push_again(now, work);
         match effect {
@@ -485,7 +587,7 @@ impl Schedule {
             return;
         }
         let message = failure.message.clone();
-        self.fail(now, work, failure, true);
+        self.conclude(now, work, failure, true, Duration::ZERO);
         self.close(
             index,
             Ended::Refused,
@@ -497,17 +599,21 @@ impl Schedule {
         let index = work.lane().0;
         let workspace = work.workspace().clone();
         let message = failure.message.clone();
-        self.admitted(index);
+        self.seen(&work);
+        if work.read_back {
+            // Who may not read what became of one row says nothing about the others.
+            return self.conclude(now, work, failure, true, Duration::ZERO);
+        }
         // Whoever may not list may still read what is named.
         let lists =
             matches!(&work.matter, Matter::Reading(reading) if reading.of.kind() == Kind::List);
         if work.asks_a_project() || (lists && !whole) {
-            return self.fail(now, work, failure, true);
+            return self.conclude(now, work, failure, true, Duration::ZERO);
         }
         let health = &mut self.lanes[index].health;
         let closes = health.workspace_refuses(&workspace, whole, &message);
         let refused = health.workspace_closed(&workspace).is_some();
-        self.fail(now, work, failure, refused);
+        self.conclude(now, work, failure, refused, Duration::ZERO);
         if closes {
             self.tell(Event::WorkspaceClosed {
                 lane: LaneId(index),
@@ -525,14 +631,54 @@ impl Schedule {
         }
     }
 
-    fn fail(&mut self, now: Duration, mut work: Box<Work>, failure: Failure, refused: bool) {
+    /// The lane has answered `work`: nothing is wrong with it, unless that was only read back.
+    fn seen(&mut self, work: &Work) {
+        let index = work.lane().0;
+        if !work.read_back {
+            return self.admitted(index);
+        }
+        if self.lanes[index].health.answers_reading_back() {
+            let lane = LaneId(index);
+            self.tell(Event::LaneResumed { lane });
+        }
+    }
+
+    /// No other request changes anything for `work`, which ends with `failure`. If only a reading can tell what became of its
+    /// update, it is read first, after `wait`.
+    fn conclude(
+        &mut self,
+        now: Duration,
+        mut work: Box<Work>,
+        failure: Failure,
+        refused: bool,
+        wait: Duration,
+    ) {
+        if work.unproven.is_some() && !work.read_back {
+            self.answer(now, &work, Meaning::Again, Some(failure.clone()));
+            work.failure = Some(failure);
+            work.is_refused = refused;
+            work.read_last();
+            self.lanes[work.lane().0].queue.push(now + wait, work);
+            return;
+        }
         self.answer(now, &work, Meaning::Final, Some(failure.clone()));
-        let status = if work.doubt && !refuses_the_wish(failure.class) {
-            Status::Unknown
-        } else {
-            Status::Failed
+        // A workflow that is gone shows no update.
+        let is_known = work.unproven.is_none() || failure.class == ErrorClass::NotFound;
+        let status = match is_known {
+            true => Status::Failed,
+            false => Status::Unknown,
         };
-        work.failure = Some(failure);
+        work.failure = Some(match work.failure.take().filter(|_| work.read_back) {
+            Some(first) => Failure {
+                message: format!(
+                    "{}; it was not read back: {}",
+                    first.message, failure.message
+                ),
+                ..first
+            },
+            None => failure,
+        });
+        let refused = refused || work.is_refused;
         self.end_with(now, work, status, refused);
     }
 
@@ -549,25 +695,33 @@ impl Schedule {
             http_status: work.http_status,
             meaning,
             failure,
-            doubt: work.doubt,
+            unproven: work.unproven.is_some(),
         });
     }
 }
 
-/// Whether an error says that what the row sends is wrong: then it was wrong the time before, too,
-/// when no usable answer came.
-fn refuses_the_wish(class: ErrorClass) -> bool {
-    match class {
-        ErrorClass::Validation | ErrorClass::NotFound => true,
-        ErrorClass::Auth
-        | ErrorClass::Permission
-        | ErrorClass::Conflict
-        | ErrorClass::RateLimited
-        | ErrorClass::Server
-        | ErrorClass::Timeout
-        | ErrorClass::Network
-        | ErrorClass::Tls
-        | ErrorClass::Protocol
-        | ErrorClass::Canceled => false,
+/// Why `live`, which the service gave for the workflow of `row`, is no answer, if it is none.
+fn stranger(row: &Row, live: &Workflow) -> Option<Failure> {
+    let is_other = !live.id.is_empty() && same_spelling(&live.id) != same_id(&row.workflow_id);
+    is_other.then(|| {
+        let what = format!("the answer is about another workflow: {}", live.id);
+        Failure::new(ErrorClass::Protocol, what)
+    })
+}
+
+/// What an update has cleared is part of its change: an undo puts it back.
+fn note_cleared(work: &mut Work, field: Field, was: &str) {
+    let is = match field {
+        Field::Enabled => "false",
+        Field::Name | Field::Description | Field::VersionId | Field::Labels => "",
+    };
+    work.change.get_or_insert_default().note(field, was, is);
+}
+
+/// Both texts, as far as there are any.
+fn join(first: Option<String>, second: Option<String>) -> Option<String> {
+    match (first, second) {
+        (Some(first), Some(second)) if first != second => Some(format!("{first}; {second}")),
+        (first, second) => first.or(second),
     }
 }

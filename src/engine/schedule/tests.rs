@@ -1,9 +1,9 @@
 //! The schedule, asked and answered by hand.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use super::*;
-use crate::model::field::Field;
+use crate::model::field::{Field, FieldSet};
 use crate::model::guard::Guards;
 use crate::model::id::Id;
 use crate::model::reply::{Answer, Cause, Content, Data, Envelope, Renewal, Reply, Silence};
@@ -11,7 +11,7 @@ use crate::model::row::Row;
 use crate::model::target::Workspace;
 use crate::model::update::Update;
 use crate::model::workflow::Workflow;
-use crate::plan::decision::Terms;
+use crate::plan::decision::{Live, Terms};
 use crate::policy::budget::Most;
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -73,7 +73,9 @@ fn schedule(lanes: usize, deadline: Option<Duration>) -> Schedule {
         deadline,
         terms: Terms::default(),
         max_age: HOUR,
-        trial: false,
+        canaries: false,
+        confirm_within: Duration::from_secs(10),
+        allow_cleared: FieldSet::default(),
     };
     Schedule::new(rules, lanes, Tally::default())
 }
@@ -89,6 +91,13 @@ fn answer(http_status: u16, retry_after: Option<Duration>) -> Reply {
         retry_after,
         content: Content::Envelope(Envelope {
             success: Some(http_status == 200),
+            code: match http_status {
+                200 => None,
+                401 => Some("APIG.0301".into()),
+                429 => Some("APIG.0308".into()),
+                500..=599 => Some("SecMaster.00000001".into()),
+                _ => Some("SecMaster.20041002".into()),
+            },
             ..Envelope::default()
         }),
         ..Answer::default()
@@ -100,7 +109,7 @@ fn leaving(schedule: &mut Schedule, rows: &mut Given, now: Duration) -> (Vec<u64
     let mut left = Vec::new();
     loop {
         match schedule.next(now, rows).unwrap() {
-            Step::Send(row, _) => left.push(row),
+            Step::Send(row, ..) => left.push(row),
             step @ (Step::Wait(_) | Step::Done) => return (left, step),
         }
     }
@@ -249,9 +258,9 @@ fn read(name: &str) -> Reply {
 
 fn next_method(schedule: &mut Schedule, rows: &mut Given, now: Duration) -> Method {
     match schedule.next(now, rows).unwrap() {
-        Step::Send(_, Request::Get(_)) => Method::Get,
-        Step::Send(_, Request::Put(..)) => Method::Put,
-        step @ Step::Send(_, Request::Read(_)) => panic!("{step:?}"),
+        Step::Send(_, Request::Get(_), _) => Method::Get,
+        Step::Send(_, Request::Put(..), _) => Method::Put,
+        step @ Step::Send(_, Request::Read(_), _) => panic!("{step:?}"),
         step @ (Step::Wait(_) | Step::Done) => panic!("{step:?}"),
     }
 }
@@ -295,26 +304,249 @@ fn an_update_that_may_have_arrived_is_found_by_reading_again() {
     }
 }
 
+/// The rows that have ended since the last call.
+fn ends(schedule: &mut Schedule) -> Vec<(u64, Outcome)> {
+    let mut ends = Vec::new();
+    for event in schedule.take_events() {
+        if let Event::RowEnded { row, outcome, .. } = event {
+            ends.push((row, outcome));
+        }
+    }
+    ends
+}
+
+/// How the first of them ended.
+fn ended(schedule: &mut Schedule) -> Option<Outcome> {
+    ends(schedule)
+        .into_iter()
+        .next()
+        .map(|(_, outcome)| outcome)
+}
+
+/// A row whose workflow was read: it was called `old`.
+fn planned() -> Known {
+    let mut rows: VecDeque<Taken> = given(&[0]).0.into_iter().map(Taken::from).collect();
+    rows[0].live = Some(live("old"));
+    Known(rows)
+}
+
+fn live(name: &str) -> Live {
+    Live {
+        workflow: Workflow {
+            name: name.into(),
+            ..Workflow::default()
+        },
+        versions: None,
+    }
+}
+
 #[test]
-fn doubt_survives_a_refusal_that_says_nothing_about_the_wish() {
+fn an_update_without_a_proof_is_read_back_before_its_row_ends() {
+    let lost = || {
+        Reply::Silence(Silence {
+            cause: Cause::TimedOut,
+            detail: String::new(),
+        })
+    };
+    let cases: [(&dyn Fn() -> Reply, &str, Status, bool); 9] = [
+        (&|| answer(500, None), "new", Status::Succeeded, false),
+        (&|| answer(500, None), "old", Status::Failed, true),
+        (&|| answer(500, None), "third", Status::Unknown, true),
+        (&|| answer(524, None), "new", Status::Succeeded, false),
+        (&|| answer(507, None), "old", Status::Failed, true),
+        (&|| answer(502, None), "old", Status::Unknown, true),
+        (&|| answer(302, None), "new", Status::Succeeded, false),
+        (&lost, "old", Status::Unknown, true),
+        (&lost, "new", Status::Succeeded, false),
+    ];
+    for (reply, found, status, is_unproven) in cases {
+        let (mut schedule, mut rows) = (schedule(1, None), planned());
+        let mut now = ms(0);
+        let outcome = loop {
+            let method = match schedule.next(now, &mut rows).unwrap() {
+                Step::Send(_, Request::Get(_), _) => Method::Get,
+                Step::Send(..) => Method::Put,
+                Step::Wait(_) => {
+                    now += ms(1);
+                    continue;
+                }
+                Step::Done => panic!("{found}: it has not ended"),
+            };
+            match method {
+                Method::Put => schedule.answered(now, 1, reply(), 0.5),
+                Method::Get => schedule.answered(now, 1, read(found), 0.5),
+            }
+            if let Some(outcome) = ended(&mut schedule) {
+                break outcome;
+            }
+        };
+        let what = format!("{:?}, then {found}", reply());
+        assert_eq!(
+            (outcome.status, outcome.unproven),
+            (status, is_unproven),
+            "{what}"
+        );
+        let change = outcome.change.expect("it stands in the undo");
+        assert_eq!(change.before[&Field::Name], "old", "{what}");
+    }
+}
+
+#[test]
+fn a_refusal_by_name_proves_nothing_about_the_update_before_it() {
+    let (mut schedule, mut rows) = (schedule(1, None), planned());
+    assert!(matches!(
+        schedule.next(ms(0), &mut rows).unwrap(),
+        Step::Send(_, Request::Put(..), _)
+    ));
+    schedule.answered(ms(1), 1, answer(500, None), 0.0);
+    assert!(matches!(
+        schedule.next(ms(2), &mut rows).unwrap(),
+        Step::Send(_, Request::Put(..), _)
+    ));
+    schedule.answered(ms(3), 1, answer(400, None), 0.5);
+    assert!(matches!(
+        schedule.next(ms(3), &mut rows).unwrap(),
+        Step::Send(_, Request::Get(_), None)
+    ));
+    schedule.answered(ms(4), 1, read("new"), 0.5);
+    assert_eq!(ended_as(&mut schedule), Status::Succeeded);
+}
+
+#[test]
+fn after_a_stop_an_update_without_a_proof_is_read_once_and_nothing_else_leaves() {
+    for (reply, status) in [
+        (read("new"), Status::Succeeded),
+        (read("old"), Status::Failed),
+        (answer(403, None), Status::Unknown),
+        (answer(503, None), Status::Unknown),
+    ] {
+        let mut rows = planned();
+        rows.0.extend(given(&[0, 0]).0.drain(1..).map(Taken::from));
+        let mut schedule = schedule(1, None);
+        schedule.next(ms(0), &mut rows).unwrap();
+        schedule.answered(ms(1), 1, answer(500, None), 1.0);
+        schedule.stop(Ended::Interrupted, "asked to");
+        let step = schedule.next(ms(1_000), &mut rows).unwrap();
+        let Step::Send(1, Request::Get(_), Some(within)) = step else {
+            panic!("{step:?}");
+        };
+        assert_eq!(within, GRACE);
+        schedule.answered(ms(1_001), 1, reply, 0.5);
+        assert!(matches!(
+            schedule.next(ms(1_002), &mut rows),
+            Ok(Step::Done)
+        ));
+        let outcome = ended(&mut schedule).unwrap();
+        assert_eq!(outcome.status, status);
+        assert_eq!(schedule.ended(), Ended::Interrupted);
+    }
+}
+
+#[test]
+fn where_readings_are_not_answered_after_a_stop_one_is_enough() {
     let lost = Reply::Silence(Silence {
-        cause: Cause::TimedOut,
+        cause: Cause::Connect,
         detail: String::new(),
     });
-    for (http_status, status) in [(401, Status::Unknown), (400, Status::Failed)] {
-        let (mut schedule, mut rows) = (schedule(1, None), given(&[0]));
-        next_method(&mut schedule, &mut rows, ms(0));
-        schedule.answered(ms(1), 1, lost.clone(), 0.0);
-        next_method(&mut schedule, &mut rows, ms(2));
-        schedule.answered(ms(3), 1, answer(http_status, None), 0.5);
-        let mut ended = None;
-        for event in schedule.take_events() {
-            if let Event::RowEnded { outcome, .. } = event {
-                ended = Some(outcome.status);
-            }
-        }
-        assert_eq!(ended, Some(status), "{http_status}");
+    let mut schedule = schedule(1, None);
+    let mut rows = Known(given(&[0; 2]).0.into_iter().map(Taken::from).collect());
+    for taken in &mut rows.0 {
+        taken.live = Some(live("old"));
     }
+    schedule.rules.retry.max_attempts = 9;
+    schedule.rules.retry.initial_delay = HOUR;
+    schedule.rules.retry.max_delay = HOUR;
+    for row in 1..=2 {
+        schedule.next(ms(row), &mut rows).unwrap();
+        schedule.answered(ms(row), row, answer(500, None), 1.0);
+    }
+    schedule.stop(Ended::Deadline, "it is late");
+    let mut now = ms(10);
+    let mut readings = 0;
+    loop {
+        match schedule.next(now, &mut rows).unwrap() {
+            Step::Send(row, ..) => {
+                readings += 1;
+                schedule.answered(now, row, lost.clone(), 0.5);
+            }
+            Step::Wait(_) => now += ms(1),
+            Step::Done => break,
+        }
+    }
+    assert_eq!(readings, 1);
+    let ends = ends(&mut schedule).into_iter();
+    let unknown = ends.filter(|(_, outcome)| outcome.status == Status::Unknown);
+    assert_eq!(unknown.count(), 2);
+}
+
+#[test]
+fn an_answer_about_another_workflow_is_none() {
+    let about = |id: &str, name: &str| {
+        let Reply::Answer(mut answer) = answer(200, None) else {
+            unreachable!("it is an answer")
+        };
+        answer.content = Content::Envelope(Envelope {
+            success: Some(true),
+            data: Data::of(Workflow {
+                id: id.into(),
+                name: name.into(),
+                ..Workflow::default()
+            }),
+            ..Envelope::default()
+        });
+        Reply::Answer(answer)
+    };
+    // Before an update: nothing is sent.
+    let (mut schedule_1, mut rows) = (schedule(1, None), guarded());
+    assert_eq!(next_method(&mut schedule_1, &mut rows, ms(0)), Method::Get);
+    schedule_1.answered(ms(1), 1, about("w-2", "old"), 0.5);
+    assert_eq!(ended_as(&mut schedule_1), Status::Failed);
+    // As the echo of one, and when it is read back: nobody knows what became of it.
+    let (mut schedule, mut rows) = (schedule(1, None), planned());
+    schedule.rules.retry.max_attempts = 1;
+    schedule.next(ms(0), &mut rows).unwrap();
+    schedule.answered(ms(1), 1, about("w-2", "new"), 0.0);
+    let step = schedule.next(ms(2_000), &mut rows).unwrap();
+    assert!(
+        matches!(step, Step::Send(_, Request::Get(_), _)),
+        "{step:?}"
+    );
+    schedule.answered(ms(2_001), 1, about("w-2", "new"), 0.5);
+    assert_eq!(ended_as(&mut schedule), Status::Unknown);
+    // Another spelling of the id is no other workflow.
+    let row = given(&[0]).0.remove(0).unwrap();
+    let row = Row {
+        workflow_id: Id::parse("0F9183E1-C2D3-4B6C-8A7E-5D4C3B2A1908").unwrap(),
+        ..row
+    };
+    let mut rows = Given(VecDeque::from([row]));
+    let mut schedule = self::schedule(1, None);
+    schedule.next(ms(0), &mut rows).unwrap();
+    let id = "0f9183e1c2d34b6c8a7e5d4c3b2a1908";
+    schedule.answered(ms(1), 1, about(id, "new"), 0.5);
+    assert_eq!(ended_as(&mut schedule), Status::Succeeded);
+}
+
+#[test]
+fn a_row_of_which_only_a_reading_was_lost_was_not_attempted() {
+    let (mut schedule, mut rows) = (schedule(1, None), guarded());
+    assert_eq!(next_method(&mut schedule, &mut rows, ms(0)), Method::Get);
+    let truncated = Reply::Answer(Answer {
+        http_status: 200,
+        content: Content::Unreadable {
+            how: crate::model::reply::Unreadable::Truncated,
+            excerpt: String::new(),
+        },
+        ..Answer::default()
+    });
+    schedule.answered(ms(1), 1, truncated, 1.0);
+    schedule.stop(Ended::Interrupted, "asked to");
+    assert!(matches!(schedule.next(ms(2), &mut rows), Ok(Step::Done)));
+    let outcome = ended(&mut schedule).unwrap();
+    assert_eq!(
+        (outcome.status, outcome.attempts, outcome.http_status),
+        (Status::NotAttempted, 0, None)
+    );
 }
 
 /// A 401, after which there is another credential, or not.
@@ -380,27 +612,268 @@ impl Source for Known {
     }
 }
 
-#[test]
-fn a_first_row_whose_lane_is_given_up_does_not_keep_the_other_lanes_waiting() {
-    let given_up = answer(429, Some(HOUR * 2));
-    for had_ended in [false, true] {
-        let mut schedule = schedule(2, None);
-        schedule.trial = Trial::Wanted;
-        let mut rows = Known(given(&[0, 1]).0.into_iter().map(Taken::from).collect());
-        // An earlier session does not know whether it was changed, so it is read first.
-        rows.0[0].past.doubt = true;
-        rows.0[0].past.ended = had_ended.then_some(WasEnded {
-            status: Status::Unknown,
-            refused: false,
-            tried: true,
-            error_class: None,
-            error_code: None,
-        });
-        let Step::Send(1, Request::Get(_)) = schedule.next(ms(0), &mut rows).unwrap() else {
-            panic!("row 1 is read")
-        };
-        schedule.answered(ms(1), 1, given_up.clone(), 0.5);
-        let step = schedule.next(ms(2), &mut rows).unwrap();
-        assert!(matches!(step, Step::Send(2, _)), "{had_ended}: {step:?}");
+/// So many rows by one lane, whose workflows have a description and are otherwise empty; the first one has none.
+fn rows_with_a_draft(count: usize) -> Known {
+    let mut rows: VecDeque<Taken> = given(&vec![0; count])
+        .0
+        .into_iter()
+        .map(Taken::from)
+        .collect();
+    for taken in &mut rows {
+        let mut live = live("old");
+        if taken.row.number > 1 {
+            live.workflow.description = "as it was".into();
+        }
+        taken.live = Some(live);
     }
+    Known(rows)
+}
+
+/// Plays a service that shows each workflow as `show` makes it of its row's number and what was sent so far; gives what left, in
+/// order, and the schedule at its end.
+fn served(
+    mut schedule: Schedule,
+    rows: &mut Known,
+    mut show: impl FnMut(u64, Method) -> (String, String),
+) -> (Vec<(u64, Method)>, Schedule) {
+    let (mut now, mut left) = (ms(0), Vec::new());
+    loop {
+        match schedule.next(now, rows).unwrap() {
+            Step::Send(row, request, _) => {
+                let method = match request {
+                    Request::Get(_) => Method::Get,
+                    Request::Put(..) | Request::Read(_) => Method::Put,
+                };
+                left.push((row, method));
+                let (name, description) = show(row, method);
+                let Reply::Answer(mut answer) = answer(200, None) else {
+                    unreachable!("it is an answer")
+                };
+                answer.content = Content::Envelope(Envelope {
+                    success: Some(true),
+                    data: Data::of(Workflow {
+                        name,
+                        description,
+                        ..Workflow::default()
+                    }),
+                    ..Envelope::default()
+                });
+                now += ms(1);
+                schedule.answered(now, row, Reply::Answer(answer), 0.5);
+            }
+            Step::Wait(at) => now = at.unwrap_or(now + ms(1)).max(now + ms(1)),
+            Step::Done => return (left, schedule),
+        }
+    }
+}
+
+fn with_canaries() -> Schedule {
+    let mut schedule = schedule(1, None);
+    schedule.rules.canaries = true;
+    schedule.rules.budget.max_errors = Most::Count(0);
+    schedule
+}
+
+#[test]
+fn a_draft_is_no_canary_for_what_others_have_to_lose() {
+    // A service that clears what an update does not hold.
+    let mut put = HashSet::new();
+    let (left, mut schedule) = served(with_canaries(), &mut rows_with_a_draft(9), |row, method| {
+        if method == Method::Put {
+            put.insert(row);
+        }
+        match (put.contains(&row), row) {
+            (true, _) => ("new".into(), String::new()),
+            (false, 1) => ("old".into(), String::new()),
+            (false, _) => ("old".into(), "as it was".into()),
+        }
+    });
+    let puts = left.iter().filter(|(_, method)| *method == Method::Put);
+    assert_eq!(puts.map(|(row, _)| *row).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(schedule.ended(), Ended::Gate);
+    let (_, harmed) = ends(&mut schedule)
+        .into_iter()
+        .find(|(row, _)| *row == 2)
+        .unwrap();
+    let message = harmed.failure.unwrap().message;
+    assert!(message.contains("--send full"), "{message}");
+    assert!(
+        message.contains(r#"allow_cleared = ["description"]"#),
+        "{message}"
+    );
+    assert_eq!(
+        harmed.change.unwrap().before[&Field::Description],
+        "as it was"
+    );
+}
+
+#[test]
+fn a_field_that_may_be_cleared_is_put_back_by_the_undo_and_stops_nothing() {
+    let mut schedule = with_canaries();
+    schedule.rules.allow_cleared = [Field::Description].into_iter().collect();
+    let mut put = HashSet::new();
+    let (_, mut schedule) = served(schedule, &mut rows_with_a_draft(4), |row, method| {
+        if method == Method::Put {
+            put.insert(row);
+        }
+        match put.contains(&row) {
+            true => ("new".into(), String::new()),
+            false => ("old".into(), "as it was".into()),
+        }
+    });
+    assert_eq!(schedule.ended(), Ended::Completed);
+    for (row, outcome) in ends(&mut schedule) {
+        assert_eq!(outcome.status, Status::Succeeded);
+        let change = outcome.change.unwrap();
+        let before = change.before.get(&Field::Description);
+        assert_eq!(before.map(String::as_str), Some("as it was"), "row {row}");
+    }
+}
+
+#[test]
+fn canaries_are_proven_once_for_each_field_and_a_later_session_knows() {
+    let mut put = HashSet::new();
+    let mut show = |row: u64, method: Method| {
+        if method == Method::Put {
+            put.insert(row);
+        }
+        let name = if put.contains(&row) { "new" } else { "old" };
+        let description = if row == 1 { "" } else { "as it was" };
+        (name.to_owned(), description.to_owned())
+    };
+    let (left, mut first) = served(with_canaries(), &mut rows_with_a_draft(6), &mut show);
+    let gets = left.iter().filter(|(_, method)| *method == Method::Get);
+    assert_eq!(gets.map(|(row, _)| *row).collect::<Vec<_>>(), [1, 1, 2, 2]);
+    let mut proven = Vec::new();
+    for event in first.take_events() {
+        if let Event::Proven { row, fields } = event {
+            proven.push((row, fields.to_string()));
+        }
+    }
+    assert_eq!(proven, [(1, String::new()), (2, "description".to_owned())]);
+    let mut again = with_canaries();
+    again.tally = first.tally().clone();
+    put.clear();
+    let (left, _) = served(again, &mut rows_with_a_draft(6), |row, method| {
+        let name = if method == Method::Put { "new" } else { "old" };
+        let description = if row == 1 { "" } else { "as it was" };
+        (name.into(), description.into())
+    });
+    assert!(
+        left.iter().all(|(_, method)| *method == Method::Put),
+        "{left:?}"
+    );
+}
+
+#[test]
+fn a_service_that_confirms_and_does_not_apply_is_found_out_by_its_canary() {
+    let (left, mut schedule) = served(with_canaries(), &mut rows_with_a_draft(5), |_, method| {
+        let echo = if method == Method::Put { "new" } else { "old" };
+        (echo.into(), String::new())
+    });
+    let puts = left.iter().filter(|(_, method)| *method == Method::Put);
+    assert_eq!(puts.count(), 1);
+    assert_eq!(schedule.ended(), Ended::Unconfirmed);
+    let outcome = ended(&mut schedule).unwrap();
+    assert_eq!(outcome.status, Status::Unknown);
+    let message = outcome.failure.unwrap().message;
+    assert!(message.contains("within 10s"), "{message}");
+}
+
+#[test]
+fn a_service_that_trims_differs_and_goes_on() {
+    let mut put = HashSet::new();
+    let (_, mut schedule) = served(with_canaries(), &mut rows_with_a_draft(3), |row, method| {
+        if method == Method::Put {
+            put.insert(row);
+        }
+        let name = if put.contains(&row) { "ne" } else { "old" };
+        (name.into(), String::new())
+    });
+    assert_eq!(schedule.ended(), Ended::Completed);
+    assert_eq!(
+        (schedule.tally().succeeded, schedule.tally().differs),
+        (3, 3)
+    );
+    let outcome = ended(&mut schedule).unwrap();
+    assert_eq!(outcome.shown[&Field::Name], "ne");
+}
+
+#[test]
+fn an_echo_that_is_as_before_is_read_back_before_it_is_believed() {
+    for (read_back, status) in [("new", Status::Succeeded), ("old", Status::Unknown)] {
+        let mut schedule = with_canaries();
+        schedule.tally.is_proven = true;
+        schedule.rules.budget.max_errors = Most::Count(100);
+        let (left, mut schedule) = served(schedule, &mut planned(), |_, method| {
+            let name = if method == Method::Put {
+                "old"
+            } else {
+                read_back
+            };
+            (name.into(), String::new())
+        });
+        assert_eq!(left[..2], [(1, Method::Put), (1, Method::Get)]);
+        assert_eq!(ended_as(&mut schedule), status);
+        assert_eq!(schedule.ended(), Ended::Completed);
+    }
+}
+
+#[test]
+fn a_field_that_an_answer_shows_as_cleared_makes_the_next_row_a_canary() {
+    // The third update clears; a colleague might have, as far as its answer goes.
+    for clears_again in [false, true] {
+        let mut puts = 0;
+        let mut cleared = HashSet::new();
+        let mut put = HashSet::new();
+        let (left, mut schedule) =
+            served(with_canaries(), &mut rows_with_a_draft(8), |row, method| {
+                if method == Method::Put {
+                    puts += 1;
+                    put.insert(row);
+                    if puts == 4 || (clears_again && puts > 4) {
+                        cleared.insert(row);
+                    }
+                }
+                let name = if put.contains(&row) { "new" } else { "old" };
+                let is_empty = row == 1 || cleared.contains(&row);
+                let description = if is_empty { "" } else { "as it was" };
+                (name.into(), description.into())
+            });
+        let read: Vec<_> = left
+            .iter()
+            .filter(|(row, method)| *method == Method::Get && *row > 2)
+            .collect();
+        assert!(!read.is_empty(), "the row after it is a canary");
+        let ends = ends(&mut schedule);
+        let suspect = &ends.iter().find(|(row, _)| *row == 4).unwrap().1;
+        if clears_again {
+            assert_eq!(schedule.ended(), Ended::Gate);
+            assert_eq!(suspect.status, Status::Failed);
+            let change = suspect.change.as_ref().unwrap();
+            assert_eq!(change.before[&Field::Description], "as it was");
+        } else {
+            assert_eq!(schedule.ended(), Ended::Completed);
+            assert_eq!(suspect.status, Status::Succeeded);
+            assert!(suspect.note.as_ref().unwrap().contains("cleared"));
+        }
+    }
+}
+
+#[test]
+fn a_canary_whose_lane_is_given_up_does_not_keep_the_other_lanes_waiting() {
+    let given_up = answer(429, Some(HOUR * 2));
+    let mut schedule = schedule(2, None);
+    schedule.rules.canaries = true;
+    let mut rows = Known(given(&[0, 1]).0.into_iter().map(Taken::from).collect());
+    for taken in &mut rows.0 {
+        taken.live = Some(live("old"));
+    }
+    let Step::Send(1, Request::Get(_), _) = schedule.next(ms(0), &mut rows).unwrap() else {
+        panic!("row 1 is read")
+    };
+    assert!(matches!(schedule.next(ms(0), &mut rows), Ok(Step::Wait(_))));
+    schedule.answered(ms(1), 1, given_up, 0.5);
+    let step = schedule.next(ms(2), &mut rows).unwrap();
+    assert!(matches!(step, Step::Send(2, ..)), "{step:?}");
 }

@@ -10,6 +10,7 @@ fn summary(exit_code: u8) -> Summary {
     (tally.rows, tally.succeeded, tally.failed) = (12, 9, 2);
     (tally.attempts, tally.throttled) = (14, 3);
     Summary {
+        undo_left_out: Vec::new(),
         schema_version: 1,
         run_id: String::new(),
         tool_version: String::new(),
@@ -70,6 +71,9 @@ fn a_run_is_told_in_gauges() {
         flowbatch_run_rows{job="triage \"eu\"\\\n",status="unknown"} 0
         flowbatch_run_rows{job="triage \"eu\"\\\n",status="skipped"} 0
         flowbatch_run_rows{job="triage \"eu\"\\\n",status="not_attempted"} 1
+        # HELP flowbatch_run_rows_differing Rows of the job's last run that succeeded and that the service shows with other values than were sent.
+        # TYPE flowbatch_run_rows_differing gauge
+        flowbatch_run_rows_differing{job="triage \"eu\"\\\n"} 0
         # HELP flowbatch_run_attempts Updates that the job's last run sent.
         # TYPE flowbatch_run_attempts gauge
         flowbatch_run_attempts{job="triage \"eu\"\\\n"} 14
