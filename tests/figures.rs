@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use flowbatch::engine::ports::{Clock, Dice, Errand, RowsError, Source};
 use flowbatch::engine::run::{Beginning, Course, Run, Tools};
-use flowbatch::engine::schedule::Rules;
+use flowbatch::engine::schedule::{Paces, Rules};
 use flowbatch::model::event::{FORMAT, RunStarted};
 use flowbatch::model::field::FieldSet;
 use flowbatch::model::guard::Guards;
@@ -158,6 +158,7 @@ fn speed(syncs: bool) -> f64 {
         let memory = Memory::new(Arc::new(Mutex::new(world)));
         let tools = Tools {
             left_out: Vec::new(),
+            paces: &Paces::default(),
             service: &memory,
             record: &mut journal,
             watchers: vec![&mut digest],
@@ -213,6 +214,7 @@ fn course() -> Course {
         },
         lanes: 1,
         timeout: Duration::from_secs(30),
+        stop_at: None,
     }
 }
 

@@ -25,6 +25,7 @@ use flowbatch::model::simulation::{Fault, FaultKind, Simulation};
 use flowbatch::model::tally::Tally;
 use flowbatch::policy::budget::{Budget, Most};
 use flowbatch::policy::retry::Retry;
+use jiff::Timestamp;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -226,6 +227,24 @@ fn a_deadline_is_kept_while_the_disk_is_behind() {
     assert!(played.most_pending > 1_000, "the disk was behind");
     let last = since_start(played.events.last().unwrap());
     assert!(last <= Duration::from_secs(5) + GRAIN, "{last:?}");
+}
+
+#[test]
+fn a_run_that_stops_by_the_clock_stops_when_the_clock_is_put_forward_or_the_machine_has_slept() {
+    let jumps = (ms(100..=6_000), 1..48_u64);
+    law(40, jumps, |(at, hours)| {
+        let mut scenario = Scenario::calm(400);
+        let hour = Duration::from_secs(3_600);
+        scenario.course.stop_at = Some(Timestamp::UNIX_EPOCH + hour);
+        scenario.jump = Some((at, hour * u32::try_from(hours).unwrap()));
+        let played = play(&scenario);
+        prop_assert_eq!(*played.ended.as_ref().unwrap(), Ended::Deadline);
+        // The loop looks at the clock ten times a second.
+        let latest = at + Duration::from_millis(100) + GRAIN;
+        let late = played.departures.iter().find(|left| left.at > latest);
+        prop_assert!(late.is_none(), "{late:?}");
+        Ok(())
+    });
 }
 
 #[test]

@@ -22,7 +22,7 @@ use flowbatch::engine::ports::{
     Taken, Watcher,
 };
 use flowbatch::engine::run::{Beginning, Course, Run, Tools};
-use flowbatch::engine::schedule::Rules;
+use flowbatch::engine::schedule::{Paces, Rules};
 use flowbatch::model::event::{Event, FORMAT, RunStarted, Stamped};
 use flowbatch::model::field::{Field, FieldSet};
 use flowbatch::model::guard::Guards;
@@ -302,6 +302,7 @@ async fn play_now(scenario: &Scenario) -> Played {
             record: &mut Book::default(),
             watchers: vec![&mut ends],
             left_out: Vec::new(),
+            paces: &Paces::default(),
             clock: &clock,
             dice: &mut dice,
             interrupts,
@@ -431,6 +432,7 @@ fn course(scenario: &Scenario) -> Course {
         },
         lanes: 1,
         timeout: Duration::from_secs(10),
+        stop_at: None,
     }
 }
 

@@ -8,23 +8,16 @@ use tokio::time::Instant;
 
 use crate::engine::ports::{Clock, Dice};
 
-/// The system's clocks.
-pub(super) struct System {
-    started: Instant,
-}
+/// The system's clocks. All runs of this process, and the readings before them, go by the same time.
+pub(super) struct System;
 
-impl System {
-    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
-    pub(super) fn start() -> Self {
-        Self {
-            started: Instant::now(),
-        }
-    }
-}
+/// When somebody first asked for the time.
+static STARTED: OnceLock<Instant> = OnceLock::new();
 
 impl Clock for System {
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
     fn now(&self) -> Duration {
-        self.started.elapsed()
+        STARTED.get_or_init(Instant::now).elapsed()
     }
 
     /// To the millisecond, as the record has it.

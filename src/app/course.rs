@@ -13,12 +13,12 @@ use crate::job::settings::Settings;
 use crate::model::span;
 use crate::plan::decision::Terms;
 
-/// How a run with `settings` goes by so many lanes, on these `terms`, until its `deadline`.
+/// How a run with `settings` goes by so many lanes, on these `terms`, until its `deadline`, or until the clock shows `stop_at`.
 pub(super) fn course(
     settings: &Settings,
     lanes: usize,
     terms: Terms,
-    deadline: Option<Duration>,
+    (deadline, stop_at): (Option<Duration>, Option<Timestamp>),
 ) -> Course {
     Course {
         rules: Rules {
@@ -38,6 +38,7 @@ pub(super) fn course(
         },
         lanes,
         timeout: settings.timeout,
+        stop_at,
     }
 }
 
@@ -64,11 +65,16 @@ pub(super) fn deadline(
     began: Timestamp,
     now: Timestamp,
 ) -> Option<Duration> {
-    let stops_at = settings.stop_at.and_then(|at| at.next(began, zone));
-    let by_clock = stops_at.map(|at| Duration::try_from(at.duration_since(now)));
+    let by_clock =
+        stop_at(settings, zone, began).map(|at| Duration::try_from(at.duration_since(now)));
     // Whoever waited beyond it has no time left.
     let by_clock = by_clock.map(Result::unwrap_or_default);
     [settings.deadline, by_clock].into_iter().flatten().min()
+}
+
+/// When a process that `began` then starts nothing new any more, by a clock of `zone`.
+pub(super) fn stop_at(settings: &Settings, zone: &TimeZone, began: Timestamp) -> Option<Timestamp> {
+    settings.stop_at.and_then(|at| at.next(began, zone))
 }
 
 /// For people: when a session that has so much time `left` starts nothing new any more.

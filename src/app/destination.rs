@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use crate::engine::ports::RowsError;
+use crate::engine::schedule::Paces;
 use crate::error::Error;
 use crate::job::destination::Destination;
 use crate::job::profiles::Profiles;
@@ -44,6 +45,8 @@ pub(super) struct Open {
     pub(super) warnings: Vec<String>,
     /// Those on the way, for people.
     pub(super) proxies: Vec<String>,
+    /// How fast requests may leave, for all readings and the run of this process together.
+    pub(super) paces: Paces,
     is_simulated: bool,
     /// The one that runs in this process.
     simulator: Option<Simulator>,
@@ -249,6 +252,7 @@ impl Open {
             }],
             warnings: Vec::new(),
             proxies: Vec::new(),
+            paces: Paces::default(),
             is_simulated: true,
             simulator: Some(Simulator {
                 world,
@@ -265,6 +269,7 @@ impl Open {
             lanes,
             warnings: Vec::new(),
             proxies: Vec::new(),
+            paces: Paces::default(),
             is_simulated,
             simulator: None,
         }

@@ -70,8 +70,13 @@ use crate::sinks::mail::MOST_LINES;
 
 /// Does what the command line says; returns the exit code.
 pub fn main() -> u8 {
+    let listening = signals::take();
     shelter::take();
     clock::begin();
+    if let Err(error) = listening {
+        terminal::complain(&error.text());
+        return error.exit().code();
+    }
     let cli = Cli::read();
     let is_quiet = cli.is_quiet();
     let done = match cli.command {

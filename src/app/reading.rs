@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use futures::stream;
 use tokio::sync::Notify;
 
 use crate::cli::OutputArgs;
-use crate::engine::ports::{Record, RecordError, Seq, Watcher};
+use crate::engine::ports::{Clock, Record, RecordError, Seq, Watcher};
 use crate::engine::run::{Beginning, Broken, Run, Tools};
 use crate::error::Error;
 use crate::job::settings::Settings;
@@ -20,7 +21,7 @@ use super::course::course;
 use super::destination::Open;
 use super::progress::progress;
 use super::surveying::AppRun;
-use super::{clock, operator, signals, terminal};
+use super::{clock, operator, terminal};
 
 /// What a run that only reads came to.
 pub(super) struct Came<T> {
@@ -47,7 +48,8 @@ impl Reading<'_> {
         self,
         carry_out: impl AsyncFnOnce(&mut AppRun<'_, Unrecorded>) -> Result<T, Broken>,
     ) -> Result<Came<T>, Error> {
-        let interrupts = std::pin::pin!(signals::listen()?);
+        // A signal ends this process at once: nothing was sent that could change anything.
+        let interrupts = std::pin::pin!(stream::pending());
         let output = self.output;
         let mut progress = progress(output);
         terminal::log(
@@ -65,12 +67,13 @@ impl Reading<'_> {
         if let Some(watcher) = &mut progress.watcher {
             watchers.push(&mut **watcher);
         }
-        let clock = System::start();
+        let clock = System;
         let tools = Tools {
             service: &self.open.client,
             record: &mut Unrecorded::default(),
             watchers,
             left_out: Vec::new(),
+            paces: &self.open.paces,
             clock: &clock,
             dice: &mut Seeded::new(clock::seed()),
             interrupts,
@@ -88,11 +91,12 @@ impl Reading<'_> {
             rows: self.rows.0,
             skipped: self.rows.1,
         };
+        let deadline = self.settings.deadline.map(|left| clock.now() + left);
         let course = course(
             self.settings,
             self.open.lanes.len(),
             Terms::default(),
-            self.settings.deadline,
+            (deadline, None),
         );
         let came = async {
             let mut run = Run::begin(Beginning::Run(started), course, tools)?;

@@ -33,7 +33,7 @@ use super::report::digest;
 use super::run::run_started;
 use super::session::Session;
 use super::taken::Taken;
-use super::{Done, clock, journal_file, operator, report_target, runtime, terminal};
+use super::{Done, clock, journal_file, operator, report_target, runtime, signals, terminal};
 
 /// Goes on where a run stopped. It reads the run folder alone.
 pub(super) fn resume(args: &ResumeArgs) -> Done {
@@ -202,6 +202,7 @@ impl Stopped {
             left: self.left,
             journal: self.journal,
             locks: self.locks,
+            interrupts: signals::listen(),
             digest: self.digest,
             salvage: args.salvage,
             resumed: Some(resumed),

@@ -26,7 +26,7 @@ use super::session::Session;
 use super::settling::{Settled, choose, look_up};
 use super::taken::Taken;
 use super::{Done, operator, report_target, runtime};
-use super::{lanes, plan, saved_plan, terminal};
+use super::{lanes, plan, saved_plan, signals, terminal};
 
 /// Carries a job out.
 pub(super) fn run(args: &RunArgs) -> Done {
@@ -156,6 +156,8 @@ pub(super) async fn run_taken(
         Settled::GivenUp(exit) => return Ok(exit),
     }
     let seed = clock::seed();
+    // From here on a signal stops what has begun; before, it ends the process.
+    let interrupts = signals::listen();
     let folder = state.new_run(&locks.run_id)?;
     taken.keep_input(&folder)?;
     let record = JobRecord {
@@ -184,6 +186,7 @@ pub(super) async fn run_taken(
         left: LeftRows::default(),
         journal,
         locks,
+        interrupts,
         digest: Digest::default(),
         salvage: false,
         resumed: None,

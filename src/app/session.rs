@@ -8,7 +8,7 @@ use std::rc::Rc;
 use tokio::sync::oneshot;
 
 use crate::cli::{OutputArgs, ProgressShape, RecordArgs};
-use crate::engine::ports::{Record, RowsError, Watcher};
+use crate::engine::ports::{Clock, Record, RowsError, Watcher};
 use crate::engine::run::{Beginning, Broken, Run, Tools};
 use crate::engine::schedule::Schedule;
 use crate::exit::Exit;
@@ -28,7 +28,7 @@ use crate::sinks::log::Log;
 use super::announcement::{Announcement, Resumed};
 use super::clock::{self, Seeded, System};
 use super::closing::{Closed, close};
-use super::course::{course, deadline, last_start, terms, zone};
+use super::course::{course, deadline, last_start, stop_at, terms, zone};
 use super::destination::Open;
 use super::folder::{RunFolder, sha256_of};
 use super::judge::{Judge, PlannedEnd, planned_ends};
@@ -38,10 +38,11 @@ use super::planning::{Plan, held_back, plan, plan_path, snapshot_path};
 use super::progress::progress;
 use super::question::{Asked, Question};
 use super::sent_rows::SentRows;
+use super::signals::Signals;
 use super::surveying::{AppRun, Surveyed};
 use super::taken::Taken;
 use super::waves::WaveCourse;
-use super::{Done, signals, terminal};
+use super::{Done, terminal};
 
 /// Everything that a session needs.
 pub(super) struct Session<'a> {
@@ -56,6 +57,8 @@ pub(super) struct Session<'a> {
     pub(super) left: LeftRows,
     pub(super) journal: Journal,
     pub(super) locks: Locks,
+    /// Who asks to stop.
+    pub(super) interrupts: Signals,
     /// What earlier sessions came to.
     pub(super) digest: Digest,
     /// Whether damaged lines of the journal are passed over.
@@ -76,7 +79,6 @@ enum Went {
 impl Session<'_> {
     /// Carries it out.
     pub(super) async fn carry_out(mut self) -> Done {
-        let interrupts = std::pin::pin!(signals::listen()?);
         let mut progress = progress(self.output);
         terminal::log(
             self.output.verbose,
@@ -120,21 +122,20 @@ impl Session<'_> {
         if let Some(watcher) = &mut progress.watcher {
             watchers.push(&mut **watcher);
         }
-        let clock = System::start();
-        let course = course(
-            &self.taken.job.settings,
-            self.open.lanes.len(),
-            terms,
-            deadline,
-        );
+        let clock = System;
+        let settings = &self.taken.job.settings;
+        let deadline = deadline.map(|left| clock.now() + left);
+        let stop_at = stop_at(settings, &zone, clock::began());
+        let course = course(settings, self.open.lanes.len(), terms, (deadline, stop_at));
         let tools = Tools {
             service: &self.open.client,
             record: &mut self.journal,
             watchers,
             left_out: self.locks.left_out.clone(),
+            paces: &self.open.paces,
             clock: &clock,
             dice: &mut Seeded::new(self.seed),
-            interrupts,
+            interrupts: self.interrupts.as_mut(),
         };
         let legs = Legs {
             asked: self.asked,

@@ -42,7 +42,7 @@ pub(super) fn simulate(args: &SimulateArgs) -> Done {
         let server = server::bind(args.port, world, admission.access)
             .await
             .map_err(Error::machine("cannot open the port"))?;
-        let mut stop = std::pin::pin!(signals::listen()?);
+        let mut stop = signals::listen();
         terminal::print(&format!("http://{}", server.address()));
         terminal::complain(&format!(
             "simulating project {}, workspace {}, {} workflows; stop with Ctrl-C",

@@ -1,7 +1,8 @@
 //! Standard output and standard error. Neither a broken pipe nor a closed terminal ends anything.
 
 use std::io::{self, IsTerminal, Write};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::Duration;
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
 
@@ -39,6 +40,25 @@ impl Write for Out {
 /// Tells something beside the result.
 pub(super) fn complain(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// How long the last words of a process may take: whoever should read them may not, or this process itself holds what they need.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
+/// Tells something right before the process ends, whatever state it is in, and puts the terminal back as it was.
+pub(super) fn say_at_last(text: String) {
+    let (tell, told) = mpsc::channel();
+    let spawned = std::thread::Builder::new().spawn(move || {
+        if let Some(above) = &*above() {
+            above.hide();
+        }
+        complain(&text);
+        Unechoed::end();
+        let _ = tell.send(());
+    });
+    if spawned.is_ok() {
+        let _ = told.recv_timeout(LAST_WORDS);
+    }
 }
 
 /// Whether standard error is a terminal that wants colours.

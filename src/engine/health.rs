@@ -160,6 +160,15 @@ impl Health {
         is_of_readings && self.answers()
     }
 
+    /// A row was read back, and its update had been applied whatever its answer was: updates work, and what they have met so far
+    /// is no outage. One that has begun goes on.
+    pub fn was_applied(&mut self) {
+        if self.outage.is_none() {
+            self.troubles = 0;
+            self.starved = None;
+        }
+    }
+
     /// The lane answered with a 401.
     pub fn credential_refused(&mut self) {
         self.answered = true;
@@ -415,6 +424,17 @@ mod tests {
             health.throttled(ms(72), ms(50), None, &RETRY, 0.0).0,
             Some(ms(1_000))
         );
+    }
+
+    #[test]
+    fn updates_that_were_applied_whatever_their_answers_make_no_outage() {
+        let mut health = Health::default();
+        health.admitted();
+        for _ in 0..3 * OUTAGE_AFTER {
+            let effect = health.troubled(ms(20), ms(2), PUT, &RETRY, 0.0);
+            assert_eq!(effect, Effect::Counts);
+            health.was_applied();
+        }
     }
 
     #[test]

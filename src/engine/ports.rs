@@ -190,7 +190,7 @@ pub trait Watcher {
 
 /// The time, real or virtual.
 pub trait Clock {
-    /// Monotonic, since the start of the run.
+    /// Monotonic, since some instant before the run.
     fn now(&self) -> Duration;
     /// UTC.
     fn wall(&self) -> Timestamp;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures::future::FutureExt;
 use futures::stream::{FuturesUnordered, Stream, StreamExt};
+use jiff::Timestamp;
 
 use crate::model::event::{Event, Leg, RunStarted, SessionStarted};
 use crate::model::outcome::Ended;
@@ -18,7 +19,7 @@ use super::interrupts::{Interrupts, Wish};
 use super::ports::{
     Clock, Dice, Record, RecordError, Request, RowsError, Service, Source, Watcher,
 };
-use super::schedule::{GRACE, Rules, Schedule, Step};
+use super::schedule::{GRACE, Paces, Rules, Schedule, Step};
 
 /// How long the record may take to become durable for somebody who has asked twice to stop.
 const LAST_PATIENCE: Duration = Duration::from_secs(1);
@@ -35,6 +36,8 @@ pub struct Tools<'a, S, R, C, D> {
     pub watchers: Vec<&'a mut dyn Watcher>,
     /// Workspaces that are left out from the start, and why.
     pub left_out: Vec<(LaneId, Workspace, String)>,
+    /// How fast requests may leave, by lane: shared by all runs of a process, which all ask the same services.
+    pub paces: &'a Paces,
     /// The time.
     pub clock: &'a C,
     /// Jitter.
@@ -53,6 +56,8 @@ pub struct Course {
     pub lanes: usize,
     /// How long one request may take.
     pub timeout: Duration,
+    /// When nothing new starts any more by the clock on the wall, whatever that is put to and however long the machine sleeps.
+    pub stop_at: Option<Timestamp>,
 }
 
 /// How a run begins, or goes on.
@@ -85,10 +90,12 @@ pub struct Run<'a, S, R, C, D> {
     schedule: Schedule,
     campaign: Campaign,
     service: &'a S,
+    paces: &'a Paces,
     clock: &'a C,
     dice: &'a mut D,
     interrupts: Interrupts<'a>,
     timeout: Duration,
+    stop_at: Option<Timestamp>,
     /// Why the record had no room for more, once that was so.
     without_room: Option<RecordError>,
 }
@@ -116,6 +123,7 @@ impl<'a, S: Service, R: Record, C: Clock, D: Dice> Run<'a, S, R, C, D> {
         chronicle.tell(tools.clock.wall(), event);
         chronicle.write()?;
         let mut schedule = Schedule::new(course.rules, course.lanes, tally);
+        schedule.take_paces(tools.paces);
         for (lane, workspace, why) in tools.left_out {
             schedule.leave_out(lane, workspace, why);
         }
@@ -124,10 +132,12 @@ impl<'a, S: Service, R: Record, C: Clock, D: Dice> Run<'a, S, R, C, D> {
             schedule,
             campaign,
             service: tools.service,
+            paces: tools.paces,
             clock: tools.clock,
             dice: tools.dice,
             interrupts: Interrupts::new(tools.interrupts),
             timeout: course.timeout,
+            stop_at: course.stop_at,
             without_room: None,
         })
     }
@@ -218,6 +228,7 @@ impl<'a, S: Service, R: Record, C: Clock, D: Dice> Run<'a, S, R, C, D> {
     /// The record failed: nothing has left since, and what was in flight was dropped, unless the
     /// record had kept room for it. Or somebody left before all events were durable.
     pub async fn finish(mut self) -> Result<Ended, Broken> {
+        self.schedule.leave_paces(self.paces);
         let ended = self.schedule.ended();
         let last = self.campaign.finish(ended);
         self.chronicle.tell(self.clock.wall(), last);
@@ -266,6 +277,9 @@ impl<'a, S: Service, R: Record, C: Clock, D: Dice> Run<'a, S, R, C, D> {
         let mut grace = None;
         loop {
             let now = self.clock.now();
+            if self.stop_at.is_some_and(|at| at <= self.clock.wall()) {
+                self.schedule.deadline_is_reached(now);
+            }
             // No request may leave whose result could not be kept; those in flight have their room.
             if !self.schedule.is_left()
                 && let Err(error) = self.chronicle.make_room(in_flight.len() + 1)

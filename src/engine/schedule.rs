@@ -2,6 +2,7 @@
 //!
 //! It knows lanes, rows and instants; it sends nothing, reads no clock and throws no dice.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
 use std::num::NonZeroU32;
@@ -60,6 +61,20 @@ pub struct Rules {
     pub confirm_within: Duration,
     /// Fields that an update may clear by leaving them out.
     pub allow_cleared: FieldSet,
+}
+
+impl Rules {
+    /// The pace of a lane that nothing has left by yet.
+    fn pace(&self) -> Adaptive {
+        let Self {
+            rate,
+            burst,
+            concurrency,
+            finds_limit,
+            ..
+        } = *self;
+        Adaptive::new(rate, burst, concurrency, finds_limit)
+    }
 }
 
 mod answers;
@@ -152,6 +167,10 @@ struct Narrow {
     concurrency: Option<usize>,
 }
 
+/// The paces of lanes, from one run of a process to the next.
+#[derive(Debug, Default)]
+pub struct Paces(RefCell<Vec<Adaptive>>);
+
 /// What a lane can do now.
 enum Turn {
     Send(u64, Request, Option<Duration>),
@@ -165,12 +184,7 @@ impl Schedule {
     pub fn new(rules: Rules, lanes: usize, tally: Tally) -> Self {
         let lane = |id| Lane {
             id: LaneId(id),
-            pace: Adaptive::new(
-                rules.rate,
-                rules.burst,
-                rules.concurrency,
-                rules.finds_limit,
-            ),
+            pace: rules.pace(),
             narrow: Narrow::default(),
             health: Health::default(),
             queue: Queue::default(),
@@ -200,6 +214,27 @@ impl Schedule {
             found: Vec::new(),
             events: Vec::new(),
         }
+    }
+
+    /// Goes on with the paces that the run before it has left in `paces`.
+    pub fn take_paces(&mut self, paces: &Paces) {
+        for (lane, pace) in self.lanes.iter_mut().zip(paces.0.take()) {
+            lane.pace = pace;
+        }
+    }
+
+    /// Leaves the paces in `paces`, for the next run.
+    pub fn leave_paces(&mut self, paces: &Paces) {
+        let rules = self.rules;
+        let lanes = self.lanes.iter_mut();
+        let left = lanes.map(|lane| mem::replace(&mut lane.pace, rules.pace()));
+        paces.0.replace(left.collect());
+    }
+
+    /// The deadline is reached, by another clock than that of `now`.
+    pub fn deadline_is_reached(&mut self, now: Duration) {
+        let deadline = self.rules.deadline;
+        self.rules.deadline = Some(deadline.map_or(now, |deadline| deadline.min(now)));
     }
 
     /// Another leg begins: its source has errands for every lane.

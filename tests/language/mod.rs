@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use flowbatch::engine::ports::{Clock, Dice, Errand, RowsError, Source};
 use flowbatch::engine::run::{Beginning, Broken, Run, Tools};
+use flowbatch::engine::schedule::Paces;
 use flowbatch::model::endpoint::Endpoint;
 use flowbatch::model::event::{Event, FORMAT, Method, RunStarted, Stamped};
 use flowbatch::model::field::Field;
@@ -141,7 +142,7 @@ pub(crate) fn play(scenario: &Scenario) -> Played {
 }
 
 async fn play_now(scenario: &Scenario) -> Played {
-    let clock = Virtual::start();
+    let clock = Virtual::start(scenario.jump);
     let mut world = World::new(scenario.service.clone());
     world.keep_ledger();
     let rows = settle(scenario, &mut world);
@@ -171,6 +172,7 @@ async fn play_now(scenario: &Scenario) -> Played {
     });
     let tools = Tools {
         left_out: Vec::new(),
+        paces: &Paces::default(),
         service: &front,
         record: &mut book,
         watchers: vec![&mut reader],
@@ -300,6 +302,8 @@ pub(crate) struct Virtual {
     began: Instant,
     /// How often it was asked.
     asked: Cell<u32>,
+    /// When the clock on the wall is put forward, and by how much.
+    jump: Option<(Duration, Duration)>,
 }
 
 /// When every run begins.
@@ -309,12 +313,13 @@ const EPOCH: Timestamp = Timestamp::UNIX_EPOCH;
 const TOO_OFTEN: u32 = 400_000;
 
 impl Virtual {
-    fn start() -> Self {
+    fn start(jump: Option<(Duration, Duration)>) -> Self {
         #[expect(clippy::disallowed_methods, reason = "virtual time")]
         let began = Instant::now();
         Self {
             began,
             asked: Cell::new(0),
+            jump,
         }
     }
 }
@@ -328,7 +333,9 @@ impl Clock for Virtual {
     }
 
     fn wall(&self) -> Timestamp {
-        EPOCH + self.now()
+        let now = self.now();
+        let jump = self.jump.filter(|(at, _)| *at <= now);
+        EPOCH + now + jump.map_or(Duration::ZERO, |(_, by)| by)
     }
 }
 

@@ -37,6 +37,8 @@ pub(crate) struct Scenario {
     pub interrupts: Vec<(Duration, Ended)>,
     /// What keeps the record.
     pub disk: Disk,
+    /// When the clock on the wall is put forward, and by how much.
+    pub jump: Option<(Duration, Duration)>,
 }
 
 /// What a row asks for.
@@ -176,11 +178,13 @@ impl Scenario {
                 },
                 lanes: 1,
                 timeout: Duration::from_secs(30),
+                stop_at: None,
             },
             service: Simulation::default(),
             weather: Weather::default(),
             interrupts: Vec::new(),
             disk: Disk::Quick,
+            jump: None,
         }
     }
 
@@ -220,6 +224,7 @@ pub(crate) fn anything() -> impl Strategy<Value = Scenario> {
             weather,
             interrupts,
             disk,
+            jump: None,
         },
     )
 }
@@ -279,6 +284,7 @@ pub(crate) fn course() -> impl Strategy<Value = Course> {
                 },
                 lanes,
                 timeout,
+                stop_at: None,
             }
         },
     )

@@ -407,6 +407,7 @@ impl Schedule {
                 let unseen = "an update was sent, and nobody knows what was there before it";
                 let unseen = work.change.is_none().then(|| unseen.to_owned());
                 work.note = join(join(work.note.take(), effect.note()), unseen);
+                self.lanes[work.lane().0].health.was_applied();
                 self.pass(now, &work);
                 self.end_with(now, work, Status::Succeeded, false);
             }

@@ -124,6 +124,30 @@ fn one_request_proves_the_credential_and_the_others_follow() {
 }
 
 #[test]
+fn runs_of_one_process_share_their_pace() {
+    let paces = Paces::default();
+    let slow = || {
+        let mut slow = schedule(1, None);
+        slow.rules.rate = "1/s".parse().unwrap();
+        slow.rules.burst = NonZeroU32::MIN;
+        Schedule::new(slow.rules, 1, Tally::default())
+    };
+    let mut first = slow();
+    first.take_paces(&paces);
+    assert_eq!(leaving(&mut first, &mut given(&[0]), ms(0)).0, [1]);
+    first.answered(ms(5), 1, answer(200, None), 0.5);
+    first.leave_paces(&paces);
+    let (mut second, mut rows) = (slow(), given(&[0]));
+    second.take_paces(&paces);
+    let (left, step) = leaving(&mut second, &mut rows, ms(10));
+    let Step::Wait(Some(at)) = step else {
+        panic!("{step:?}")
+    };
+    assert!(left.is_empty() && at >= ms(990), "{at:?}");
+    assert_eq!(leaving(&mut second, &mut rows, ms(1_010)).0, [1]);
+}
+
+#[test]
 fn lanes_take_turns() {
     let (mut schedule, mut rows) = (schedule(2, None), given(&[0, 0, 0, 1, 1, 1]));
     assert_eq!(leaving(&mut schedule, &mut rows, ms(0)).0, [1, 4]);
