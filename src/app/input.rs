@@ -1,8 +1,10 @@
 //! The CSV that a job's rows come from, and the copy of it that a run works with.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, BufReader, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use tempfile::NamedTempFile;
@@ -128,6 +130,47 @@ pub(super) fn open_table(
             ),
         },
         Err(error) => wrong(format!("{shown} cannot be read: {error}"), ""),
+    }
+}
+
+/// A writer that keeps its first error, for whoever is told of it as one of reading.
+pub(super) struct Watched<W> {
+    to: W,
+    failed: Rc<Cell<Option<io::Error>>>,
+}
+
+impl<W> Watched<W> {
+    /// It, and where its first error will be.
+    pub(super) fn new(to: W) -> (Self, Rc<Cell<Option<io::Error>>>) {
+        let failed = Rc::new(Cell::new(None));
+        let watched = Self {
+            to,
+            failed: Rc::clone(&failed),
+        };
+        (watched, failed)
+    }
+
+    fn keep<T>(&self, done: io::Result<T>) -> io::Result<T> {
+        done.map_err(|error| {
+            let again = match error.raw_os_error() {
+                Some(code) => io::Error::from_raw_os_error(code),
+                None => io::Error::new(error.kind(), error.to_string()),
+            };
+            self.failed.set(Some(again));
+            error
+        })
+    }
+}
+
+impl<W: Write> Write for Watched<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let done = self.to.write(bytes);
+        self.keep(done)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let done = self.to.flush();
+        self.keep(done)
     }
 }
 

@@ -26,7 +26,7 @@ use crate::job::template::{Template, Templates};
 
 use super::folder::Hashed;
 use super::holds;
-use super::input::{Copy, Input, Tee, open_table};
+use super::input::{Copy, Input, Tee, Watched, open_table};
 use super::taken::{StagePart, Taken};
 use super::{environment, profiles, terminal};
 
@@ -198,7 +198,8 @@ impl Taken {
         let mut suspects = Suspects::default();
         let mut is_plain = false;
         {
-            let writer = BufWriter::new(copy.as_file());
+            let (file, failed) = Watched::new(copy.as_file());
+            let writer = BufWriter::new(file);
             let table = Decoded::new(&mut hashed, source.encoding).map(|decoded| {
                 is_plain = decoded.is_plain();
                 let tee = Tee {
@@ -225,6 +226,10 @@ impl Taken {
                     check_columns(&self.job.defaults.templates, &table, problems);
                     suspects = self.count(Rest::Table(table), problems);
                 }
+            }
+            // What could not be copied is no problem of the job.
+            if let Some(error) = failed.take() {
+                return Err(Error::file("cannot write", copy.path())(error));
             }
         }
         if self.census.rows == 0 && problems.count() == before {
@@ -388,8 +393,12 @@ fn copy_table(
     let label: Arc<str> = path.as_str().into();
     let mut copy = temporary()?;
     let mut hashed = Hashed::new(&mut bytes);
+    let (mut file, failed) = Watched::new(copy.as_file_mut());
     let copied = Decoded::new(&mut hashed, source.encoding)
-        .and_then(|mut decoded| io::copy(&mut decoded, copy.as_file_mut()));
+        .and_then(|mut decoded| io::copy(&mut decoded, &mut file));
+    if let Some(error) = failed.take() {
+        return Err(Error::file("cannot write", copy.path())(error));
+    }
     if let Err(error) = copied {
         problems.push(illegible(&label, &error, b','));
         return Ok(None);

@@ -360,6 +360,14 @@ impl PlannedEnd {
     }
 }
 
+/// What is said of a row whose workflow has its new name already.
+fn renamed_before(row: &Row, name: Option<&str>) -> Option<String> {
+    let (called, name) = (row.called.as_deref()?, name?);
+    (called != name && row.update.name.as_deref() == Some(name)).then(|| {
+        format!("no workflow is called {called:?}; {name:?} is as requested, so the row was carried out before")
+    })
+}
+
 /// Shows `end` the ends of rows that need no request. Of a plan that is held back none has ended but those that could not be
 /// read: whoever goes on later judges them anew.
 pub(super) fn planned_ends<R: Record>(
@@ -388,7 +396,10 @@ pub(super) fn planned_ends<R: Record>(
             // It ends when it has been read.
             Verdict::Open(_) => return Ok(()),
             Verdict::Unchanged(..) if is_held_back => return Ok(()),
-            Verdict::Unchanged(name, id) => (Status::Unchanged, name, None, Some(id)),
+            Verdict::Unchanged(name, id) => {
+                note = renamed_before(&row, name.as_deref());
+                (Status::Unchanged, name, None, Some(id))
+            }
             Verdict::Planned { row, .. } => {
                 let status = match row.action {
                     Action::Change | Action::ReadBack => return Ok(()),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::BufReader;
+use std::io::{BufReader, BufWriter, Write as _};
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -12,14 +12,23 @@ use serde::{Deserialize, Serialize};
 use crate::cli::ReportArgs;
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::job::record::JobRecord;
+use crate::job::settled::{self, Settled};
 use crate::model::outcome::Ended;
+use crate::model::row::Row;
 use crate::sinks::merge::{Merged, merge_reports, merge_undo};
 use crate::sinks::summary::FileFacts;
 
 use super::closing::shell;
 use super::folder::{Readers, RunFolder, State, sha256_of, write_whole};
+use super::input::Copy;
 use super::journal_file::is_written;
-use super::{Done, terminal};
+use super::record_check::check_record;
+use super::report::digest;
+use super::reporting::Reporting;
+use super::taken::Taken;
+use super::undo::undo_record;
+use super::{Done, saved_plan, terminal};
 
 /// The merged record, as its `summary.json` has it.
 #[derive(Debug, Serialize)]
@@ -113,12 +122,12 @@ pub(super) fn merge(args: &ReportArgs, state: &State) -> Done {
     refuse_others(out)?;
     fs::create_dir_all(out).map_err(Error::file("cannot make the folder", out))?;
     let merged = write_report(&parts, of, &out.join("report.csv"))?;
-    let has_undo = write_undo(&parts, &out.join("undo.csv"))?;
+    let has_undo = write_undo(&parts, state, out)?;
     let missing: Vec<u32> = (1..=of).filter(|part| !parts.contains_key(part)).collect();
     let exit = exit_of(&parts, !missing.is_empty());
     let facts: Vec<_> = parts.into_values().map(|part| part.facts).collect();
-    let files = ["report.csv", "undo.csv"].into_iter();
-    let files = files.filter(|name| has_undo || *name != "undo.csv");
+    let files = ["report.csv", "undo.csv", "undo.json"].into_iter();
+    let files = files.filter(|name| has_undo || *name == "report.csv");
     let files = files.filter_map(|name| {
         Some(FileFacts {
             path: name.to_owned(),
@@ -143,7 +152,7 @@ pub(super) fn merge(args: &ReportArgs, state: &State) -> Done {
     let json = serde_json::to_string_pretty(&summary).map_err(Error::machine("no summary"))?;
     let path = out.join("summary.json");
     write_whole(&path, Readers::Usual, |file| {
-        std::io::Write::write_all(file, format!("{json}\n").as_bytes())
+        file.write_all(format!("{json}\n").as_bytes())
     })
     .map_err(Error::file("cannot write", path))?;
     terminal::print(&summary.text(out, has_undo));
@@ -215,7 +224,7 @@ fn write_report(parts: &BTreeMap<u32, Part>, of: u32, path: &Path) -> Result<Mer
             Err(_) => Err(std::io::Error::other("the report is incomplete")),
         }
     });
-    let merged = merged.map_err(Error::machine("the parts cannot be merged"))?;
+    let merged = merged.map_err(Error::machine(DOING))?;
     written.map_err(Error::file("cannot write", path))?;
     Ok(merged)
 }
@@ -238,32 +247,98 @@ fn refuse_others(out: &Path) -> Result<(), Error> {
     })
 }
 
-/// Whether there is anything to put back.
-fn write_undo(parts: &BTreeMap<u32, Part>, path: &Path) -> Result<bool, Error> {
-    let changed = parts
-        .values()
-        .filter(|part| part.folder.file("undo.csv").exists());
-    let undos = changed.map(|part| part.open("undo.csv"));
-    let undos = undos.collect::<Result<Vec<_>, Error>>()?;
-    if undos.is_empty() {
-        return match fs::remove_file(path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(Error::file("cannot remove", path)(error))
+/// Writes what puts all parts back: for the program, and as a CSV for people. Gives whether there is anything to put back.
+fn write_undo(parts: &BTreeMap<u32, Part>, state: &State, out: &Path) -> Result<bool, Error> {
+    let (csv, json) = (out.join("undo.csv"), out.join("undo.json"));
+    let mut rows = state.temporary()?;
+    let record = gather_undo(parts, rows.as_file_mut())?;
+    let Some(record) = record else {
+        for path in [csv, json] {
+            if let Err(error) = fs::remove_file(&path)
+                && error.kind() != std::io::ErrorKind::NotFound
+            {
+                return Err(Error::file("cannot remove", path)(error));
             }
-            _ => Ok(false),
-        };
-    }
+        }
+        return Ok(false);
+    };
+    let file = rows
+        .reopen()
+        .map_err(Error::file("cannot read", rows.path()))?;
+    let mut rows = Settled::new(file);
+    let rows = std::iter::from_fn(|| rows.next_row().transpose());
+    let rows = rows.map(|row| row.map_err(Error::machine(DOING)));
+    saved_plan::save(&json, record, rows)?;
+    let undos = parts
+        .values()
+        .filter(|part| part.folder.file("undo.csv").exists())
+        .map(|part| part.open("undo.csv"));
+    let undos = undos.collect::<Result<Vec<_>, Error>>()?;
     let mut merged = Ok(0);
-    let written = write_whole(path, Readers::Usual, |file| {
+    let written = write_whole(&csv, Readers::Usual, |file| {
         merged = merge_undo(undos, file);
         match &merged {
             Ok(_) => Ok(()),
-            Err(_) => Err(std::io::Error::other("the way back is incomplete")),
+            Err(_) => Err(std::io::Error::other("undo.csv is incomplete")),
         }
     });
-    merged.map_err(Error::machine("the parts cannot be merged"))?;
-    written.map_err(Error::file("cannot write", path))?;
+    merged.map_err(Error::machine(DOING))?;
+    written.map_err(Error::file("cannot write", csv))?;
     Ok(true)
+}
+
+const DOING: &str = "the parts cannot be merged";
+
+/// Writes the rows that put back what the parts have changed, one to a line. Gives the job that they are rows of, if there are any.
+fn gather_undo(parts: &BTreeMap<u32, Part>, rows: &mut File) -> Result<Option<JobRecord>, Error> {
+    let mut rows = BufWriter::new(rows);
+    let mut record: Option<JobRecord> = None;
+    for part in parts.values() {
+        let folder = &part.folder;
+        let digest = digest(&folder.file("journal.jsonl"), false)?;
+        check_record(folder, &digest)?;
+        let own = folder.job()?;
+        let lanes = own.lanes.clone();
+        let copy = folder.file(own.input_file());
+        let taken = Taken::again(own, Copy::Kept(copy))?;
+        let reporting = Reporting {
+            taken: &taken,
+            lanes: &lanes,
+            digest: &digest,
+            folder,
+            salvage: false,
+            ends: None,
+        };
+        let written = reporting.write(std::io::sink())?;
+        if written.changed.count() == 0 {
+            continue;
+        }
+        reporting.each_undo(&written, true, |undo| {
+            let row = Row {
+                line: undo.row.number,
+                ..undo.row
+            };
+            settled::write(&row, &mut rows).map_err(Error::machine(DOING))
+        })?;
+        let own = undo_record(&reporting, String::new())?;
+        match &mut record {
+            None => record = Some(own),
+            // A part has credentials for the lanes alone that its own rows leave by.
+            Some(record) => {
+                for (known, own) in record.lanes.iter_mut().zip(own.lanes) {
+                    if known.credential.is_none() {
+                        *known = own;
+                    }
+                }
+            }
+        }
+    }
+    rows.flush().map_err(Error::machine(DOING))?;
+    Ok(record.map(|record| JobRecord {
+        undoes: None,
+        description: Some("puts back what the parts of a job changed".to_owned()),
+        ..record
+    }))
 }
 
 /// The first that any part has of the codes that go before others; a missing part wants a person.
@@ -301,12 +376,12 @@ impl MergedSummary {
         if has_undo {
             let _ = writeln!(
                 text,
-                "  undo:   {} (and the target of the job)",
+                "  undo:   {}",
                 shell(
                     ["flowbatch", "run"]
                         .map(str::to_owned)
                         .into_iter()
-                        .chain([out.join("undo.csv").display().to_string()])
+                        .chain([out.join("undo.json").display().to_string()])
                 )
             );
         }

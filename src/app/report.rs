@@ -85,8 +85,14 @@ pub(super) fn report(args: &ReportArgs) -> Done {
         }
         None => {
             let path = folder.file("report.csv");
-            reporting.write_to(&path, folder.readers())?;
+            let written = reporting.write_to(&path, folder.readers())?;
+            // What a full disk kept from being written is made again as well.
+            let left_out = reporting.write_derived(&written)?;
             terminal::print(&path.display().to_string());
+            left_out
+                .text()
+                .iter()
+                .for_each(|text| terminal::complain(text));
         }
     }
     Ok(Exit::Done)

@@ -113,7 +113,7 @@ pub(super) fn resume(args: &ResumeArgs) -> Done {
         _ => Asked::find(args.caution.yes || is_simulator(taken.job.destination))?,
     };
     // A run that was killed after its last row still wants its report.
-    if count == 0 && is_summed_up(&folder) {
+    if count == 0 && is_summed_up(&folder) && has_all_files(&folder) {
         let exit = Exit::of_run(Ended::Completed, &digest.tally, false);
         if !args.output.quiet || exit != Exit::Done {
             terminal::complain(&nothing_left(&folder, &digest, args.failed));
@@ -176,6 +176,19 @@ fn is_summed_up(folder: &RunFolder) -> bool {
     let summary = folder.summary();
     let journal = sha256_of(&folder.file("journal.jsonl")).ok();
     summary.is_some_and(|summary| summary.sha256_of("journal.jsonl") == journal.as_deref())
+}
+
+/// Whether everything that is derived from the journal is there as it was written: a disk may have been full.
+fn has_all_files(folder: &RunFolder) -> bool {
+    let Some(summary) = folder.summary() else {
+        return false;
+    };
+    let is_there =
+        |name: &str, sha256: &str| sha256_of(&folder.file(name)).is_ok_and(|now| now == sha256);
+    let was_written = summary.exit_code != Exit::Unrecorded.code();
+    let has_report = summary.sha256_of("report.csv").is_some();
+    let mut files = summary.files.iter();
+    was_written && has_report && files.all(|file| is_there(&file.path, &file.sha256))
 }
 
 impl Stopped {

@@ -1,7 +1,7 @@
 //! Reads what lives in the workspaces of a job, and keeps it in a snapshot.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::path::Path;
 
@@ -16,7 +16,7 @@ use crate::model::reading::{Of, Reading};
 use crate::model::reply::Data;
 use crate::model::row::Row;
 use crate::model::target::{LaneId, Workspace};
-use crate::plan::decision::{Live, wants_versions};
+use crate::plan::decision::{Decision, Live, Terms, decide, wants_versions};
 use crate::plan::directory::Directory;
 use crate::plan::snapshot::{Snapshot, nearest};
 use crate::plan::survey::Survey;
@@ -52,6 +52,10 @@ pub(super) struct Surveyed {
     failures: HashMap<(LaneId, Workspace, Id), Failure>,
     /// What workflows are called, in workspaces where somebody is not found.
     names: HashMap<(LaneId, Workspace), Vec<String>>,
+    /// The names by which rows know their workflows.
+    named: HashSet<(LaneId, Workspace, String)>,
+    /// Whether a row whose workflow has its new name already is blocked.
+    is_strict: bool,
 }
 
 impl Surveyed {
@@ -67,6 +71,8 @@ impl Surveyed {
             directory: Directory::default(),
             failures: HashMap::new(),
             names: HashMap::new(),
+            named: HashSet::new(),
+            is_strict: false,
         })
     }
 
@@ -132,7 +138,12 @@ impl Surveyed {
         // Where a workflow is only named, all of its workspace is wanted.
         let mut places: BTreeMap<(LaneId, Workspace), Option<u64>> =
             whole.iter().map(|place| (place.clone(), None)).collect();
+        self.is_strict = taken.job.settings.strict;
         left.each(taken, |row, _, past| {
+            if let Some(name) = &row.called {
+                let key = (row.lane, row.workspace.clone(), name.clone());
+                self.named.insert(key);
+            }
             let rows = places.entry((row.lane, row.workspace)).or_insert(Some(0));
             let is_named = row.called.is_some() && past.workflow_id.is_none();
             *rows = rows.map(|rows| rows + 1).filter(|_| !is_named);
@@ -274,6 +285,11 @@ impl Surveyed {
         {
             return Ok(Ok(Row { workflow_id, ..row }));
         }
+        if found.is_empty()
+            && let Some(row) = self.renamed_before(&row)?
+        {
+            return Ok(Ok(row));
+        }
         let id = &workspace.workspace_id;
         Ok(Err(if found.is_empty() {
             let near = match self.called_nearly(lane, &workspace, &name)? {
@@ -290,6 +306,33 @@ impl Surveyed {
             );
             Failure::new(ErrorClass::Validation, what)
         }))
+    }
+
+    /// The row whose workflow, by its old name, is not there, if it was carried out before: exactly one workflow has the new name,
+    /// no other row knows it by that, and everything is as requested.
+    fn renamed_before(&mut self, row: &Row) -> Result<Option<Row>, RowsError> {
+        let Some(new) = row.update.name.clone().filter(|_| !self.is_strict) else {
+            return Ok(None);
+        };
+        let (lane, workspace) = (row.lane, row.workspace.clone());
+        if self.named.contains(&(lane, workspace.clone(), new.clone())) {
+            return Ok(None);
+        }
+        let found = self.snapshot.called(lane, &workspace, &new)?;
+        let [found] = found.as_slice() else {
+            return Ok(None);
+        };
+        let Ok(workflow_id) = Id::parse(found) else {
+            return Ok(None);
+        };
+        let row = Row {
+            workflow_id,
+            ..row.clone()
+        };
+        let live = self.live(&row)?;
+        let is_as_requested =
+            |live: Live| decide(&row, &live, Terms::default()) == Decision::Unchanged;
+        Ok(live.is_some_and(is_as_requested).then_some(row))
     }
 
     /// Names of the workspace that are nearly `name`, three at most. They are read once for all that are missing.

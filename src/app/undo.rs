@@ -247,7 +247,7 @@ pub(super) fn way_back(
 }
 
 /// The job that undoes a run: its targets, and nothing of what it requested.
-fn undo_record(reporting: &Reporting<'_>, sha256: String) -> Result<JobRecord, Error> {
+pub(super) fn undo_record(reporting: &Reporting<'_>, sha256: String) -> Result<JobRecord, Error> {
     let id = &reporting.folder.id;
     let mut record = reporting.folder.job()?;
     record.name = format!("undo {}", record.name);

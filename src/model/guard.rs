@@ -13,7 +13,7 @@ use super::workflow::Workflow;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Guards {
-    /// Expected values by field, as an export writes them.
+    /// Expected values by field, as an export writes them. Several of one field are alternatives.
     pub fields: Vec<(Field, String)>,
     /// The expected `update_time`, in the service's own notation.
     pub update_time: Option<String>,
@@ -51,7 +51,9 @@ impl Guards {
     pub fn check(&self, update: &Update, live: &Workflow) -> Finding {
         for (field, expected) in &self.fields {
             let found = live.value(*field);
-            if !same(found, expected) && update.value(*field) != Some(found) {
+            let mut others = self.fields.iter().filter(|(other, _)| other == field);
+            let is_expected = others.any(|(_, expected)| same(found, expected));
+            if !is_expected && update.value(*field) != Some(found) {
                 return Finding::Conflict(format!("{field} is {found:?}, expected {expected:?}"));
             }
         }
@@ -102,6 +104,25 @@ mod tests {
             guards.check(&update, &live("theirs", true)),
             Finding::Conflict(r#"name is "theirs", expected "old""#.into())
         );
+    }
+
+    #[test]
+    fn several_values_of_one_field_are_alternatives() {
+        let guards = Guards {
+            fields: ["new", "new "]
+                .map(|name| (Field::Name, name.to_owned()))
+                .into(),
+            update_time: None,
+        };
+        let update = Update {
+            name: Some("old".into()),
+            ..Update::default()
+        };
+        for name in ["new", "new "] {
+            assert_eq!(guards.check(&update, &live(name, true)), Finding::Differs);
+        }
+        let found = guards.check(&update, &live("theirs", true));
+        assert!(matches!(found, Finding::Conflict(_)), "{found:?}");
     }
 
     #[test]

@@ -209,8 +209,18 @@ pub struct Missing {
     pub sent: String,
     /// What is there.
     pub shown: String,
-    /// Whether that is what was there before.
+    /// Whether that is what was there before, and not what the service makes of what was sent.
     pub is_former: bool,
+}
+
+/// A text that is cut is at least as long as this, in characters: no shorter limit of names is known.
+const SHORTEST_CUT: usize = 64;
+
+/// Whether `shown` is `sent` as a service writes it that trims and cuts texts. Then it says nothing that it was there before.
+fn is_normalized(sent: &str, shown: &str) -> bool {
+    let (sent, shown) = (sent.trim(), shown.trim());
+    let is_cut = shown.chars().count() >= SHORTEST_CUT && sent.starts_with(shown);
+    !shown.is_empty() && (sent == shown || is_cut)
 }
 
 impl Effect {
@@ -226,7 +236,7 @@ impl Effect {
                     field,
                     sent: sent.to_owned(),
                     shown: is.to_owned(),
-                    is_former: was == Some(is),
+                    is_former: was == Some(is) && !is_normalized(sent, is),
                 }),
                 (None, None) => {}
                 (None, Some(was)) if was == is => {}
@@ -599,6 +609,15 @@ mod tests {
             missing.note().as_deref(),
             Some("name is \"Old\" after \"New\" was sent")
         );
+        assert!(missing.shows_former());
+        // Run a second time, a text that the service trims is there already.
+        let trimmed = Update {
+            name: Some("Old ".into()),
+            ..Update::default()
+        };
+        let again = Effect::of(&trimmed, Some(&before), &before);
+        assert!(!again.shows_former());
+        assert_eq!(again.shown()[&Field::Name], "Old");
         let cleared = after(|live| live.description = String::new());
         assert_eq!(
             cleared.cleared,

@@ -253,6 +253,11 @@ pub fn closing_text(digest: &Digest, closing: &Closing<'_>) -> String {
         let _ = writeln!(text, "  {}", stage_text(stage));
     }
     errors(&mut text, digest);
+    if tally.differs > 0 {
+        let rows = if tally.differs == 1 { "row" } else { "rows" };
+        let hint = hint(ErrorClass::Differs, "");
+        let _ = writeln!(text, "\n  differs ({} {rows}): {hint}", tally.differs);
+    }
     for closed in &digest.closed {
         let _ = writeln!(text, "\n  given up: {closed}");
     }

@@ -1,0 +1,311 @@
+//! Files of a run that were changed or are gone, commands that work on a record, runs that wait for each other.
+
+use std::fs;
+use std::path::Path;
+
+use crate::language::{CANARIES, Desk, Said, csv_rows};
+use crate::odd::{Odd, Service, workflow};
+use crate::plant::PROJECT;
+
+fn ok(said: &Said, code: i32) {
+    assert_eq!(said.code, code, "{}{}", said.stdout, said.stderr);
+}
+
+fn renames(count: usize) -> String {
+    let rows = (1..=count).map(|row| format!("w{row},N{row}\n"));
+    format!("workflow_id,name\n{}", rows.collect::<String>())
+}
+
+/// Leaves the journal of `run` as a kill does that came before the last row's end was on record, without what is derived.
+fn kill(run: &Path) {
+    crate::plant::kill_before_last_end(run);
+    for file in ["report.csv", "rerun.csv", "undo.csv", "summary.json"] {
+        let _ = fs::remove_file(run.join(file));
+    }
+}
+
+#[test]
+fn a_file_that_is_not_the_journals_is_refused_by_its_name_before_anything_is_sent() {
+    for (file, from, to) in [
+        ("input.csv", "N9", "X9"),
+        ("plan.jsonl", "\"W4\"", "\"X4\""),
+        ("snapshot.jsonl", "\"W4\"", "\"X4\""),
+        ("job.json", "127.0.0.1", "127.0.0.2"),
+    ] {
+        let service = Service::with(9);
+        let desk = Desk::new()
+            .variable("HW_AUTH_TOKEN", CANARIES.token)
+            .file("job.csv", renames(9));
+        ok(
+            &desk.flowbatch(&format!("run job.csv {}", service.target())),
+            0,
+        );
+        let run = desk.only_run();
+        kill(&run);
+        let path = run.join(file);
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{file}");
+        fs::write(&path, text.replace(from, to)).unwrap();
+        let puts = || {
+            (1..=9)
+                .map(|row| service.puts(&format!("w{row}")))
+                .sum::<u32>()
+        };
+        let before = puts();
+        for command in ["resume", "undo", "report"] {
+            let said = desk.flowbatch(&format!("{command} {}", run.display()));
+            ok(&said, 7);
+            let named = format!("/{file} was changed since the run wrote it");
+            assert!(said.stderr.contains(&named), "{command}: {}", said.stderr);
+        }
+        assert_eq!(puts(), before, "{file}: nothing is sent");
+        assert!(
+            !run.join("report.csv").exists(),
+            "{file}: nothing blesses it"
+        );
+        let verified = desk.flowbatch(&format!("verify {}", run.display()));
+        ok(&verified, 1);
+        assert!(
+            verified.stdout.contains(&format!("WRONG  {file}")),
+            "{}",
+            verified.stdout
+        );
+        // As it was, it goes on.
+        fs::write(&path, text).unwrap();
+        ok(&desk.flowbatch(&format!("resume {}", run.display())), 0);
+        ok(&desk.flowbatch(&format!("verify {}", run.display())), 0);
+    }
+}
+
+#[test]
+fn a_saved_plan_that_was_changed_is_refused() {
+    let service = Service::with(3);
+    let desk = Desk::new()
+        .variable("HW_AUTH_TOKEN", CANARIES.token)
+        .file("job.csv", renames(3));
+    ok(
+        &desk.flowbatch(&format!(
+            "plan job.csv --out plan.json {}",
+            service.target()
+        )),
+        0,
+    );
+    let plan = desk.read("plan.json");
+    fs::write(desk.path("plan.json"), plan.replace("N2", "X2")).unwrap();
+    let said = desk.flowbatch("run plan.json");
+    ok(&said, 2);
+    assert!(
+        said.stderr.contains("it was changed after it was saved"),
+        "{}",
+        said.stderr
+    );
+    fs::write(desk.path("plan.json"), plan).unwrap();
+    ok(&desk.flowbatch("run plan.json"), 0);
+    assert_eq!(service.field("w2", "name"), "N2");
+}
+
+#[test]
+fn what_a_full_disk_kept_from_being_written_is_made_again_by_resume_and_by_report() {
+    for command in ["resume", "report"] {
+        let service = Service::with(4);
+        let desk = Desk::new()
+            .variable("HW_AUTH_TOKEN", CANARIES.token)
+            .file("job.csv", renames(4));
+        ok(
+            &desk.flowbatch(&format!("run job.csv {}", service.target())),
+            0,
+        );
+        let run = desk.only_run();
+        let undo = fs::read(run.join("undo.csv")).unwrap();
+        let report = fs::read(run.join("report.csv")).unwrap();
+        for file in ["undo.csv", "report.csv"] {
+            fs::remove_file(run.join(file)).unwrap();
+        }
+        ok(&desk.flowbatch(&format!("{command} {}", run.display())), 0);
+        assert_eq!(fs::read(run.join("undo.csv")).unwrap(), undo, "{command}");
+        assert_eq!(
+            fs::read(run.join("report.csv")).unwrap(),
+            report,
+            "{command}"
+        );
+        let again = desk.flowbatch(&format!("resume {}", run.display()));
+        ok(&again, 0);
+        if command == "resume" {
+            assert!(
+                again.stderr.contains("nothing left to send"),
+                "{}",
+                again.stderr
+            );
+        }
+    }
+}
+
+#[test]
+fn an_undo_that_waits_for_locks_puts_back_what_the_run_did_meanwhile() {
+    let service = Service::with(20);
+    let desk = Desk::new()
+        .variable("HW_AUTH_TOKEN", CANARIES.token)
+        .file("job.csv", renames(20))
+        .file("other.csv", "workflow_id,description\nw1,x\n");
+    // A run that is stopped by its errors when two rows are done: the rest is left.
+    service.behaves(|_, asked| match asked.put > 0 && !["w1", "w10"].contains(&asked.id) {
+        true => Odd::Says(serde_json::json!({"success": false, "code": "SecMaster.20041002", "message": "no"})),
+        false => Odd::No,
+    });
+    let run = format!("run job.csv --max-errors 0 -j 1 {}", service.target());
+    ok(&desk.flowbatch(&run), 3);
+    let run = desk.only_run();
+    // Another run holds the workspace until both others wait for it.
+    let (let_go, gone) = std::sync::mpsc::channel::<()>();
+    let gone = std::sync::Mutex::new(gone);
+    service.behaves(move |_, asked| {
+        if asked.put > 0 && asked.body["description"] == "x" {
+            let _ = gone.lock().unwrap().recv();
+        }
+        Odd::No
+    });
+    let spawn = |arguments: &str| desk.command(arguments).spawn().unwrap();
+    let holder = spawn(&format!("run other.csv {}", service.target()));
+    let held = |count: usize| {
+        let locks = desk.path(".local/state/flowbatch/locks");
+        let waiting = || fs::read_dir(&locks).map_or(0, |locks| locks.count());
+        while waiting() < count {
+            std::thread::yield_now();
+        }
+    };
+    held(1);
+    while service.puts("w1") < 2 {
+        std::thread::yield_now();
+    }
+    let resume = spawn(&format!(
+        "resume {} --failed --if-locked wait",
+        run.display()
+    ));
+    let undo = spawn(&format!("undo {} --if-locked wait", run.display()));
+    let_go.send(()).unwrap();
+    let mut outputs = Vec::new();
+    for child in [holder, resume, undo] {
+        outputs.push(child.wait_with_output().unwrap());
+    }
+    assert!(outputs[0].status.success(), "{:?}", outputs[0]);
+    // Whoever comes first: the undo puts back all that the resumption did, or the resumption is refused.
+    let (resumed, undone) = (outputs[1].status.code(), outputs[2].status.code());
+    let changed = service
+        .flows()
+        .values()
+        .filter(|flow| flow["name"].as_str().unwrap().starts_with('N'))
+        .count();
+    assert_eq!(
+        changed, 0,
+        "resume {resumed:?}, undo {undone:?}: {outputs:?}"
+    );
+    assert!(
+        matches!((resumed, undone), (Some(0 | 2), Some(0))),
+        "{outputs:?}"
+    );
+}
+
+#[test]
+fn two_spellings_of_a_workspace_are_one_lock() {
+    let service = Service::with(1);
+    let desk = Desk::new()
+        .variable("HW_AUTH_TOKEN", CANARIES.token)
+        .file("job.csv", renames(1));
+    let target = |workspace: &str| {
+        format!(
+            "run job.csv --endpoint {} --project-id {PROJECT} --workspace-id {workspace}",
+            service.address
+        )
+    };
+    for workspace in [
+        "909494e3-558e-46b6-a9eb-07a8e18ca621",
+        "909494E3558E46B6A9EB07A8E18CA621",
+    ] {
+        desk.flowbatch(&target(workspace));
+    }
+    let locks = fs::read_dir(desk.path(".local/state/flowbatch/locks")).unwrap();
+    assert_eq!(locks.count(), 1);
+}
+
+#[test]
+fn each_command_that_works_on_a_record_finds_its_credential_again() {
+    for how in ["profile", "token file", "variable"] {
+        let service = Service::with(4);
+        let mut desk = Desk::new()
+            .file("job.csv", renames(4))
+            .secret("token", CANARIES.token);
+        let profile = format!(
+            "[profile.kunde]\nendpoint = \"{}\"\nproject_id = \"{PROJECT}\"\nworkspace_id = \"s1\"\ntoken_file = \"{}\"\n",
+            service.address,
+            desk.path("token").display()
+        );
+        desk = desk.secret(".config/flowbatch/profiles.toml", profile);
+        let (target, credential) = match how {
+            "profile" => ("--profile kunde --rate 1000/s".to_owned(), ""),
+            "token file" => (
+                format!("{} --token-file token", service.target()),
+                "--token-file token",
+            ),
+            _ => {
+                desk = desk.variable("HW_AUTH_TOKEN", CANARIES.token);
+                (service.target(), "")
+            }
+        };
+        ok(
+            &desk.flowbatch(&format!("plan job.csv --out plan.json {target}")),
+            0,
+        );
+        ok(&desk.flowbatch(&format!("run plan.json {credential}")), 0);
+        let run = desk.only_run();
+        let run = run.display();
+        ok(
+            &desk.flowbatch(&format!("verify {run} --live {credential}")),
+            0,
+        );
+        ok(
+            &desk.flowbatch(&format!("undo {run} --dry-run {credential}")),
+            0,
+        );
+        kill(&desk.only_run());
+        ok(&desk.flowbatch(&format!("resume {run} {credential}")), 0);
+        ok(&desk.flowbatch(&format!("undo {run} {credential}")), 0);
+        assert_eq!(service.flows()["w1"], workflow(1), "{how}");
+    }
+}
+
+#[test]
+fn the_column_wave_is_kept_by_saved_plans_and_reruns() {
+    let service = Service::with(4);
+    let desk = Desk::new()
+        .variable("HW_AUTH_TOKEN", CANARIES.token)
+        .file(
+            "rows.csv",
+            "workflow_id,name,wave\nw1,N1,2\nw2,N2,1\nw3,N3,2\nw4,N4,1\n",
+        )
+        .file(
+            "job.toml",
+            "[rows]\nfile = \"rows.csv\"\n[rollout]\npause = \"none\"\n",
+        );
+    ok(
+        &desk.flowbatch(&format!(
+            "plan job.toml --out plan.json {}",
+            service.target()
+        )),
+        0,
+    );
+    service.behaves(|_, asked| match asked.put > 0 && asked.id == "w3" {
+        true => Odd::Says(
+            serde_json::json!({"success": false, "code": "SecMaster.20041002", "message": "no"}),
+        ),
+        false => Odd::No,
+    });
+    ok(&desk.flowbatch("run plan.json"), 3);
+    let run = desk.only_run();
+    let waves: Vec<_> = csv_rows(&run.join("report.csv"))
+        .iter()
+        .map(|row| row["wave"].clone())
+        .collect();
+    assert_eq!(waves, ["2", "1", "2", "1"]);
+    let rerun = csv_rows(&run.join("rerun.csv"));
+    assert_eq!((&*rerun[0]["workflow_id"], &*rerun[0]["wave"]), ("w3", "2"));
+}
