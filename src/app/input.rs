@@ -151,13 +151,12 @@ impl<W> Watched<W> {
     }
 
     fn keep<T>(&self, done: io::Result<T>) -> io::Result<T> {
-        done.map_err(|error| {
+        done.inspect_err(|error| {
             let again = match error.raw_os_error() {
                 Some(code) => io::Error::from_raw_os_error(code),
                 None => io::Error::new(error.kind(), error.to_string()),
             };
             self.failed.set(Some(again));
-            error
         })
     }
 }

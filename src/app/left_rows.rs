@@ -6,13 +6,11 @@ use std::fs::File;
 use crate::engine::ports::{Past, RowsError};
 use crate::job::index::Index;
 use crate::model::change::Change;
-use crate::model::event::WasEnded;
 use crate::model::id::Id;
-use crate::model::outcome::{Outcome, Status};
+use crate::model::outcome::Outcome;
 use crate::model::row::Row;
 use crate::sinks::ends::Trace;
 use crate::sinks::history::History;
-use crate::sinks::report::goes_on;
 
 use super::taken::Taken;
 
@@ -47,31 +45,9 @@ impl LeftRows {
         let Some(history) = &mut self.history else {
             return Ok(Some(Past::default()));
         };
-        let mut past = match history.of(number) {
-            Trace::None => Past::default(),
-            Trace::Sent { attempts, unproven } => Past {
-                puts: attempts,
-                unproven,
-                ..Past::default()
-            },
-            Trace::Ended { offset, attempts } => {
-                let end = history.end(number, offset);
-                let (_, outcome) = end.map_err(|error| RowsError(error.into()))?;
-                let failed =
-                    self.failed_too && matches!(outcome.status, Status::Failed | Status::Conflict);
-                if !goes_on(&outcome) && !failed {
-                    return Ok(None);
-                }
-                Past {
-                    puts: attempts,
-                    // One that failed and has changed something all the same is looked at again.
-                    unproven: outcome.unproven
-                        || (outcome.status == Status::Failed && outcome.change.is_some()),
-                    ended: Some(WasEnded::from(&outcome)),
-                    change: outcome.change,
-                    workflow_id: outcome.workflow_id,
-                }
-            }
+        let past = history.past(number, self.failed_too);
+        let Some(mut past) = past.map_err(|error| RowsError(error.into()))? else {
+            return Ok(None);
         };
         if past.unproven
             && let Some((id, change)) = self.changes.get(&number)

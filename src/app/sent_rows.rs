@@ -22,8 +22,8 @@ pub(super) struct SentRows<'a> {
     rows: Box<dyn RowsByLane>,
     left: &'a mut LeftRows,
     surveyed: Option<&'a mut Surveyed>,
-    /// What was there before an earlier session sent anything.
-    before: Option<Snapshot<File>>,
+    /// What was there before earlier sessions sent anything, the first of them first.
+    before: Vec<Snapshot<File>>,
 }
 
 impl<'a> SentRows<'a> {
@@ -40,7 +40,7 @@ impl<'a> SentRows<'a> {
             rows,
             left,
             surveyed: None,
-            before: None,
+            before: Vec::new(),
         })
     }
 
@@ -55,12 +55,12 @@ impl<'a> SentRows<'a> {
             rows: Box::new(LaneRows::over(index, taken)?),
             left,
             surveyed: Some(surveyed),
-            before: None,
+            before: Vec::new(),
         })
     }
 
     /// Rows in doubt are judged by `before`, where it knows their workflows.
-    pub(super) fn judged_by(self, before: Option<Snapshot<File>>) -> Self {
+    pub(super) fn judged_by(self, before: Vec<Snapshot<File>>) -> Self {
         Self { before, ..self }
     }
 }
@@ -96,16 +96,16 @@ impl Source for SentRows<'_> {
             is_before_doubt: false,
             is_touched,
         };
-        if taken.past.unproven
-            && !is_touched
-            && let Some(before) = &mut self.before
-        {
+        if taken.past.unproven && !is_touched {
             let row = &taken.row;
-            let there = before.live(row.lane, &row.workspace, row.workflow_id.as_str());
-            if let Some(there) = there? {
-                let versions = taken.live.and_then(|live| live.versions);
-                taken.live = Some(Live { versions, ..there });
-                taken.is_before_doubt = true;
+            for before in &mut self.before {
+                let there = before.live(row.lane, &row.workspace, row.workflow_id.as_str());
+                if let Some(there) = there? {
+                    let versions = taken.live.and_then(|live| live.versions);
+                    taken.live = Some(Live { versions, ..there });
+                    taken.is_before_doubt = true;
+                    break;
+                }
             }
         }
         Ok(Some(Errand::Row(Box::new(taken))))

@@ -117,6 +117,7 @@ impl Session<'_> {
         let differing = waves.filter(|wave| !wave.differing.is_empty());
         let differing = differing.map(|wave| wave.wave).collect();
         let ended_waves = self.digest.waves.keys().copied().collect();
+        let planned_sessions = self.digest.plans.keys().copied().collect();
         let mut log = Log::new(self.taken.job.settings.finds_limit);
         let mut watchers: Vec<&mut dyn Watcher> = vec![&mut self.digest, &mut log];
         if let Some(watcher) = &mut progress.watcher {
@@ -144,6 +145,7 @@ impl Session<'_> {
             above: progress.above.clone(),
             target: self.open.text(),
             session,
+            planned_sessions,
             rows,
             terms,
             approved: approved.unwrap_or_default(),
@@ -194,6 +196,8 @@ pub(super) struct Legs<'a> {
     pub(super) target: String,
     /// The how-manieth session of the run.
     pub(super) session: u32,
+    /// Earlier sessions that have made a plan.
+    pub(super) planned_sessions: Vec<u32>,
     /// Rows that are taken up.
     pub(super) rows: u64,
     /// By what they are compared with the live state.
@@ -288,12 +292,8 @@ impl Legs<'_> {
                 return Ok(Some(declined));
             }
         }
-        // A row in doubt is judged by what was there before anything was sent, until one has shown what an
-        // update does.
-        let before = match run.schedule().tally().is_proven {
-            true => None,
-            false => self.earlier_snapshot()?,
-        };
+        // A row whose update has no proof is judged by what was there before anything was sent.
+        let before = self.earlier_snapshots()?;
         let is_held_back = run.schedule().is_stopping();
         let course = WaveCourse::new(taken, left)?;
         if course.is_some() {
@@ -323,15 +323,16 @@ impl Legs<'_> {
         Ok(None)
     }
 
-    /// What the first session read, if this is a later one.
-    pub(super) fn earlier_snapshot(&self) -> Result<Option<Snapshot<File>>, RowsError> {
-        if self.session == 1 {
-            return Ok(None);
+    /// What earlier sessions read that sent something by it, the first of them first.
+    pub(super) fn earlier_snapshots(&self) -> Result<Vec<Snapshot<File>>, RowsError> {
+        let mut snapshots = Vec::new();
+        for session in &self.planned_sessions {
+            match File::open(snapshot_path(self.folder, *session)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                file => snapshots.push(Snapshot::open(file?)?),
+            }
         }
-        match File::open(snapshot_path(self.folder, 1)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            file => Ok(Some(Snapshot::open(file?)?)),
-        }
+        Ok(snapshots)
     }
 
     /// How whoever can be asked declines, if they do. A run that began in an earlier session is stopped by it.

@@ -90,10 +90,7 @@ impl Legs<'_> {
             if !self.may_begin(run, &course, wave, rows.len()).await? {
                 return Ok(());
             }
-            let before = match run.schedule().tally().is_proven {
-                true => None,
-                false => self.earlier_snapshot()?,
-            };
+            let before = self.earlier_snapshots()?;
             let sent = SentRows::planned(taken, left, rows.clone(), surveyed)?;
             run.wave(wave, &mut sent.judged_by(before)).await?;
             let unwell = run.decide(Schedule::take_unwell)?;

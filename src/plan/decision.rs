@@ -264,6 +264,15 @@ impl Effect {
             .collect()
     }
 
+    /// Those of them that the service has made of what was sent, for sure: a reading may show what a colleague has set meanwhile.
+    pub fn normalized(&self) -> BTreeMap<Field, String> {
+        let mut shown = self.shown();
+        for Missing { field, sent, .. } in &self.missing {
+            shown.retain(|other, shown| other != field || is_normalized(sent, shown));
+        }
+        shown
+    }
+
     /// Takes out those of the cleared fields that may be cleared.
     pub fn take_allowed(&mut self, allowed: FieldSet) -> Vec<(Field, String)> {
         let cleared = std::mem::take(&mut self.cleared).into_iter();

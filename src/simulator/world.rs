@@ -70,6 +70,16 @@ impl World {
         }
     }
 
+    /// How it behaves.
+    pub fn simulation(&self) -> &Simulation {
+        &self.simulation
+    }
+
+    /// From now on it behaves like this; limits on requests stay as they were.
+    pub fn behave(&mut self, simulation: Simulation) {
+        self.simulation = simulation;
+    }
+
     /// Sees to it that the workspace's first `count` workflows exist, each with one version in
     /// use; one in five is enabled. They are the same for the same seed and workspace.
     pub fn populate(&mut self, workspace: &Workspace, count: usize) {

@@ -5,11 +5,14 @@ use std::rc::Rc;
 
 use jiff::Timestamp;
 
-use crate::model::outcome::Outcome;
+use crate::engine::ports::Past;
+use crate::model::event::WasEnded;
+use crate::model::outcome::{Outcome, Status};
 
 use super::ends::{Ends, Trace};
 use super::line;
 use super::reader::Unreadable;
+use super::report::goes_on;
 
 /// As much of a journal as is read at once, in bytes, and how much of that stands before what is asked for: rows end
 /// nearly in the order in which they began.
@@ -64,6 +67,39 @@ impl<J: Read + Seek> History<J> {
         Ok((at, outcome))
     }
 
+    /// What earlier sessions did with row `number`; nothing if it is not to be taken up again. With `failed_too` those that failed
+    /// for good, or were in conflict, are.
+    ///
+    /// # Errors
+    /// The journal cannot be read, or was changed.
+    pub fn past(&mut self, number: u64, failed_too: bool) -> Result<Option<Past>, Unreadable> {
+        let (offset, attempts) = match self.of(number) {
+            Trace::None => return Ok(Some(Past::default())),
+            Trace::Sent { attempts, unproven } => {
+                return Ok(Some(Past {
+                    puts: attempts,
+                    unproven,
+                    ..Past::default()
+                }));
+            }
+            Trace::Ended { offset, attempts } => (offset, attempts),
+        };
+        let (_, outcome) = self.end(number, offset)?;
+        let has_failed = matches!(outcome.status, Status::Failed | Status::Conflict);
+        if !goes_on(&outcome) && !(failed_too && has_failed) {
+            return Ok(None);
+        }
+        Ok(Some(Past {
+            puts: attempts,
+            // One that failed and has changed something all the same is looked at again.
+            unproven: outcome.unproven
+                || (outcome.status == Status::Failed && outcome.change.is_some()),
+            ended: Some(WasEnded::from(&outcome)),
+            change: outcome.change,
+            workflow_id: outcome.workflow_id,
+        }))
+    }
+
     /// The line at byte `offset` with its LF, if all of it is in the window.
     fn line_at(&self, offset: u64) -> Option<&[u8]> {
         let from = usize::try_from(offset.checked_sub(self.begin)?).ok()?;
@@ -101,7 +137,6 @@ fn ended_at(line: &str, number: u64) -> Option<Timestamp> {
 mod tests {
     use super::*;
     use crate::model::event::{Event, Stamped};
-    use crate::model::outcome::Status;
 
     #[test]
     fn ends_are_found_wherever_they_stand_and_however_long_they_are() {

@@ -259,10 +259,10 @@ impl Shared {
                 flow[field] = value;
             }
         }
-        match odd {
-            Odd::AppliedThen(status) => Some(refusal(status)),
-            _ => Some((200, envelope(flow.clone(), 1))),
+        if let Odd::AppliedThen(status) = odd {
+            return Some(refusal(status));
         }
+        Some((200, envelope(flow.clone(), 1)))
     }
 }
 

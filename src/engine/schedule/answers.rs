@@ -1,5 +1,6 @@
 //! What a reply leads to: for its row, its workspace, its lane and the run.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -179,7 +180,7 @@ impl Schedule {
                     Some(before) => {
                         let was = Some(&before.workflow);
                         let effect = Effect::of(&work.send, was, &live.workflow);
-                        (before, effect)
+                        (before, self.charged(&work, effect))
                     }
                     None => (live, Effect::default()),
                 };
@@ -208,7 +209,8 @@ impl Schedule {
         work.unproven = None;
         let before = work.live.as_ref().map(|live| &live.workflow);
         let has_before = before.is_some();
-        let mut effect = echo.map(|echo| Effect::of(&work.send, before, echo));
+        let effect = echo.map(|echo| Effect::of(&work.send, before, echo));
+        let mut effect = effect.map(|effect| self.charged(&work, effect));
         effect
             .iter_mut()
             .for_each(|effect| self.allow(&mut work, effect));
@@ -217,6 +219,7 @@ impl Schedule {
         let is_suspect = !effect.cleared.is_empty();
         let looks_damaged = is_suspect && work.read_at.is_some();
         work.is_denied = effect.shows_former();
+        show(&mut work, effect.shown());
         if has_before && (work.is_canary || looks_damaged || work.is_denied) {
             work.confirmed = Some(now);
             work.suspected = Some(effect).filter(|_| looks_damaged);
@@ -225,12 +228,22 @@ impl Schedule {
             self.lanes[work.lane().0].queue.push(now, work);
             return;
         }
-        work.shown = effect.shown();
         if is_suspect && self.rules.canaries {
             return self.suspect(now, work, effect);
         }
         work.note = join(work.note.take(), effect.note());
         self.end_with(now, work, Status::Succeeded, false);
+    }
+
+    /// `effect` without what `work` cannot be charged with: where what was there before is known from an earlier session alone, a
+    /// colleague may have cleared what an update is known to leave alone.
+    fn charged(&self, work: &Work, mut effect: Effect) -> Effect {
+        if work.knows_before {
+            let others = effect.take_allowed(self.tally.proven).into_iter();
+            let others = others.map(|(field, was)| cleared_text(field, &was));
+            effect.others.extend(others);
+        }
+        effect
     }
 
     /// Takes note of what an update may clear, and has: an undo puts it back.
@@ -259,7 +272,8 @@ impl Schedule {
     /// What is there after an update that was confirmed.
     fn read_back(&mut self, now: Duration, mut work: Box<Work>, live: &Workflow) {
         let before = work.live.as_ref().map(|live| &live.workflow);
-        let mut effect = Effect::of(&work.send, before, live);
+        let effect = Effect::of(&work.send, before, live);
+        let mut effect = self.charged(&work, effect);
         self.allow(&mut work, &mut effect);
         if !effect.cleared.is_empty() {
             return self.damaged(now, work, effect);
@@ -269,7 +283,10 @@ impl Schedule {
         if work.is_denied {
             return self.denied(now, work, &effect);
         }
-        work.shown = effect.shown();
+        // The answer itself shows what the service made of it; a reading may show a colleague's work.
+        let mut shown = effect.normalized();
+        shown.append(&mut work.shown);
+        show(&mut work, shown);
         work.note = join(work.note.take(), effect.note());
         self.pass(now, &work);
         self.end_with(now, work, Status::Succeeded, false);
@@ -349,6 +366,14 @@ impl Schedule {
         is_as_before: bool,
     ) {
         let is_unproven = work.unproven.is_some();
+        if is_unproven {
+            self.allow(&mut work, &mut effect);
+        }
+        // Its own update is there and has cleared other fields, whatever a guard on them says now.
+        let is_there = is_unproven && effect.missing.is_empty() && work.can_be_judged();
+        if is_there && !effect.cleared.is_empty() {
+            return self.damaged(now, work, effect);
+        }
         match decision {
             Decision::Change(..) if work.read_back => {
                 // After an error the service is done with the update; otherwise it may still be applied.
@@ -400,9 +425,8 @@ impl Schedule {
             }
             // What it asks for is there: by its own update, if one may have been applied.
             Decision::Unchanged if is_unproven => {
-                self.allow(&mut work, &mut effect);
-                if work.can_be_judged() && !effect.cleared.is_empty() {
-                    return self.damaged(now, work, effect);
+                if work.can_be_judged() {
+                    show(&mut work, effect.normalized());
                 }
                 let unseen = "an update was sent, and nobody knows what was there before it";
                 let unseen = work.change.is_none().then(|| unseen.to_owned());
@@ -708,6 +732,20 @@ fn stranger(row: &Row, live: &Workflow) -> Option<Failure> {
         let what = format!("the answer is about another workflow: {}", live.id);
         Failure::new(ErrorClass::Protocol, what)
     })
+}
+
+/// Takes note of what the service made of sent values. One that was sent as it was and shows otherwise is part of the change: an
+/// undo puts it back.
+fn show(work: &mut Work, shown: BTreeMap<Field, String>) {
+    work.shown = shown;
+    let (Some(live), Some(change)) = (&work.live, &mut work.change) else {
+        return;
+    };
+    for (field, shown) in &work.shown {
+        if !change.after.contains_key(field) {
+            change.note(*field, live.workflow.value(*field), shown);
+        }
+    }
 }
 
 /// What an update has cleared is part of its change: an undo puts it back.
