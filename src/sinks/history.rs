@@ -86,7 +86,8 @@ impl<J: Read + Seek> History<J> {
         };
         let (_, outcome) = self.end(number, offset)?;
         let has_failed = matches!(outcome.status, Status::Failed | Status::Conflict);
-        if !goes_on(&outcome) && !(failed_too && has_failed) {
+        let is_taken_up = goes_on(&outcome) || (failed_too && has_failed);
+        if !is_taken_up {
             return Ok(None);
         }
         Ok(Some(Past {
