@@ -20,7 +20,7 @@ pictures:
 
 # The laws over many more random scenarios, tables and job files
 campaign factor="100":
-    FLOWBATCH_CAMPAIGN={{factor}} cargo test --release --test laws --test table --test jobfile
+    FLOWBATCH_CAMPAIGN={{factor}} cargo test --release --test laws --test agreement --test table --test jobfile
 
 # The first run of a newcomer
 demo:

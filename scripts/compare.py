@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """What a row costs: flowbatch, curl --parallel and the vendor's SDK on the same work, in turn.
 
-    cargo build --release
+    cargo build --profile dist
     python3 -m venv target/sdk && target/sdk/bin/pip install huaweicloudsdksecmaster==3.1.219
-    python3 scripts/compare.py target/release/flowbatch target/sdk/bin/python
+    python3 scripts/compare.py target/dist/flowbatch target/sdk/bin/python
 
 Each changes the description of so many workflows of `flowbatch simulate`, 64 at a time: flowbatch with its durable
 journal, its report and no snapshot. The server has a core of its own where there are two. What is told is the CPU time

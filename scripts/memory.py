@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Peak memory of a run against `flowbatch simulate`, for 10,000 and 100,000 rows, with the live state and without.
 
-    scripts/memory.py target/release/flowbatch
+    scripts/memory.py target/dist/flowbatch
 
 Prints both peaks and the time per run; exits with 1 if memory grows by more than 64 bytes a row.
 The rows' duplicates check needs 8 bytes a row, the report 8 more.

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How close a named pace comes to a limit that is exactly it, in real time, and whether anything is refused.
 
-    python3 scripts/pace.py target/release/flowbatch
+    python3 scripts/pace.py target/dist/flowbatch
 
 Ten seconds of rows for each limit, against `flowbatch simulate`, which counts requests as they arrive in whatever second
 and answers 5 to 35 ms later. What is told is requests a second over all of the run's time, as a share of the limit.
