@@ -13,6 +13,7 @@ use super::draft::Draft;
 use super::file::Written;
 use super::filter::Filter;
 use super::keys;
+use super::line_starts::LineStarts;
 use super::problem::Place;
 use super::template;
 use super::toml::{Located, Reader, Table};
@@ -75,24 +76,24 @@ pub struct Scope {
 pub(super) const TARGET: [Column; 3] = [Column::Profile, Column::Region, Column::ProjectId];
 
 impl Reader<'_> {
-    /// The `[[change]]` tables of a job file, whose text is `text`.
-    pub fn read_changes(&mut self, root: Table<'_>, text: &str) -> Vec<Change> {
+    /// The `[[change]]` tables of a job file with these lines.
+    pub fn read_changes(&mut self, root: Table<'_>, lines: &LineStarts) -> Vec<Change> {
         let tables = self.tables(root, "change");
         tables
             .into_iter()
-            .map(|(table, span)| self.read_change(table, span, text))
+            .map(|(table, span)| self.read_change(table, span, lines))
             .collect()
     }
 
-    fn read_change(&mut self, table: Table<'_>, span: Range<usize>, text: &str) -> Change {
+    fn read_change(&mut self, table: Table<'_>, span: Range<usize>, lines: &LineStarts) -> Change {
         self.only(table, &keys::names(&keys::change()));
         let cells = TARGET
             .iter()
             .filter_map(|column| Some((*column, self.cell(table, column.as_str())?)));
-        let target = Written::at(cells.collect(), span.clone(), text);
+        let target = Written::at(cells.collect(), span.clone(), lines);
         let set = match self.table(table, "set") {
-            Some(set) => self.written(set, &Column::wishes(), span.clone(), text),
-            None => Written::at(Vec::new(), span.clone(), text),
+            Some(set) => self.written(set, &Column::wishes(), span.clone(), lines),
+            None => Written::at(Vec::new(), span.clone(), lines),
         };
         self.read_templates(&set, Some("row"));
         let allow_empty = self.boolean(table, "allow_empty");

@@ -18,6 +18,7 @@ use super::column::Column;
 use super::draft::Draft;
 use super::flags::Snapshot;
 use super::keys;
+use super::line_starts::LineStarts;
 use super::problem::Place;
 use super::problems::Problems;
 use super::rollout;
@@ -208,6 +209,7 @@ pub struct Written {
 impl File {
     /// Reads a job file. Whatever is wrong is a problem; the rest is read all the same.
     pub fn read(text: &str, env: &dyn Fn(&str) -> Option<String>, problems: &mut Problems) -> Self {
+        let lines = LineStarts::of(text);
         let (root, errors) = DeTable::parse_recoverable(text);
         let mut reader = Reader {
             problems,
@@ -236,11 +238,11 @@ impl File {
             method: reader.read_auth(root),
             limits: reader.read_limits(root),
             rollout: reader.read_rollout(root),
-            defaults: reader.read_defaults(root, text),
+            defaults: reader.read_defaults(root, &lines),
             rows: reader.read_rows(root),
-            updates: reader.read_updates(root, text),
-            changes: reader.read_changes(root, text),
-            stages: reader.read_stages(root, text),
+            updates: reader.read_updates(root, &lines),
+            changes: reader.read_changes(root, &lines),
+            stages: reader.read_stages(root, &lines),
             simulator: reader.read_simulator(root),
         }
     }
@@ -347,22 +349,22 @@ impl Reader<'_> {
         })
     }
 
-    pub(super) fn read_defaults(&mut self, root: Table<'_>, text: &str) -> Option<Written> {
+    pub(super) fn read_defaults(&mut self, root: Table<'_>, lines: &LineStarts) -> Option<Written> {
         let defaults = self.table(root, "defaults")?;
         let span = root
             .keys()
             .find(|(key, _)| *key == "defaults")
             .map_or(0..0, |(_, span)| span);
-        let written = self.written(defaults, &Column::wishes(), span, text);
+        let written = self.written(defaults, &Column::wishes(), span, lines);
         self.read_templates(&written, None);
         Some(written)
     }
 
-    pub(super) fn read_updates(&mut self, root: Table<'_>, text: &str) -> Vec<Written> {
+    pub(super) fn read_updates(&mut self, root: Table<'_>, lines: &LineStarts) -> Vec<Written> {
         let tables = self.tables(root, "update");
         let mut updates = Vec::new();
         for (table, span) in tables {
-            let update = self.written(table, &Column::ALL, span, text);
+            let update = self.written(table, &Column::ALL, span, lines);
             for (_, cell) in update.cells() {
                 if template::is_one(&cell.value) {
                     let hint = "put it into set of a [[change]] (where = \"workflow_id=...\"), or into [defaults]; a CSV may hold the text itself";
@@ -379,7 +381,7 @@ impl Reader<'_> {
         table: Table<'_>,
         known: &[Column],
         span: Range<usize>,
-        text: &str,
+        lines: &LineStarts,
     ) -> Written {
         let problems = self.problems.count();
         self.only(table, &keys::names(&keys::cells(known)));
@@ -389,7 +391,7 @@ impl Reader<'_> {
             .collect();
         Written {
             broken: self.problems.count() > problems,
-            ..Written::at(cells, span, text)
+            ..Written::at(cells, span, lines)
         }
     }
 
@@ -466,16 +468,15 @@ pub struct UpdateRecord {
 }
 
 impl Written {
-    /// `cells` that stand at `span` of `text`.
+    /// `cells` that stand at `span` of the file with these lines.
     pub(super) fn at(
         cells: Vec<(Column, Located<String>)>,
         span: Range<usize>,
-        text: &str,
+        lines: &LineStarts,
     ) -> Self {
-        let before = text.get(..span.start).unwrap_or_default();
         Self {
             cells,
-            line: 1 + before.bytes().filter(|byte| *byte == b'\n').count() as u64,
+            line: lines.line_of(span.start),
             span,
             broken: false,
         }

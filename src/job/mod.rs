@@ -23,6 +23,7 @@ pub mod index;
 pub mod intent;
 pub mod keys;
 pub mod line_ends;
+mod line_starts;
 pub mod partition;
 pub mod picture;
 pub mod problem;

@@ -10,27 +10,30 @@ use super::secret::{without_secrets, without_user};
 const LONGEST_CELL: usize = 80;
 
 /// Paints problems in the style of a compiler.
-pub struct Painter(Renderer);
+pub struct Painter<'a> {
+    renderer: Renderer,
+    /// The path of the job file, and its text without secrets.
+    source: Option<(&'a str, String)>,
+}
 
-impl Painter {
-    /// A painter; `color` for terminals.
-    pub fn new(color: bool) -> Self {
+impl<'a> Painter<'a> {
+    /// A painter of problems in `source`; `color` for terminals.
+    pub fn new(source: Option<Source<'a>>, color: bool) -> Self {
         let renderer = if color {
             Renderer::styled()
         } else {
             Renderer::plain()
         };
-        Self(renderer.decor_style(DecorStyle::Ascii).term_width(100))
+        Self {
+            renderer: renderer.decor_style(DecorStyle::Ascii).term_width(100),
+            source: source.map(|source| (source.path, without_secrets(source.text))),
+        }
     }
 
     /// The picture of `problem`; `more` says where it is found as well.
-    pub fn paint(
-        &self,
-        problem: &Problem,
-        source: Option<Source<'_>>,
-        more: Option<&str>,
-    ) -> String {
-        let picture = self.0.render(&[picture(problem, source, more)]);
+    pub fn paint(&self, problem: &Problem, more: Option<&str>) -> String {
+        let source = self.source.as_ref().map(|(path, text)| (*path, &**text));
+        let picture = self.renderer.render(&[picture(problem, source, more)]);
         name_column(&picture, &problem.place)
     }
 }
@@ -55,19 +58,18 @@ fn name_column(picture: &str, place: &Place) -> String {
 
 fn picture<'a>(
     problem: &'a Problem,
-    source: Option<Source<'a>>,
+    source: Option<(&'a str, &'a str)>,
     more: Option<&'a str>,
 ) -> Group<'a> {
     let group = Level::ERROR.primary_title(&*problem.what);
     let group = match &problem.place {
         Place::Job(span) => match source {
-            Some(source) => {
-                let text = without_secrets(source.text);
+            Some((path, text)) => {
                 let end = span.end.min(text.len());
                 let span = span.start.min(end)..end;
                 group.element(
                     Snippet::source(text)
-                        .path(source.path)
+                        .path(path)
                         .annotation(AnnotationKind::Primary.span(span)),
                 )
             }

@@ -9,12 +9,16 @@ use super::problem::{Place, Problem, Source};
 /// Lines on which the same problem is told one by one; beyond, it is told once with its count.
 const TOLD_ONE_BY_ONE: u64 = 10;
 
+/// Problems that are shown; those that come after them are counted only.
+const MOST_PAINTED: usize = 100;
+
 /// All problems of a job, in the order in which they were found. Bounded: a problem on a million
 /// lines takes the room of ten.
 #[derive(Debug, Default)]
 pub struct Problems {
     groups: Vec<Alike>,
     index: HashMap<(String, String, String), usize>,
+    count: u64,
 }
 
 #[derive(Debug)]
@@ -41,6 +45,7 @@ impl Problems {
         });
         let group = &mut self.groups[group];
         group.count += 1;
+        self.count += 1;
         if group.count <= TOLD_ONE_BY_ONE {
             group.told.push(problem);
         }
@@ -58,7 +63,7 @@ impl Problems {
 
     /// How many there are.
     pub fn count(&self) -> u64 {
-        self.groups.iter().map(|group| group.count).sum()
+        self.count
     }
 
     /// The groups: those of the job file from top to bottom, then the others as they were found.
@@ -74,21 +79,26 @@ impl Problems {
 
     /// All of them as text for people. `color` for terminals.
     pub fn render(&self, source: Option<Source<'_>>, color: bool) -> String {
-        let painter = Painter::new(color);
+        let painter = Painter::new(source, color);
         let mut text = String::new();
+        let (mut painted, mut told) = (0, 0);
         for alike in self.in_order() {
+            if painted >= MOST_PAINTED {
+                break;
+            }
             let once = alike.count > TOLD_ONE_BY_ONE;
             let shown = if once { &alike.told[..1] } else { &alike.told };
+            painted += shown.len();
+            told += alike.count;
             for problem in shown {
                 let more = once.then(|| others(alike));
-                let _ = writeln!(
-                    text,
-                    "{}\n",
-                    painter.paint(problem, source, more.as_deref())
-                );
+                let _ = writeln!(text, "{}\n", painter.paint(problem, more.as_deref()));
             }
         }
         let count = self.count();
+        if count > told {
+            let _ = writeln!(text, "and {} more: mend these first\n", count - told);
+        }
         let plural = if count == 1 { "problem" } else { "problems" };
         let _ = write!(text, "{count} {plural}; nothing was sent");
         text
@@ -159,6 +169,24 @@ mod tests {
 
             4212 problems; nothing was sent"#]]
         .assert_eq(&problems.render(None, false));
+    }
+
+    #[test]
+    fn of_many_problems_in_the_job_file_the_first_are_shown_and_the_others_counted() {
+        let text = "k=1\n".repeat(5_000);
+        let mut problems = Problems::default();
+        for at in 0..5_000 {
+            let place = Place::Job(4 * at..4 * at + 1);
+            problems.push(Problem::new(place, "unknown key", ""));
+        }
+        let source = Source {
+            path: "job.toml",
+            text: &text,
+        };
+        let told = problems.render(Some(source), false);
+        assert_eq!(told.matches("error: ").count(), 100);
+        assert!(told.contains("job.toml:100:1"), "{told}");
+        assert!(told.contains("\nand 4900 more: mend these first\n\n5000 problems;"));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::change::Change;
 use super::desk::Desk;
 use super::file::{RolloutFile, RowsFile, Written};
 use super::keys;
+use super::line_starts::LineStarts;
 use super::problem::Place;
 use super::rollout::{self, Order, Pause, Rollout};
 use super::source::TableSource;
@@ -127,8 +128,8 @@ pub struct StageFile {
 }
 
 impl Reader<'_> {
-    /// The `[[stage]]` tables of a job file, whose text is `text`.
-    pub fn read_stages(&mut self, root: Table<'_>, text: &str) -> Vec<StageFile> {
+    /// The `[[stage]]` tables of a job file with these lines.
+    pub fn read_stages(&mut self, root: Table<'_>, lines: &LineStarts) -> Vec<StageFile> {
         let tables = self.tables(root, "stage");
         let stages = tables.into_iter().map(|(table, span)| {
             self.only(table, &keys::names(&keys::stage()));
@@ -141,10 +142,10 @@ impl Reader<'_> {
                 rate: self.parsed(table, "rate", rate::OWN_HINT),
                 concurrency: self.number(table, "concurrency", 1),
                 rollout: self.read_rollout(table),
-                defaults: self.read_defaults(table, text),
+                defaults: self.read_defaults(table, lines),
                 rows: self.read_rows(table),
-                updates: self.read_updates(table, text),
-                changes: self.read_changes(table, text),
+                updates: self.read_updates(table, lines),
+                changes: self.read_changes(table, lines),
                 place: Place::Job(span),
             }
         });

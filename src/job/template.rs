@@ -28,6 +28,12 @@ pub struct Template {
 /// where a loop would never be.
 const FUEL: u64 = 20_000;
 
+/// Characters that a template may have: its parser calls itself for each operator.
+const LONGEST: usize = 2_000;
+
+/// Bytes of a text that `regex_replace` takes or makes. No field of a workflow is as long.
+const MOST_REPLACED: usize = 16 * 1024;
+
 /// Patterns that are kept compiled.
 const PATTERNS: usize = 64;
 
@@ -119,6 +125,15 @@ impl Templates {
     /// # Errors
     /// It is no template: why.
     pub fn add(&mut self, key: String, text: &str) -> Result<(), Fault> {
+        let characters = text.chars().count();
+        if characters > LONGEST {
+            return Err(Fault {
+                what: format!(
+                    "the template is {characters} characters long: at most {LONGEST} are taken"
+                ),
+                hint: "write it shorter, or give long values in a column of a CSV: row.COLUMN",
+            });
+        }
         let environment = &mut self.environment;
         let added = environment.add_template_owned(key.clone(), text.to_owned());
         added.map_err(|error| said(&error))?;
@@ -272,9 +287,9 @@ fn replaced(
 ) -> Result<String, Error> {
     // Whoever panicked with them left them whole.
     let mut patterns = patterns.lock().unwrap_or_else(PoisonError::into_inner);
+    let wrong =
+        |what: String| Error::new(ErrorKind::InvalidOperation, format!("{PATTERN}: {what}"));
     if !patterns.contains_key(pattern) {
-        let wrong =
-            |what: String| Error::new(ErrorKind::InvalidOperation, format!("{PATTERN}: {what}"));
         let regex = Regex::new(pattern)
             .map_err(|error| wrong(format!("no regular expression: {error}")))?;
         if let Some(group) = missing_group(&regex, by) {
@@ -287,10 +302,30 @@ fn replaced(
         }
         patterns.insert(pattern.to_owned(), regex);
     }
-    let replaced = patterns
-        .get(pattern)
-        .map(|regex| regex.replace_all(text, by));
-    Ok(replaced.map_or_else(|| text.to_owned(), std::borrow::Cow::into_owned))
+    let too_long = || {
+        wrong(format!(
+            "it takes and makes texts of {MOST_REPLACED} bytes at most"
+        ))
+    };
+    if text.len() > MOST_REPLACED || by.len() > MOST_REPLACED {
+        return Err(too_long());
+    }
+    let Some(regex) = patterns.get(pattern) else {
+        return Ok(text.to_owned());
+    };
+    let mut made = String::new();
+    let mut copied = 0;
+    for found in regex.captures_iter(text) {
+        let whole = found.get_match();
+        made.push_str(&text[copied..whole.start()]);
+        found.expand(by, &mut made);
+        copied = whole.end();
+        if made.len() > MOST_REPLACED {
+            return Err(too_long());
+        }
+    }
+    made.push_str(&text[copied..]);
+    Ok(made)
 }
 
 /// Why a template gives nothing.
@@ -433,10 +468,36 @@ mod tests {
                 "no end",
             ),
             ("{{ name * 100000000 }}", "no end"),
+            (
+                "{{ name | regex_replace('', 'y' * 16000) }}",
+                "16384 bytes at most",
+            ),
             ("{% include 'other' %}", ""),
         ] {
             let error = rendered(text).unwrap_err();
             assert!(error.what.contains(part), "{text}: {error:?}");
+        }
+    }
+
+    #[test]
+    fn a_template_is_as_long_as_its_parser_can_stand() {
+        let longest = |part: &str, end: &str| {
+            let times = (LONGEST - "{{  }}".len() - end.len()) / part.len();
+            format!("{{{{ {}{end} }}}}", part.repeat(times))
+        };
+        for text in [
+            longest("not ", "1"),
+            longest("1+", "1"),
+            longest("(", ""),
+            longest("-", "1"),
+            longest("[", ""),
+            longest("name|", "e"),
+            "{% if 1 %}".repeat(LONGEST / 10),
+        ] {
+            // Whatever it comes to, it comes back.
+            let _ = rendered(&text);
+            let error = rendered(&format!("{text}{}", " ".repeat(LONGEST))).unwrap_err();
+            assert!(error.what.contains("at most 2000"), "{error:?}");
         }
     }
 
