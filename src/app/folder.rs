@@ -132,10 +132,9 @@ impl State {
         folder: &RunFolder,
     ) -> Result<impl Iterator<Item = RunFolder> + use<>, Error> {
         let (runs, id) = (self.runs()?.into_iter().rev(), folder.id.clone());
-        let undoes = |other: &RunFolder| other.job().ok().and_then(|record| record.undoes);
         let undone = id.clone();
         let later = runs.take_while(move |other| other.id > id);
-        Ok(later.filter(move |other| undoes(other).as_deref() == Some(&undone)))
+        Ok(later.filter(move |other| other.job().is_ok_and(|job| job.undoes.contains(&undone))))
     }
 
     /// A folder that goes when it is dropped.

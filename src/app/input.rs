@@ -21,7 +21,7 @@ use crate::job::table::{Options, Table};
 use crate::job::toml::Located;
 use crate::model::event::KeptFile;
 
-use super::folder::Readers;
+use super::folder::{Readers, sha256_of};
 use super::terminal;
 
 /// The CSV that a job's rows come from.
@@ -65,6 +65,20 @@ impl Input {
         let sha256 = self.copy_sha256.clone()?;
         let path = self.form.file_name().to_owned();
         Some(KeptFile { path, sha256 })
+    }
+
+    /// The copy in the run folder as it is now, for a run that was killed before it put the hash on record.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(super) fn hashed(&self) -> Result<KeptFile, Error> {
+        let path = match &self.copy {
+            Copy::Temporary(copy) => copy.path(),
+            Copy::Kept(path) => path,
+        };
+        let sha256 = sha256_of(path).map_err(Error::file("cannot read", path))?;
+        let path = self.form.file_name().to_owned();
+        Ok(KeptFile { path, sha256 })
     }
 
     /// The copy, from its beginning.

@@ -325,6 +325,7 @@ fn gather_undo(parts: &BTreeMap<u32, Part>, rows: &mut File) -> Result<Option<Jo
             None => record = Some(own),
             // A part has credentials for the lanes alone that its own rows leave by.
             Some(record) => {
+                record.undoes.extend(own.undoes);
                 for (known, own) in record.lanes.iter_mut().zip(own.lanes) {
                     if known.credential.is_none() {
                         *known = own;
@@ -335,7 +336,6 @@ fn gather_undo(parts: &BTreeMap<u32, Part>, rows: &mut File) -> Result<Option<Jo
     }
     rows.flush().map_err(Error::machine(DOING))?;
     Ok(record.map(|record| JobRecord {
-        undoes: None,
         description: Some("puts back what the parts of a job changed".to_owned()),
         ..record
     }))

@@ -18,6 +18,7 @@ use crate::model::outcome::Ended;
 use crate::model::target::{LaneId, Workspace};
 use crate::plan::preview::{Action, PlannedRow};
 use crate::policy::budget::Budget;
+use crate::sinks::digest::Digest;
 use crate::sinks::ends::Trace;
 use crate::sinks::history::History;
 
@@ -217,10 +218,22 @@ fn of_session(folder: &RunFolder, name: &str, session: u32) -> PathBuf {
     }
 }
 
-/// What rows that were sent without an end were to change, by the `plans` of `folder`; the last plan counts.
+/// The sessions by whose plans updates may have been sent: those whose plan the journal knows. With `salvage` it may have lost that
+/// line, and all plans in `folder` count.
+pub(super) fn plans_on_record(folder: &RunFolder, digest: &Digest, salvage: bool) -> Vec<u32> {
+    let known = digest.plans.keys().copied();
+    if !salvage {
+        return known.collect();
+    }
+    let last = known.max().unwrap_or(0).max(digest.later_sessions() + 1);
+    let is_there = |session: &u32| plan_path(folder, *session).exists();
+    (1..=last.saturating_add(1)).filter(is_there).collect()
+}
+
+/// What rows that were sent without an end were to change, by the plans of the sessions `plans`; the last plan counts.
 pub(super) fn planned_changes(
     folder: &RunFolder,
-    plans: &BTreeMap<u32, Counts>,
+    plans: &[u32],
     history: &History<File>,
 ) -> std::io::Result<HashMap<u64, (Option<Id>, Change)>> {
     let mut changes = HashMap::new();
@@ -228,8 +241,7 @@ pub(super) fn planned_changes(
         return Ok(changes);
     }
     let wanted = |number: u64| matches!(history.of(number), Trace::Sent { .. });
-    // Nothing was sent by a plan that the journal does not know.
-    for session in plans.keys() {
+    for session in plans {
         let file = match File::open(plan_path(folder, *session)) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
             file => file?,

@@ -47,12 +47,42 @@ pub(super) fn known_files(folder: &RunFolder, digest: &Digest) -> Vec<KnownFile>
     files
 }
 
-/// Refuses a run whose files are not those that its journal knows: what it would send, or put back, is not what it planned.
+/// Refuses a run whose files are not those that its journal knows: what it would send, or put back, is not what it planned. Where
+/// salvage passed over a line that knows a file, the summary may know it still.
 ///
 /// # Errors
-/// A file was changed or removed since.
+/// A file was changed or removed since, or nothing on record knows the job and its input.
 pub(super) fn check_record(folder: &RunFolder, digest: &Digest) -> Result<(), Error> {
-    check(folder, &known_files(folder, digest))
+    let mut files = known_files(folder, digest);
+    let summary = folder.summary();
+    // A journal without a line has sent nothing.
+    if digest.start.is_none() && digest.last_at.is_some() && summary.is_none() {
+        return Err(Error::Damaged {
+            what: format!(
+                "run {}: the line of its journal that holds the hashes of job.json and the input is damaged, and there is no summary.json; nothing was sent",
+                folder.id
+            ),
+            hint: "`flowbatch report --salvage` makes report.csv and undo.csv: compare undo.csv with the service, and run it as a job"
+                .to_owned(),
+        });
+    }
+    let others = summary.map(|summary| summary.files).unwrap_or_default();
+    for other in others.into_iter().filter(|file| is_carried_out(&file.path)) {
+        let path = folder.file(&other.path);
+        if !files.iter().any(|file| file.path == path) {
+            files.push(KnownFile {
+                path,
+                sha256: other.sha256,
+            });
+        }
+    }
+    check(folder, &files)
+}
+
+/// Whether a run is carried out by the file of that name, and not the file made from it.
+fn is_carried_out(name: &str) -> bool {
+    let kinds = ["job.", "input.", "plan", "snapshot"];
+    kinds.iter().any(|kind| name.starts_with(kind))
 }
 
 fn check(folder: &RunFolder, files: &[KnownFile]) -> Result<(), Error> {
@@ -71,7 +101,7 @@ fn check(folder: &RunFolder, files: &[KnownFile]) -> Result<(), Error> {
 fn refuse(folder: &RunFolder, path: &Path, what: &str) -> Error {
     Error::Damaged {
         what: format!(
-            "run {}: {} {what} (its SHA-256 is not the journal's); nothing was sent",
+            "run {}: {} {what} (its SHA-256 is not the one on record); nothing was sent",
             folder.id,
             path.display()
         ),

@@ -20,7 +20,7 @@ use crate::sinks::rerun::{Rerun, cells_hold};
 
 use super::folder::{Readers, RunFolder, write_whole};
 use super::journal_file;
-use super::planning::planned_changes;
+use super::planning::{planned_changes, plans_on_record};
 use super::taken::Taken;
 
 const DOING: &str = "the report could not be made";
@@ -38,14 +38,7 @@ impl LeftOut {
     /// What is said of them at the end of a run.
     pub(super) fn text(&self) -> Vec<String> {
         let tell = |file: &str, numbers: &[u64], instead: &str| {
-            let shown: Vec<_> = numbers.iter().take(5).map(u64::to_string).collect();
-            let (first, more) = (shown.join(", "), numbers.len() - shown.len());
-            let rows = match (numbers.len(), more) {
-                (0, _) => return None,
-                (1, _) => format!("row {first}"),
-                (_, 0) => format!("rows {first}"),
-                (_, more) => format!("rows {first} and {more} more"),
-            };
+            let rows = rows_text(numbers)?;
             Some(format!(
                 "{file} leaves out {rows}: a CSV cell cannot hold their values; {instead}"
             ))
@@ -53,6 +46,18 @@ impl LeftOut {
         let rerun = tell("rerun.csv", &self.rerun, "`flowbatch resume` sends them");
         let undo = tell("undo.csv", &self.undo, "`flowbatch undo` puts them back");
         rerun.into_iter().chain(undo).collect()
+    }
+}
+
+/// `rows 3, 4, 5, 6, 7 and 90 more`; nothing of none.
+pub(super) fn rows_text(numbers: &[u64]) -> Option<String> {
+    let shown: Vec<_> = numbers.iter().take(5).map(u64::to_string).collect();
+    let (first, more) = (shown.join(", "), numbers.len() - shown.len());
+    match (numbers.len(), more) {
+        (0, _) => None,
+        (1, _) => Some(format!("row {first}")),
+        (_, 0) => Some(format!("rows {first}")),
+        (_, more) => Some(format!("rows {first} and {more} more")),
     }
 }
 
@@ -99,7 +104,8 @@ impl Reporting<'_> {
         &self,
         history: &History<File>,
     ) -> Result<HashMap<u64, (Option<Id>, Change)>, Error> {
-        planned_changes(self.folder, &self.digest.plans, history)
+        let plans = plans_on_record(self.folder, self.digest, self.salvage);
+        planned_changes(self.folder, &plans, history)
             .map_err(Error::machine("the plan of the run cannot be read"))
     }
 

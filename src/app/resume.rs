@@ -10,7 +10,7 @@ use crate::job::destination::Destination;
 use crate::job::flags::Flags;
 use crate::job::problems::Problems;
 use crate::job::record::Original;
-use crate::model::event::SessionStarted;
+use crate::model::event::{RunStarted, SessionStarted};
 use crate::model::outcome::Ended;
 use crate::model::route::LaneFacts;
 use crate::model::tally::Tally;
@@ -22,11 +22,11 @@ use super::announcement::Resumed;
 use super::closing::closed_gate;
 use super::destination::{Open, is_simulator, refuse_others};
 use super::folder::{RunFolder, State, sha256_of};
-use super::input::Copy;
+use super::input::{Copy, Input};
 use super::lanes;
 use super::left_rows::LeftRows;
 use super::locks::{Holder, Locks, Policy};
-use super::planning::planned_changes;
+use super::planning::{planned_changes, plans_on_record};
 use super::question::Asked;
 use super::record_check::check_record;
 use super::report::digest;
@@ -102,7 +102,8 @@ pub(super) fn resume(args: &ResumeArgs) -> Done {
     }
     let (history, extent) = journal_file::history(&path, args.salvage)?;
     let journal = Journal::resume(disk, extent).map_err(Error::file("cannot write", &path))?;
-    let changes = planned_changes(&folder, &digest.plans, &history);
+    let plans = plans_on_record(&folder, &digest, args.salvage);
+    let changes = planned_changes(&folder, &plans, &history);
     let changes = changes.map_err(Error::machine("the plan cannot be read"))?;
     let mut left = LeftRows::of(history, args.failed).with_changes(changes);
     let counted = left.count(&taken);
@@ -248,8 +249,11 @@ impl Stopped {
             // It was killed before its first line.
             let job = folder.file("job.json");
             let job_sha256 = sha256_of(&job).map_err(Error::file("cannot read", &job))?;
-            let started = run_started(folder, &self.taken, job_sha256, &open.lanes, seed);
-            return Ok(Beginning::Run(started));
+            let input = self.taken.input.as_ref();
+            return Ok(Beginning::Run(RunStarted {
+                copy: input.map(Input::hashed).transpose()?,
+                ..run_started(folder, &self.taken, job_sha256, &open.lanes, seed)
+            }));
         }
         let started = SessionStarted {
             session: digest.later_sessions() + 2,

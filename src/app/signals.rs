@@ -93,6 +93,8 @@ async fn listen_for_ever(ready: &std_mpsc::Sender<std::io::Result<()>>) {
     };
     loop {
         let ended = tokio::select! {
+            // Of those that came together, the first here is the first.
+            biased;
             Some(()) = interrupt.recv() => Ended::Interrupted,
             Some(()) = terminate.recv() => Ended::Terminated,
             Some(()) = async {
@@ -127,11 +129,16 @@ fn hear(ended: Ended, now: Instant) {
     }
 }
 
-/// Whether a signal is one more, after the last one, which came so long ago.
+/// Whether a signal is one more, after the last one, which came so long ago. Who closes a terminal or stops a unit sends a hang-up
+/// beside another hang-up or TERM, in any order.
 fn counts(ended: Ended, last: Option<(Ended, Duration)>) -> bool {
-    let echoes = |last| matches!(last, Ended::Hangup | Ended::Terminated);
-    let is_echo = last.is_some_and(|(last, ago)| echoes(last) && ago < SAME);
-    ended != Ended::Hangup || !is_echo
+    let Some((last, _)) = last.filter(|(_, ago)| *ago < SAME) else {
+        return true;
+    };
+    !matches!(
+        (last, ended),
+        (Ended::Hangup | Ended::Terminated, Ended::Hangup) | (Ended::Hangup, Ended::Terminated)
+    )
 }
 
 /// From now on signals are told: whoever asks for the first time lets what has begun come to its end. The third leaves at once.
@@ -186,7 +193,8 @@ mod tests {
             (Hangup, Some((Terminated, soon)), false),
             (Hangup, Some((Hangup, SAME)), true),
             (Hangup, Some((Interrupted, soon)), true),
-            (Terminated, Some((Hangup, soon)), true),
+            (Terminated, Some((Hangup, soon)), false),
+            (Terminated, Some((Hangup, SAME)), true),
             (Terminated, Some((Terminated, soon)), true),
             (Interrupted, Some((Interrupted, Duration::ZERO)), true),
         ] {

@@ -14,6 +14,7 @@ use crate::job::settled;
 use crate::job::table::Options;
 use crate::model::row::Row;
 use crate::model::update::Update;
+use crate::policy::budget::Budget;
 use crate::policy::ceiling::Ceilings;
 use crate::sinks::report::Written;
 
@@ -25,7 +26,7 @@ use super::locks::{Holder, Locks, Policy};
 use super::question::Asked;
 use super::record_check::check_record;
 use super::report::digest;
-use super::reporting::Reporting;
+use super::reporting::{Reporting, rows_text};
 use super::run::{Wanted, run_taken};
 use super::taken::Taken;
 use super::{Done, clock, plan, report_target, runtime, terminal};
@@ -55,10 +56,16 @@ pub(super) fn undo(args: &UndoArgs) -> Done {
     let only = read_only(&args.only)?;
     let record = folder.job()?;
     let (lanes, name) = (record.lanes, record.name);
-    let mut taken = what_to_undo(args, &state, &folder, &only)?;
+    let (mut taken, lost) = what_to_undo(args, &state, &folder, &only)?;
     report_target::check(&args.record, "", taken.input.as_ref())?;
     if !args.output.quiet {
         terminal::complain(&format!("undoes:     run {} of {name}", folder.id));
+    }
+    if let Some(rows) = rows_text(&lost) {
+        terminal::complain(&format!(
+            "warning: {rows} of run {} cannot be put back: nothing on record shows what was there before; look at them by hand",
+            folder.id
+        ));
     }
     let simulated = is_simulator(taken.job.destination);
     let asked = Asked::find(args.caution.yes || simulated || args.dry_run)?;
@@ -89,7 +96,7 @@ pub(super) fn undo(args: &UndoArgs) -> Done {
         let Some(locks) = Locks::take(&state, &taken, holder, policy)? else {
             return Ok(Exit::Done);
         };
-        taken = what_to_undo(args, &state, &folder, &only)?;
+        (taken, _) = what_to_undo(args, &state, &folder, &only)?;
         if locks.cover(&state, &taken) {
             break locks;
         }
@@ -101,7 +108,11 @@ pub(super) fn undo(args: &UndoArgs) -> Done {
         fresh: false,
         began: (!args.other_credential).then_some(lanes.as_slice()),
     };
-    runtime()?.block_on(run_taken(&wanted, &state, taken, asked, Some(locks)))
+    let exit = runtime()?.block_on(run_taken(&wanted, &state, taken, asked, Some(locks)))?;
+    Ok(match exit {
+        Exit::Done if !lost.is_empty() => Exit::Attention,
+        exit => exit,
+    })
 }
 
 /// Which rows are to be put back, by `--only`.
@@ -116,13 +127,14 @@ fn read_only(texts: &[String]) -> Result<Vec<Only>, Error> {
     Ok(only)
 }
 
-/// The job that puts back what the run in `folder` has changed by now, as the command line asks.
+/// The job that puts back what the run in `folder` has changed by now, as the command line asks; and the rows of the run that it
+/// cannot put back, because nothing on record shows what was there before.
 fn what_to_undo(
     args: &UndoArgs,
     state: &State,
     folder: &RunFolder,
     only: &[Only],
-) -> Result<Taken, Error> {
+) -> Result<(Taken, Vec<u64>), Error> {
     let journal = folder.file("journal.jsonl");
     if is_written(&journal) {
         return Err(Error::Usage {
@@ -149,14 +161,21 @@ fn what_to_undo(
     };
     // By the journal, so that a run which was killed can be undone as well.
     let written = reporting.write(std::io::sink())?;
+    // A choice names what is to be put back.
+    let lost = written.lost.numbers().filter(|_| only.is_empty());
+    let lost: Vec<u64> = lost.collect();
     if written.changed.count() == 0 {
         return Err(Error::Usage {
-            what: match is_blind {
-                true => format!(
+            what: match (is_blind, rows_text(&lost)) {
+                (true, _) => format!(
                     "run {} did not read the live state (--snapshot off), so nobody knows what it changed",
                     folder.id
                 ),
-                false => format!("run {} changed nothing", folder.id),
+                (false, Some(rows)) => format!(
+                    "{rows} of run {} cannot be put back: nothing on record shows what was there before",
+                    folder.id
+                ),
+                (false, None) => format!("run {} changed nothing", folder.id),
             },
             hint: match state.changed_before(folder)? {
                 Some(other) => format!("the newest that did is {}", other.id),
@@ -174,9 +193,8 @@ fn what_to_undo(
         &mut problems,
     );
     taken.job.settings.snapshot = Snapshot::Required;
-    taken.job.settings.must_hold = false;
     match problems.is_empty() {
-        true => Ok(taken),
+        true => Ok((taken, lost)),
         false => Err(Error::Problems(
             problems.render(None, terminal::wants_color()),
         )),
@@ -260,7 +278,7 @@ pub(super) fn undo_record(reporting: &Reporting<'_>, sha256: String) -> Result<J
         originals: Vec::new(),
     });
     record.ticket = None;
-    record.undoes = Some(id.to_owned());
+    record.undoes = vec![id.to_owned()];
     record.updates = Vec::new();
     record.defaults.routes = reporting.taken.routes();
     record.defaults.update = Update::default();
@@ -268,6 +286,8 @@ pub(super) fn undo_record(reporting: &Reporting<'_>, sha256: String) -> Result<J
     record.selection = selection::Selection::default();
     // What held the run back is not to hold back the way back.
     record.settings.ceilings = Ceilings::default();
+    record.settings.stop = Budget::default();
+    (record.settings.strict, record.settings.must_hold) = (false, false);
     record.rollout = None;
     record.stages = Vec::new();
     (record.settings.deadline, record.settings.stop_at) = (None, None);

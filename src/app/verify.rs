@@ -53,9 +53,11 @@ pub(super) fn verify(args: &VerifyArgs) -> Done {
     let Some(replayed) = replay(&folder, &mut findings)? else {
         return Ok(findings.tell_the_rest_is_open());
     };
+    let before = findings.wrong;
     for file in known_files(&folder, &replayed.digest) {
         findings.compare(&folder, &file.name(), &file.sha256, "the journal");
     }
+    let is_as_known = findings.wrong == before;
     // What cannot be read says nothing that the rest could be compared with.
     let record = match folder.job() {
         Ok(record) => record,
@@ -90,7 +92,11 @@ pub(super) fn verify(args: &VerifyArgs) -> Done {
     findings.compare_summary(&folder, &replayed, &written, args.sha256.as_deref())?;
     terminal::print(&format!("run {} of {name}", folder.id));
     terminal::print(&findings.lines.join("\n"));
-    if args.live {
+    if args.live && !is_as_known {
+        terminal::print(
+            "  open   live             not read: a changed file may name another server",
+        );
+    } else if args.live {
         let exit = live(args, &state, &reporting, &written, blind, &mut findings)?;
         if exit != Exit::Done {
             return Ok(exit);
@@ -339,12 +345,22 @@ fn live(
         .map(|row| (row.row, row.change.fields().count()))
         .collect();
     let shown: HashSet<u64> = made.rows().map(|row| row.row).collect();
+    // Rows of workflows of which the run does not claim that it has changed them, by the first row of the run.
+    let mut unclaimed = HashSet::new();
+    reporting.each_undo(written, true, |undo| {
+        if undo
+            .undoes
+            .iter()
+            .all(|row| written.unproven.contains(*row))
+        {
+            unclaimed.insert(undo.row.number);
+        }
+        Ok(())
+    })?;
     let (mut partly, mut never) = (BTreeSet::new(), 0);
     for row in made.taken.rows().map_err(Error::machine(DOING))? {
         let (row, _) = row.map_err(Error::machine(DOING))?;
-        // The run does not claim that it has changed it.
-        let is_claimed = !written.unproven.contains(row.line);
-        never += u64::from(!is_claimed && !shown.contains(&row.number));
+        never += u64::from(unclaimed.contains(&row.line) && !shown.contains(&row.number));
         let fields = row.update.fields().count();
         if left.get(&row.number).is_some_and(|left| *left < fields) {
             partly.insert(row.number);

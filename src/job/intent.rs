@@ -67,7 +67,7 @@ pub struct Job {
     /// For people.
     pub description: Option<String>,
     /// The run that it puts back, if it is the way back of one.
-    pub undoes: Option<String>,
+    pub undoes: Vec<String>,
     /// Where the clock stands that `stop_at` goes by; without it that of this machine.
     pub time_zone: Option<String>,
     /// The list of workflows that are left alone.
@@ -224,7 +224,7 @@ impl Job {
             stage_rows,
             name: file.name.take().map(|name| name.value),
             description: file.description.take().map(|text| text.value),
-            undoes: None,
+            undoes: Vec::new(),
             time_zone: desk.time_zone(file.time_zone.take()),
             hold: desk.hold(file.hold.take()),
             settings,

@@ -32,9 +32,9 @@ pub struct JobRecord {
     /// The change ticket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ticket: Option<String>,
-    /// The run that it puts back.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub undoes: Option<String>,
+    /// The runs that it puts back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undoes: Vec<String>,
     /// Where the clock stands that the run stops by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,

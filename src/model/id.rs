@@ -169,12 +169,32 @@ pub fn same_id(id: &Id) -> String {
 
 /// The same for the text of an id.
 pub fn same_spelling(id: &str) -> String {
-    let plain: String = id.chars().filter(|c| *c != '-').collect();
-    if plain.len() == 32 && plain.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        plain.to_ascii_lowercase()
-    } else {
-        id.to_string()
+    match is_uuid(id) {
+        true => digits(id).map(char::from).collect(),
+        false => id.to_owned(),
     }
+}
+
+/// Whether two ids are two spellings of one.
+pub fn is_same(one: &Id, other: &Id) -> bool {
+    let (one, other) = (one.as_str(), other.as_str());
+    one == other || (is_uuid(one) && is_uuid(other) && digits(one).eq(digits(other)))
+}
+
+fn is_uuid(id: &str) -> bool {
+    let is_digit = |byte: &u8| byte.is_ascii_hexdigit();
+    id.bytes().filter(|byte| *byte != b'-').count() == 32
+        && id
+            .as_bytes()
+            .iter()
+            .filter(|byte| **byte != b'-')
+            .all(is_digit)
+}
+
+/// The digits of a UUID, without what may differ in two spellings of it.
+fn digits(uuid: &str) -> impl Iterator<Item = u8> {
+    let digits = uuid.bytes().filter(|byte| *byte != b'-');
+    digits.map(|byte| byte.to_ascii_lowercase())
 }
 
 #[cfg(test)]

@@ -1,14 +1,16 @@
 //! Where a row goes.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
 
-use super::id::Id;
+use super::id::{Id, is_same, same_id};
 use super::workflow::or_empty;
 
-/// The workspace that a row's workflow lives in.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+/// The workspace that a row's workflow lives in. Two spellings of its ids are one workspace.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Workspace {
     /// The project that owns the workspace.
     pub project_id: Id,
@@ -16,7 +18,38 @@ pub struct Workspace {
     pub workspace_id: Id,
 }
 
+impl PartialEq for Workspace {
+    fn eq(&self, other: &Self) -> bool {
+        is_same(&self.workspace_id, &other.workspace_id)
+            && is_same(&self.project_id, &other.project_id)
+    }
+}
+
+impl Eq for Workspace {}
+
+impl Hash for Workspace {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.spelled().hash(state);
+    }
+}
+
+impl PartialOrd for Workspace {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Workspace {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.spelled().cmp(&other.spelled())
+    }
+}
+
 impl Workspace {
+    fn spelled(&self) -> [String; 2] {
+        [&self.project_id, &self.workspace_id].map(same_id)
+    }
+
     /// Stands for all workspaces of a project; no workflow lives in it.
     pub fn any_of(project_id: &Id) -> Self {
         Self {

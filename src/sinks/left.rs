@@ -26,6 +26,12 @@ impl Left {
         found.is_some_and(|bit| bit != 0)
     }
 
+    /// Their numbers, in order.
+    pub fn numbers(&self) -> impl Iterator<Item = u64> {
+        let last = self.bits.len() as u64 * 64;
+        (1..=last).filter(|number| self.contains(*number))
+    }
+
     /// How many there are.
     pub fn count(&self) -> u64 {
         self.count

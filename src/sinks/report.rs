@@ -58,6 +58,8 @@ pub struct Written {
     pub changed: Left,
     /// Those of them of which nothing proves it.
     pub unproven: Left,
+    /// Rows that have changed their workflow, or may have, while nothing on record shows what was there before.
+    pub lost: Left,
     /// The columns that a CSV which puts them back needs.
     pub undo: Columns,
 }
@@ -149,6 +151,9 @@ where
                 written.unproven.insert(row.number);
             }
             written.undo.see_change(change, route);
+        }
+        if outcome.change.is_none() && (outcome.unproven || outcome.status == Status::Succeeded) {
+            written.lost.insert(row.number);
         }
         if matches!(
             outcome.status,
