@@ -532,6 +532,7 @@ impl Recorded {
                 Trace::Ended { offset, .. } => history.end(row.number, offset).unwrap().1,
                 Trace::Sent { .. } | Trace::None => Outcome {
                     change: planned.remove(&row.number),
+                    unproven: true,
                     ..Outcome::without_requests(Status::Unknown)
                 },
             };
@@ -540,6 +541,7 @@ impl Recorded {
                 row: row.clone(),
                 workflow_id: None,
                 change: outcome.change.unwrap_or_default(),
+                unproven: outcome.unproven,
                 shown: outcome.shown,
                 live_name: outcome.live_name,
             });

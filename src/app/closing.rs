@@ -512,8 +512,8 @@ fn next_command(folder: &RunFolder, written: &Written, failed: u64, digest: &Dig
              hold all fields (or, if it may clear them, with --allow-cleared FIELD):"
         }
         _ if ended == Some(Ended::Unconfirmed) => {
-            "the service confirms updates that it does not show. If it only takes longer, go on with a longer \
-             --confirm-within:"
+            "the service confirms updates that it does not show, maybe of rows that succeeded too: `flowbatch verify RUN --live` \
+             tells. If it only takes longer, go on with a longer --confirm-within:"
         }
         _ if ended == Some(Ended::Ceiling) => {
             "to go on once that is mended (or with --allow-drift, without --strict, with a higher max_changes or \

@@ -26,14 +26,15 @@ pub(super) fn report(args: &ReportArgs) -> Done {
         return merge(args, &state);
     };
     let folder = state.find_run(run, args.simulate)?;
+    let journal = folder.file("journal.jsonl");
+    let goes_on = is_written(&journal);
+    let digest = digest(&journal, args.salvage)?;
+    // Before anything is read that may be wrong by now.
+    check_record(&folder, &digest)?;
     let record = folder.job()?;
     let lanes = record.lanes.clone();
     let copy = folder.file(record.input_file());
     let taken = Taken::again(record, Copy::Kept(copy))?;
-    let journal = folder.file("journal.jsonl");
-    let goes_on = is_written(&journal);
-    let digest = digest(&journal, args.salvage)?;
-    check_record(&folder, &digest)?;
     if goes_on {
         if args.csv.is_none() && args.html.is_none() {
             return Err(Error::Usage {
@@ -98,8 +99,19 @@ pub(super) fn report(args: &ReportArgs) -> Done {
     Ok(Exit::Done)
 }
 
-/// What the journal at `path` comes to.
+/// What the journal at `path` comes to; lines that are passed over are told.
 pub(super) fn digest(path: &Path, salvage: bool) -> Result<Digest, Error> {
+    let (digest, passed_over) = digest_of(path, salvage)?;
+    if passed_over > 0 {
+        terminal::complain(&format!(
+            "warning: {passed_over} damaged lines of the journal were passed over"
+        ));
+    }
+    Ok(digest)
+}
+
+/// What the journal at `path` comes to, and how many lines were passed over.
+pub(super) fn digest_of(path: &Path, salvage: bool) -> Result<(Digest, u64), Error> {
     let mut digest = Digest::default();
     let mut reader = journal_file::read(path, salvage)?;
     for entry in &mut reader {
@@ -108,11 +120,5 @@ pub(super) fn digest(path: &Path, salvage: bool) -> Result<Digest, Error> {
         ))?;
         digest.see(&entry.event);
     }
-    match reader.passed_over() {
-        0 => {}
-        lines => terminal::complain(&format!(
-            "warning: {lines} damaged lines of the journal were passed over"
-        )),
-    }
-    Ok(digest)
+    Ok((digest, reader.passed_over()))
 }

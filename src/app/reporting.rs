@@ -197,6 +197,7 @@ impl Reporting<'_> {
                         row,
                         workflow_id: outcome.workflow_id,
                         change: outcome.change.unwrap_or_default(),
+                        unproven: outcome.unproven,
                         shown: outcome.shown,
                         live_name: outcome.live_name,
                     }
@@ -211,6 +212,7 @@ impl Reporting<'_> {
                         row,
                         workflow_id,
                         change,
+                        unproven: true,
                         shown: BTreeMap::new(),
                         live_name: None,
                     }

@@ -29,7 +29,7 @@ use super::locks::{Holder, Locks, Policy};
 use super::planning::{planned_changes, plans_on_record};
 use super::question::Asked;
 use super::record_check::check_record;
-use super::report::digest;
+use super::report::{digest, digest_of};
 use super::run::run_started;
 use super::session::Session;
 use super::taken::Taken;
@@ -41,6 +41,11 @@ pub(super) fn resume(args: &ResumeArgs) -> Done {
     let folder = state.find_run(&args.run, args.simulate)?;
     // Its locks and its simulated world are where it is.
     let state = folder.state().unwrap_or(state);
+    // Before anything is read that may be wrong by now; and again under the locks.
+    check_record(
+        &folder,
+        &digest_of(&folder.file("journal.jsonl"), args.salvage)?.0,
+    )?;
     let record = folder.job()?;
     let lanes = record.lanes.clone();
     // It belongs to the run: one session names it for all.

@@ -14,7 +14,7 @@ use crate::job::settled;
 use crate::job::table::Options;
 use crate::model::row::Row;
 use crate::model::update::Update;
-use crate::policy::budget::Budget;
+use crate::policy::budget::Most;
 use crate::policy::ceiling::Ceilings;
 use crate::sinks::report::Written;
 
@@ -286,7 +286,7 @@ pub(super) fn undo_record(reporting: &Reporting<'_>, sha256: String) -> Result<J
     record.selection = selection::Selection::default();
     // What held the run back is not to hold back the way back.
     record.settings.ceilings = Ceilings::default();
-    record.settings.stop = Budget::default();
+    record.settings.stop.max_errors = Most::Percent(100.0);
     (record.settings.strict, record.settings.must_hold) = (false, false);
     record.rollout = None;
     record.stages = Vec::new();

@@ -156,8 +156,12 @@ impl Health {
     pub fn answers_reading_back(&mut self) -> bool {
         self.proven = true;
         self.answered = true;
-        let is_of_readings = self.outage.is_some_and(|outage| !outage.is_of_updates);
-        is_of_readings && self.answers()
+        self.outage.is_some() && !self.is_of_updates() && self.answers()
+    }
+
+    /// Whether an outage is under way that updates began.
+    fn is_of_updates(&self) -> bool {
+        self.outage.is_some_and(|outage| outage.is_of_updates)
     }
 
     /// A row was read back, and its update had been applied whatever its answer was: updates work, and what they have met so far
@@ -179,7 +183,7 @@ impl Health {
     pub fn throttled(
         &mut self,
         now: Duration,
-        sent: Duration,
+        (method, sent): (Method, Duration),
         asked: Option<Duration>,
         retry: &Retry,
         dice: f64,
@@ -192,7 +196,7 @@ impl Health {
         if self.closed.is_some() {
             return (None, false);
         }
-        let recovered = self.recover();
+        let recovered = (method == Method::Put || !self.is_of_updates()) && self.recover();
         self.starved.get_or_insert(now);
         let same_storm = self.storm.is_some_and(|since| sent <= since);
         if !same_storm {
@@ -372,7 +376,7 @@ mod tests {
     fn a_throttled_lane_waits_as_long_as_it_is_asked_to() {
         for asked in [Duration::from_secs(3), Duration::MAX] {
             let mut health = Health::default();
-            let told = health.throttled(ms(9), ms(1), Some(asked), &RETRY, 0.5);
+            let told = health.throttled(ms(9), (Method::Put, ms(1)), Some(asked), &RETRY, 0.5);
             assert_eq!(told, (Some(asked), false));
             assert_eq!(health.gate(ms(10)), Gate::Shut(ms(9).saturating_add(asked)));
         }
@@ -382,10 +386,10 @@ mod tests {
     fn a_throttled_lane_that_is_asked_to_wait_for_nothing_backs_off_all_the_same() {
         for asked in [None, Some(Duration::ZERO)] {
             let mut health = Health::default();
-            let told = health.throttled(ms(9), ms(1), asked, &RETRY, 0.0);
+            let told = health.throttled(ms(9), (Method::Put, ms(1)), asked, &RETRY, 0.0);
             assert_eq!(told, (Some(ms(500)), false));
             assert!(health.resume(ms(509)));
-            let told = health.throttled(ms(600), ms(550), asked, &RETRY, 0.0);
+            let told = health.throttled(ms(600), (Method::Put, ms(550)), asked, &RETRY, 0.0);
             assert_eq!(told, (Some(ms(1_000)), false), "the second time for longer");
         }
     }
@@ -394,13 +398,25 @@ mod tests {
     fn what_was_in_flight_when_a_pause_began_belongs_to_the_same_storm() {
         let mut health = Health::default();
         assert_eq!(
-            health.throttled(ms(10), ms(1), None, &RETRY, 0.0).0,
+            health
+                .throttled(ms(10), (Method::Put, ms(1)), None, &RETRY, 0.0)
+                .0,
             Some(ms(500))
         );
-        assert_eq!(health.throttled(ms(20), ms(2), None, &RETRY, 0.0).0, None);
+        assert_eq!(
+            health
+                .throttled(ms(20), (Method::Put, ms(2)), None, &RETRY, 0.0)
+                .0,
+            None
+        );
         assert_eq!(health.gate(ms(20)), Gate::Shut(ms(510)));
         let asked = Some(ms(2_000));
-        assert_eq!(health.throttled(ms(30), ms(3), asked, &RETRY, 0.0).0, None);
+        assert_eq!(
+            health
+                .throttled(ms(30), (Method::Put, ms(3)), asked, &RETRY, 0.0)
+                .0,
+            None
+        );
         assert_eq!(
             health.gate(ms(30)),
             Gate::Shut(ms(2_030)),
@@ -413,15 +429,24 @@ mod tests {
         let mut health = Health::default();
         let a_moment = Some(ms(25));
         assert_eq!(
-            health.throttled(ms(10), ms(5), a_moment, &RETRY, 0.0).0,
+            health
+                .throttled(ms(10), (Method::Put, ms(5)), a_moment, &RETRY, 0.0)
+                .0,
             a_moment
         );
         assert!(health.resume(ms(35)));
-        assert_eq!(health.throttled(ms(70), ms(4), None, &RETRY, 0.0).0, None);
+        assert_eq!(
+            health
+                .throttled(ms(70), (Method::Put, ms(4)), None, &RETRY, 0.0)
+                .0,
+            None
+        );
         assert_eq!(health.gate(ms(70)), Gate::Open);
         // What left after the pause and is refused as well backs off, by the second storm and no later one.
         assert_eq!(
-            health.throttled(ms(72), ms(50), None, &RETRY, 0.0).0,
+            health
+                .throttled(ms(72), (Method::Put, ms(50)), None, &RETRY, 0.0)
+                .0,
             Some(ms(1_000))
         );
     }
@@ -442,7 +467,7 @@ mod tests {
         let paused_and_out = || {
             let mut health = Health::default();
             health.admitted();
-            health.throttled(ms(10), ms(1), Some(ms(1_000)), &RETRY, 0.0);
+            health.throttled(ms(10), (Method::Put, ms(1)), Some(ms(1_000)), &RETRY, 0.0);
             for _ in 1..OUTAGE_AFTER {
                 let effect = health.troubled(ms(20), ms(2), PUT, &RETRY, 0.0);
                 assert_eq!(effect, Effect::Counts);
@@ -466,7 +491,7 @@ mod tests {
     fn a_closed_lane_is_neither_paused_nor_in_an_outage_any_more() {
         let mut health = Health::default();
         health.close(Ended::Refused, "no".into());
-        let told = health.throttled(ms(10), ms(1), Some(ms(1_000)), &RETRY, 0.0);
+        let told = health.throttled(ms(10), (Method::Put, ms(1)), Some(ms(1_000)), &RETRY, 0.0);
         assert_eq!(told, (None, false));
         for _ in 0..2 * OUTAGE_AFTER {
             let effect = health.troubled(ms(20), ms(2), PUT, &RETRY, 0.0);

@@ -415,7 +415,6 @@ impl Schedule {
             return Ok(None);
         }
         self.stopped_at.get_or_insert(now);
-        self.acquit(now, |_| true);
         let mut wake: Option<Duration> = None;
         for index in 0..self.lanes.len() {
             match self.ask_last(index, now, "the run ended first", may_leave) {
@@ -426,9 +425,14 @@ impl Schedule {
                 Turn::Busy | Turn::Idle => {}
             }
         }
-        Ok(Some(match wake {
-            None if self.in_flight.is_empty() => Step::Done,
-            wake => Step::Wait(wake),
+        // What a canary under way shows tells of the suspects as well.
+        let is_over = wake.is_none() && self.in_flight.is_empty();
+        if is_over || self.canary.is_none() {
+            self.acquit(now, |_| true);
+        }
+        Ok(Some(match is_over {
+            true => Step::Done,
+            false => Step::Wait(wake),
         }))
     }
 
@@ -585,8 +589,11 @@ impl Schedule {
                 }
                 work.is_canary = true;
                 // What is compared after its update is what was there just before it.
-                if work.read_at.is_none() {
-                    work.method = Method::Get;
+                match &work.live {
+                    Some(live) if work.read_at.is_some() => {
+                        work.stake = self.unproven_stake(&work.send, &live.workflow);
+                    }
+                    Some(_) | None => work.method = Method::Get,
                 }
             }
             let lane = &mut self.lanes[index];
@@ -667,6 +674,9 @@ impl Schedule {
             Method::Put => work.ended.take(),
             Method::Get => None,
         };
+        if work.method == Method::Put && work.unproven.is_none() {
+            work.was_read = work.read_at.is_some();
+        }
         let request = work.leave(now);
         match &work.matter {
             Matter::Row(_) => {

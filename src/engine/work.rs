@@ -63,6 +63,8 @@ pub struct Work {
     pub knows_before: bool,
     /// An update left in this session.
     pub sent_here: bool,
+    /// What was there was read just before its first update.
+    pub was_read: bool,
     /// It goes alone, and is read before and after its update.
     pub is_canary: bool,
     /// Of a canary: fields that its update leaves out and could clear.
@@ -191,6 +193,7 @@ impl Work {
             rereads: 0,
             knows_before: false,
             sent_here: false,
+            was_read: false,
             was_throttled: false,
             is_canary: false,
             stake: FieldSet::default(),

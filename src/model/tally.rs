@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::event::{Event, Meaning, Method, WasEnded};
 use super::field::FieldSet;
-use super::outcome::{Outcome, Status};
+use super::outcome::{Ended, Outcome, Status};
 
 /// The counts of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,6 +98,11 @@ impl Tally {
                 self.proven = self.proven.union(*fields);
                 self.canaries += u32::from(!fields.is_empty());
             }
+            // Updates have no effect, or none that shows: who goes on begins with a canary.
+            Event::Stop {
+                ended: Ended::Unconfirmed,
+                ..
+            } => self.is_proven = false,
             Event::Suspected { fields, .. } => self.proven = self.proven.without(*fields),
             Event::SessionStarted(_) => {
                 // Whatever was on its way when the session before this one ended is in doubt.

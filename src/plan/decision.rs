@@ -236,7 +236,7 @@ impl Effect {
                     field,
                     sent: sent.to_owned(),
                     shown: is.to_owned(),
-                    is_former: was == Some(is) && !is_normalized(sent, is),
+                    is_former: was == Some(is),
                 }),
                 (None, None) => {}
                 (None, Some(was)) if was == is => {}
@@ -254,6 +254,13 @@ impl Effect {
     /// Whether a field that was sent still has its former value.
     pub fn shows_former(&self) -> bool {
         self.missing.iter().any(|missing| missing.is_former)
+    }
+
+    /// A former value that is what the service makes of what was sent counts as that.
+    pub fn accept_normalized(&mut self) {
+        for missing in &mut self.missing {
+            missing.is_former &= !is_normalized(&missing.sent, &missing.shown);
+        }
     }
 
     /// Fields that were sent and have neither their former value nor the one that was sent: the service trims or cuts.
@@ -359,7 +366,7 @@ fn full(wish: &Update, there: &Workflow) -> Update {
         description: Some(there.description.clone()),
         enabled: Some(there.enabled),
         version_id,
-        labels: Label::parse(&there.labels),
+        labels: Some(Label::held(&there.labels)).filter(|_| !there.labels.is_empty()),
     })
 }
 
@@ -624,7 +631,9 @@ mod tests {
             name: Some("Old ".into()),
             ..Update::default()
         };
-        let again = Effect::of(&trimmed, Some(&before), &before);
+        let mut again = Effect::of(&trimmed, Some(&before), &before);
+        assert!(again.shows_former());
+        again.accept_normalized();
         assert!(!again.shows_former());
         assert_eq!(again.shown()[&Field::Name], "Old");
         let cleared = after(|live| live.description = String::new());

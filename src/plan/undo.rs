@@ -1,7 +1,7 @@
 //! What puts back what a run changed: a pure function of its rows and of how they ended.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::model::change::Change;
 use crate::model::field::Field;
@@ -22,6 +22,8 @@ pub struct RowChange {
     pub workflow_id: Option<Id>,
     /// From what to what.
     pub change: Change,
+    /// Whether nothing proves that it was made: what was there before may still be.
+    pub unproven: bool,
     /// What the service showed instead of what was sent.
     pub shown: BTreeMap<Field, String>,
     /// What the workflow was called.
@@ -100,31 +102,42 @@ fn undo_row(mut changes: Vec<RowChange>, is_guarded: bool) -> Option<UndoRow> {
     // A row of an earlier stage may have gone again after one of a later stage.
     changes.sort_by_key(|change| change.at);
     let mut names: Vec<String> = Vec::new();
-    let (mut all, mut shown) = (Change::default(), BTreeMap::new());
+    let mut all = Change::default();
+    // What may be there now.
+    let mut possible: BTreeMap<Field, Vec<String>> = BTreeMap::new();
     let mut workflow_id = first.workflow_id.clone();
     for change in changes {
         for (field, before, after) in change.change.fields() {
             all.note(field, before, after);
-            shown.remove(&field);
+            let possible = possible.entry(field).or_default();
+            match change.unproven {
+                true => possible.push(before.to_owned()),
+                false => possible.clear(),
+            }
+            possible.extend(change.shown.get(&field).cloned());
+            possible.push(after.to_owned());
             if field == Field::Name {
                 names.extend([before, after].map(str::to_owned));
             }
         }
         names.extend(change.row.called.into_iter().chain(change.live_name));
         names.extend(change.shown.get(&Field::Name).cloned());
-        shown.extend(change.shown);
         workflow_id = change.workflow_id.unwrap_or(workflow_id);
     }
     names.sort_unstable();
     names.dedup();
     let (mut update, mut fields) = (Update::default(), Vec::new());
-    for (field, before, after) in all.fields().filter(|(_, before, after)| before != after) {
+    for (field, before, _) in all.fields() {
+        let mut others = possible.remove(&field).unwrap_or_default();
+        others.retain(|value| value != before);
+        if others.is_empty() {
+            continue;
+        }
         update.set(field, before);
         if is_guarded {
-            // What the service showed, and what was sent: either may be there.
-            let shown = shown.get(&field).filter(|shown| *shown != after);
-            fields.extend(shown.map(|shown| (field, shown.clone())));
-            fields.push((field, after.to_owned()));
+            let mut seen = BTreeSet::new();
+            others.retain(|value| seen.insert(value.clone()));
+            fields.extend(others.into_iter().map(|value| (field, value)));
         }
     }
     let row = Row {
@@ -171,6 +184,7 @@ mod tests {
             },
             workflow_id: None,
             change,
+            unproven: false,
             shown: BTreeMap::new(),
             live_name: None,
         }
@@ -197,6 +211,44 @@ mod tests {
         assert_eq!(row.update.fields().collect::<Vec<_>>(), [Field::Name]);
         assert_eq!(row.update.name.as_deref(), Some("base"));
         assert_eq!(row.guards.fields, [(Field::Name, "A".to_owned())]);
+    }
+
+    #[test]
+    fn what_an_unproven_change_would_have_replaced_may_still_be_there() {
+        let name = |number, before, after| changed(number, number, &[(Field::Name, before, after)]);
+        let doubtful = |change| RowChange {
+            unproven: true,
+            ..change
+        };
+        for (changes, expected) in [
+            (vec![doubtful(name(1, "A", "B"))], vec!["B"]),
+            (
+                vec![name(1, "A", "B"), doubtful(name(2, "B", "C"))],
+                vec!["B", "C"],
+            ),
+            (
+                vec![name(1, "A", "B"), doubtful(name(2, "B", "A"))],
+                vec!["B"],
+            ),
+            (
+                vec![doubtful(name(1, "A", "B")), name(2, "A", "C")],
+                vec!["C"],
+            ),
+            (vec![name(1, "A", "B"), name(2, "B", "A")], vec![]),
+        ] {
+            let mut way_back = WayBack::new(true, true);
+            changes.into_iter().for_each(|change| {
+                way_back.add(change);
+            });
+            let rows: Vec<_> = way_back.finish().collect();
+            let guards = rows.iter().flat_map(|undo| &undo.row.guards.fields);
+            let names: Vec<_> = guards.map(|(_, value)| value.as_str()).collect();
+            assert_eq!(names, expected);
+            let back = rows
+                .iter()
+                .all(|undo| undo.row.update.name.as_deref() == Some("A"));
+            assert!(back, "{rows:?}");
+        }
     }
 
     #[test]

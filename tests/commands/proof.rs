@@ -304,6 +304,12 @@ fn a_service_that_confirms_what_it_does_not_do_is_found_out() {
             .iter()
             .all(|(status, _)| status == "not_attempted")
     );
+    // Who goes on begins with a canary again.
+    let run = desk.only_run().display().to_string();
+    let resumed = desk.flowbatch(&format!("resume {run} --confirm-within 300ms"));
+    ok(&resumed, 3);
+    let puts = (1..=5).map(|row| service.puts(&format!("w{row}")));
+    assert_eq!(puts.sum::<u32>(), 2);
 }
 
 #[test]

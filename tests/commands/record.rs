@@ -309,3 +309,236 @@ fn the_column_wave_is_kept_by_saved_plans_and_reruns() {
     let rerun = csv_rows(&run.join("rerun.csv"));
     assert_eq!((&*rerun[0]["workflow_id"], &*rerun[0]["wave"]), ("w3", "2"));
 }
+
+#[test]
+fn an_undo_is_not_held_back_by_the_limits_of_its_run() {
+    for limits in ["--strict", "--max-errors 0"] {
+        let service = Service::with(9);
+        let desk = Desk::new()
+            .variable("HW_AUTH_TOKEN", CANARIES.token)
+            .file("job.csv", renames(9));
+        let command = format!("run job.csv {limits} {}", service.target());
+        ok(&desk.flowbatch(&command), 0);
+        for gone in ["w3", "w4", "w5"] {
+            service.flows().remove(gone);
+        }
+        let undone = desk.flowbatch(&format!("undo {}", desk.only_run().display()));
+        ok(&undone, 1);
+        let is_back = |id: &str| service.field(id, "name") == id.to_uppercase();
+        assert!(
+            ["w1", "w2", "w6", "w7", "w8", "w9"]
+                .into_iter()
+                .all(is_back)
+        );
+    }
+}
+
+#[test]
+fn stages_that_spell_a_workspace_in_two_ways_are_one_way_back() {
+    let service = Service::with(3);
+    let csv = |column: &str, workspace: &str| {
+        let rows = (1..=3).map(|row| format!("w{row},N{row},{workspace}\n"));
+        format!(
+            "workflow_id,{column},workspace_id\n{}",
+            rows.collect::<String>()
+        )
+    };
+    let stages = ["names", "texts"]
+        .map(|name| format!("[[stage]]\nname = \"{name}\"\n[stage.rows]\nfile = \"{name}.csv\"\n"));
+    let head = format!(
+        "[target]\nendpoint = \"{}\"\nproject_id = \"{PROJECT}\"\n[run]\nrate = \"500/s\"\n",
+        service.address
+    );
+    let desk = Desk::new()
+        .variable("HW_AUTH_TOKEN", CANARIES.token)
+        .file(
+            "names.csv",
+            csv("name", "909494e3-558e-46b6-a9eb-07a8e18ca621"),
+        )
+        .file(
+            "texts.csv",
+            csv("description", "909494E3558E46B6A9EB07A8E18CA621"),
+        )
+        .file("job.toml", head + &stages.concat());
+    ok(&desk.flowbatch("run job.toml"), 0);
+    assert_eq!(service.field("w3", "description"), "N3");
+    let run = desk.only_run();
+    ok(
+        &desk.flowbatch(&format!("verify {} --live", run.display())),
+        0,
+    );
+    ok(&desk.flowbatch(&format!("undo {}", run.display())), 0);
+    for number in 1..=3 {
+        let now = service.field(&format!("w{number}"), "description");
+        assert_eq!(now, workflow(number)["description"]);
+        assert_eq!(
+            service.field(&format!("w{number}"), "name"),
+            workflow(number)["name"]
+        );
+    }
+}
+
+#[test]
+fn a_part_whose_job_was_undone_is_not_resumed() {
+    let service = Service::with(8);
+    let desk = Desk::new()
+        .variable("HW_AUTH_TOKEN", CANARIES.token)
+        .file("job.csv", renames(8));
+    for part in [1, 2] {
+        let command = format!(
+            "run job.csv --partition {part}/2 --state-dir {part} {}",
+            service.target()
+        );
+        ok(&desk.flowbatch(&command), 0);
+    }
+    let of_part = |part: &str| {
+        let mut runs = fs::read_dir(desk.path(part).join("runs")).unwrap();
+        runs.next().unwrap().unwrap().path()
+    };
+    let parts = ["1", "2"].map(of_part);
+    let names = parts.each_ref().map(|part| part.display().to_string());
+    ok(
+        &desk.flowbatch(&format!("report --merge {} --out merged", names.join(" "))),
+        0,
+    );
+    ok(
+        &desk.flowbatch("run merged/undo.json --rate 500/s --state-dir 2"),
+        0,
+    );
+    assert_eq!(service.field("w1", "name"), "W1");
+    kill(&parts[1]);
+    let resumed = desk.flowbatch(&format!("resume {}", names[1]));
+    ok(&resumed, 2);
+    assert!(
+        resumed.stderr.contains("was undone by run"),
+        "{}",
+        resumed.stderr
+    );
+}
+
+#[test]
+fn a_live_verification_asks_no_server_that_a_changed_file_names() {
+    let (service, other) = (Service::with(2), Service::with(2));
+    let desk = Desk::new()
+        .variable("HW_AUTH_TOKEN", CANARIES.token)
+        .file("job.csv", renames(2));
+    ok(
+        &desk.flowbatch(&format!("run job.csv {}", service.target())),
+        0,
+    );
+    let path = desk.only_run().join("job.json");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace(&service.address, &other.address)).unwrap();
+    other.behaves(|_, _| panic!("nothing is to be asked here"));
+    let verified = desk.flowbatch(&format!("verify {} --live", desk.only_run().display()));
+    ok(&verified, 1);
+    assert!(!verified.stdout.contains("live  "), "{}", verified.stdout);
+}
+
+#[test]
+fn an_input_that_was_changed_beyond_reading_is_refused_by_its_own_name() {
+    let service = Service::with(2);
+    let desk = Desk::new()
+        .variable("HW_AUTH_TOKEN", CANARIES.token)
+        .file("job.csv", "workflow_id,enabled\nw1,true\nw2,true\n");
+    ok(
+        &desk.flowbatch(&format!("run job.csv {}", service.target())),
+        0,
+    );
+    let run = desk.only_run();
+    kill(&run);
+    fs::write(
+        run.join("input.csv"),
+        "workflow_id,enabled\nw1,true\nw2,falsf\n",
+    )
+    .unwrap();
+    for command in ["resume", "undo", "report"] {
+        let said = desk.flowbatch(&format!("{command} {}", run.display()));
+        ok(&said, 7);
+        let named = "/input.csv was changed since the run wrote it";
+        assert!(said.stderr.contains(named), "{command}: {}", said.stderr);
+    }
+    let verified = desk.flowbatch(&format!("verify {}", run.display()));
+    ok(&verified, 1);
+    let named = "WRONG  input.csv        not as the journal has it";
+    assert!(verified.stdout.contains(named), "{}", verified.stdout);
+}
+
+/// Damages the first line of the journal that tells of `event`.
+fn damage(run: &Path, event: &str) {
+    let path = run.join("journal.jsonl");
+    let journal = fs::read_to_string(&path).unwrap();
+    let told = format!("\"event\":\"{event}\"");
+    assert!(journal.contains(&told));
+    fs::write(path, journal.replacen(&told, "\"evXnt\":\"\"", 1)).unwrap();
+}
+
+#[test]
+fn salvage_puts_back_by_a_plan_whose_line_is_damaged() {
+    let service = Service::with(5);
+    let desk = Desk::new()
+        .variable("HW_AUTH_TOKEN", CANARIES.token)
+        .file("job.csv", renames(5));
+    ok(
+        &desk.flowbatch(&format!("run job.csv -j 1 {}", service.target())),
+        0,
+    );
+    let run = desk.only_run();
+    kill(&run);
+    damage(&run, "planned");
+    ok(
+        &desk.flowbatch(&format!("undo {} --salvage", run.display())),
+        0,
+    );
+    assert!((1..=5).all(|row| service.field(&format!("w{row}"), "name") == format!("W{row}")));
+}
+
+#[test]
+fn salvage_tells_which_rows_nothing_can_put_back() {
+    let service = Service::with(5);
+    let desk = Desk::new()
+        .variable("HW_AUTH_TOKEN", CANARIES.token)
+        .file("job.csv", renames(5));
+    ok(
+        &desk.flowbatch(&format!("run job.csv -j 1 {}", service.target())),
+        0,
+    );
+    let run = desk.only_run();
+    kill(&run);
+    damage(&run, "planned");
+    fs::remove_file(run.join("plan.jsonl")).unwrap();
+    let undone = desk.flowbatch(&format!("undo {} --salvage", run.display()));
+    ok(&undone, 1);
+    let told = "row 5 of run";
+    assert!(undone.stderr.contains(told), "{}", undone.stderr);
+    assert_eq!(service.field("w4", "name"), "W4");
+    assert_eq!(service.field("w5", "name"), "N5");
+}
+
+#[test]
+fn salvage_carries_out_no_job_whose_hash_is_lost() {
+    let service = Service::with(3);
+    let desk = Desk::new()
+        .variable("HW_AUTH_TOKEN", CANARIES.token)
+        .file("job.csv", renames(3));
+    ok(
+        &desk.flowbatch(&format!("run job.csv {}", service.target())),
+        0,
+    );
+    let run = desk.only_run();
+    let summary = fs::read(run.join("summary.json")).unwrap();
+    damage(&run, "run_started");
+    fs::remove_file(run.join("summary.json")).unwrap();
+    let undo = || desk.flowbatch(&format!("undo {} --salvage", run.display()));
+    let refused = undo();
+    ok(&refused, 7);
+    assert!(
+        refused.stderr.contains("report --salvage"),
+        "{}",
+        refused.stderr
+    );
+    // The summary knows them as well.
+    fs::write(run.join("summary.json"), summary).unwrap();
+    ok(&undo(), 0);
+    assert_eq!(service.field("w1", "name"), "W1");
+}

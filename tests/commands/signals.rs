@@ -103,6 +103,7 @@ fn two_hang_ups_at_once_are_one_and_two_interrupts_are_two() {
     for (first, second, code, status) in [
         (Signal::HUP, Signal::HUP, 129, "succeeded"),
         (Signal::TERM, Signal::HUP, 143, "succeeded"),
+        (Signal::HUP, Signal::TERM, 129, "succeeded"),
         (Signal::INT, Signal::INT, 130, "unknown"),
     ] {
         let (service, desk) = start(3);
@@ -114,7 +115,7 @@ fn two_hang_ups_at_once_are_one_and_two_interrupts_are_two() {
         signal(&child, first);
         let mut stderr = std::io::BufReader::new(child.stderr.take().unwrap());
         let mut said = String::new();
-        while !said.contains("in flight") {
+        while !said.contains("waiting 20s") {
             assert!(
                 std::io::BufRead::read_line(&mut stderr, &mut said).unwrap() > 0,
                 "{said}"

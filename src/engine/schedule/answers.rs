@@ -279,6 +279,15 @@ impl Schedule {
             return self.damaged(now, work, effect);
         }
         work.suspected = None;
+        if effect.shows_former() && self.is_soon(now, &work) {
+            work.is_denied = true;
+            let until = self.shows_until(&work);
+            let due = until.min(now + READ_BACK_EVERY);
+            self.lanes[work.lane().0].queue.push(due, work);
+            return;
+        }
+        // It had what the service makes of what was sent.
+        effect.accept_normalized();
         work.is_denied = effect.shows_former();
         if work.is_denied {
             return self.denied(now, work, &effect);
@@ -292,17 +301,20 @@ impl Schedule {
         self.end_with(now, work, Status::Succeeded, false);
     }
 
+    /// Until when the service may show that it has carried out an update which it confirmed.
+    fn shows_until(&self, work: &Work) -> Duration {
+        let within = self.rules.confirm_within;
+        work.confirmed.unwrap_or_default().saturating_add(within)
+    }
+
+    fn is_soon(&self, now: Duration, work: &Work) -> bool {
+        now < self.shows_until(work)
+    }
+
     /// The service has confirmed an update and shows what was there before: nobody knows how soon a reading shows an update.
     fn denied(&mut self, now: Duration, mut work: Box<Work>, effect: &Effect) {
-        let within = self.rules.confirm_within;
-        let until = work.confirmed.unwrap_or(now).saturating_add(within);
-        if now < until {
-            let due = until.min(now + READ_BACK_EVERY);
-            self.lanes[work.lane().0].queue.push(due, work);
-            return;
-        }
         let what = effect.note().unwrap_or_default();
-        let within = span::show(within);
+        let within = span::show(self.rules.confirm_within);
         let message = format!(
             "the service confirmed the update and does not show it within {within}: {what}"
         );
@@ -369,12 +381,30 @@ impl Schedule {
         if is_unproven {
             self.allow(&mut work, &mut effect);
         }
-        // Its own update is there and has cleared other fields, whatever a guard on them says now.
-        let is_there = is_unproven && effect.missing.is_empty() && work.can_be_judged();
+        // Its own update is there, as the service writes it, and whatever a guard says now.
+        let is_judged = is_unproven && work.can_be_judged() && !is_as_before;
+        let is_there = is_judged && effect.normalized().len() == effect.missing.len();
+        if is_judged {
+            show(&mut work, effect.normalized());
+        }
         if is_there && !effect.cleared.is_empty() {
-            return self.damaged(now, work, effect);
+            let is_fresh = work.was_read || work.knows_before;
+            return match is_fresh || !self.rules.canaries {
+                true => self.damaged(now, work, effect),
+                false => {
+                    work.unproven = None;
+                    self.suspect(now, work, effect);
+                }
+            };
         }
         match decision {
+            // The one field that cannot be put back is all that is left.
+            Decision::Hopeless(_) if is_there => self.applied(now, work, &effect),
+            Decision::Change(..) | Decision::Conflict(_)
+                if is_there && !effect.missing.is_empty() =>
+            {
+                self.applied(now, work, &effect);
+            }
             Decision::Change(..) if work.read_back => {
                 // After an error the service is done with the update; otherwise it may still be applied.
                 let is_final = is_as_before && work.unproven == Some(Unproven::Refused);
@@ -400,7 +430,7 @@ impl Schedule {
             }
             Decision::Change(change, send) => {
                 match &mut work.change {
-                    Some(planned) if is_unproven => {
+                    Some(planned) if is_unproven && !is_as_before => {
                         for (field, before, after) in change.fields() {
                             planned.note(field, before, after);
                         }
@@ -424,17 +454,7 @@ impl Schedule {
                 self.lanes[work.lane().0].queue.push(first, work);
             }
             // What it asks for is there: by its own update, if one may have been applied.
-            Decision::Unchanged if is_unproven => {
-                if work.can_be_judged() {
-                    show(&mut work, effect.normalized());
-                }
-                let unseen = "an update was sent, and nobody knows what was there before it";
-                let unseen = work.change.is_none().then(|| unseen.to_owned());
-                work.note = join(join(work.note.take(), effect.note()), unseen);
-                self.lanes[work.lane().0].health.was_applied();
-                self.pass(now, &work);
-                self.end_with(now, work, Status::Succeeded, false);
-            }
+            Decision::Unchanged if is_unproven => self.applied(now, work, &effect),
             Decision::Unchanged => self.end_with(now, work, Status::Unchanged, false),
             Decision::Conflict(message) => {
                 work.failure = Some(Failure::new(ErrorClass::Conflict, message));
@@ -449,6 +469,16 @@ impl Schedule {
                 self.end_with(now, work, status, false);
             }
         }
+    }
+
+    /// An update whose answer proved nothing is there.
+    fn applied(&mut self, now: Duration, mut work: Box<Work>, effect: &Effect) {
+        let unseen = "an update was sent, and nobody knows what was there before it";
+        let unseen = work.change.is_none().then(|| unseen.to_owned());
+        work.note = join(join(work.note.take(), effect.note()), unseen);
+        self.lanes[work.lane().0].health.was_applied();
+        self.pass(now, &work);
+        self.end_with(now, work, Status::Succeeded, false);
     }
 
     fn throttled(
@@ -469,14 +499,14 @@ impl Schedule {
         // A text names no end of its window: a whole one is the only wait that is long enough, unless the pace knows better.
         let told = asked.or(limit.map(|limit| limit.window));
         let wait = lane.pace.refused(now, work.sent, limit, asked).or(told);
-        let (pause, recovered) = lane
-            .health
-            .throttled(now, work.sent, wait, &rules.retry, dice);
+        let (pause, recovered) =
+            lane.health
+                .throttled(now, (work.method, work.sent), wait, &rules.retry, dice);
         if work.unproven.is_none() {
             work.failure = Some(failure);
         }
-        // It has not been read.
-        work.is_last_reading = false;
+        // It has not been read, and may be once more, where a pause keeps it from hammering.
+        work.is_last_reading &= lane.health.closed().is_some();
         if work.is_nice_to_have() {
             let failure = Failure::new(ErrorClass::RateLimited, message.clone());
             work.failure = Some(failure);
@@ -600,6 +630,8 @@ impl Schedule {
         self.lanes[index].health.credential_refused();
         if let Some(renewal) = renewal.filter(|_| !work.replayed) {
             work.replayed = true;
+            // It has not been read.
+            work.is_last_reading = false;
             self.answer(now, &work, Meaning::Again, Some(failure));
             let lane = &mut self.lanes[index];
             let first = work.first_sent.unwrap_or(now);
