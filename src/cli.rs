@@ -41,7 +41,7 @@ const EXIT_CODES: &str = "Exit codes:
   4    no credential, no permission or no endpoint works
   5    deadline or stop_at reached, or nothing was admitted for patience
   6    another run holds a workspace
-  7    journal or report could not be written
+  7    journal or report could not be written, or a file of the run was changed
   8    the next wave waits for approval
   10   plan --detailed-exitcode: something would change
   129, 130, 143   hung up, interrupted, terminated";

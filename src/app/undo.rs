@@ -109,10 +109,8 @@ pub(super) fn undo(args: &UndoArgs) -> Done {
         began: (!args.other_credential).then_some(lanes.as_slice()),
     };
     let exit = runtime()?.block_on(run_taken(&wanted, &state, taken, asked, Some(locks)))?;
-    Ok(match exit {
-        Exit::Done if !lost.is_empty() => Exit::Attention,
-        exit => exit,
-    })
+    let is_whole = lost.is_empty() || exit != Exit::Done;
+    Ok(if is_whole { exit } else { Exit::Attention })
 }
 
 /// Which rows are to be put back, by `--only`.
@@ -243,7 +241,8 @@ pub(super) fn way_back(
                 "--only {value}: no row of run {} that changed something matches",
                 folder.id
             ),
-            hint: "row= counts the rows of the run's report; workflow_name= is a name before or after the run".to_owned(),
+            hint: "row= counts the rows of the run's report; workflow_name= is a name before or after the run; workspace= and workflow_id= take ids"
+                .to_owned(),
         });
     }
     if count == 0 {

@@ -488,6 +488,19 @@ mod tests {
     }
 
     #[test]
+    fn a_throttled_reading_ends_no_outage_that_updates_began() {
+        for (method, ends) in [(Method::Get, false), (Method::Put, true)] {
+            let mut health = Health::default();
+            health.admitted();
+            for _ in 0..OUTAGE_AFTER {
+                health.troubled(ms(20), ms(2), PUT, &RETRY, 0.0);
+            }
+            health.throttled(ms(30), (method, ms(25)), None, &RETRY, 0.0);
+            assert_eq!(health.outage.is_none(), ends);
+        }
+    }
+
+    #[test]
     fn a_closed_lane_is_neither_paused_nor_in_an_outage_any_more() {
         let mut health = Health::default();
         health.close(Ended::Refused, "no".into());

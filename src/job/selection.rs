@@ -26,7 +26,7 @@ pub enum Only {
 }
 
 /// How an `--only` is written, for hints.
-pub const HINT: &str = "write workspace=ID, workflow_id=ID, workflow_name=NAME or row=3,7-9; lists (A,B) and several flags of one kind are alternatives";
+pub const HINT: &str = "write workspace=ID, workflow_id=ID, workflow_name=NAME or row=3,7-9; values of one kind are alternatives, and so are lists of ids and rows (A,B)";
 
 /// What a row is known by to a choice of rows.
 #[derive(Clone, Copy, Debug)]

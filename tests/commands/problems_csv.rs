@@ -565,7 +565,7 @@ fn flags_that_say_nothing_sensible() {
 
             error: not a selection of rows
             --> --only row=x
-             = help: write workspace=ID, workflow_id=ID, workflow_name=NAME or row=3,7-9; lists (A,B) and several flags of one kind are alternatives
+             = help: write workspace=ID, workflow_id=ID, workflow_name=NAME or row=3,7-9; values of one kind are alternatives, and so are lists of ids and rows (A,B)
 
             error: the number is out of range
             --> --limit 0

@@ -3,6 +3,7 @@
 use std::collections::{HashSet, VecDeque};
 
 use super::*;
+use crate::model::change::Change;
 use crate::model::field::{Field, FieldSet};
 use crate::model::guard::Guards;
 use crate::model::id::Id;
@@ -900,4 +901,225 @@ fn a_canary_whose_lane_is_given_up_does_not_keep_the_other_lanes_waiting() {
     schedule.answered(ms(1), 1, given_up, 0.5);
     let step = schedule.next(ms(2), &mut rows).unwrap();
     assert!(matches!(step, Step::Send(2, ..)), "{step:?}");
+}
+
+/// The service's answer to a read: a workflow with this name and description.
+fn read_with(name: &str, description: &str) -> Reply {
+    let Reply::Answer(mut answer) = read(name) else {
+        unreachable!("it is an answer")
+    };
+    answer.content = Content::Envelope(Envelope {
+        success: Some(true),
+        data: Data::of(Workflow {
+            name: name.into(),
+            description: description.into(),
+            ..Workflow::default()
+        }),
+        ..Envelope::default()
+    });
+    Reply::Answer(answer)
+}
+
+/// What leaves next, whenever that is.
+fn next_at(schedule: &mut Schedule, rows: &mut Known, now: &mut Duration) -> (u64, Method) {
+    for _ in 0..100_000 {
+        match schedule.next(*now, rows).unwrap() {
+            Step::Send(row, Request::Get(_), _) => return (row, Method::Get),
+            Step::Send(row, ..) => return (row, Method::Put),
+            Step::Wait(at) => *now = at.unwrap_or(*now).max(*now + ms(1)),
+            Step::Done => panic!("nothing leaves any more"),
+        }
+    }
+    panic!("nothing leaves")
+}
+
+#[test]
+fn an_update_that_the_service_trims_is_found_whatever_its_answer_was() {
+    for is_guarded in [false, true] {
+        let (mut schedule, mut rows, mut now) = (schedule(1, None), planned(), ms(0));
+        rows.0[0].row.update.name = Some("new ".into());
+        if is_guarded {
+            rows.0[0].row.guards.fields = vec![(Field::Name, "old".into())];
+        }
+        let outcome = loop {
+            match next_at(&mut schedule, &mut rows, &mut now).1 {
+                Method::Put => schedule.answered(now, 1, answer(524, None), 0.5),
+                Method::Get => {
+                    let name = if schedule.tally().attempts == 0 {
+                        "old"
+                    } else {
+                        "new"
+                    };
+                    schedule.answered(now, 1, read(name), 0.5);
+                }
+            }
+            if let Some(outcome) = ended(&mut schedule) {
+                break outcome;
+            }
+        };
+        assert_eq!(outcome.status, Status::Succeeded, "{outcome:?}");
+        assert_eq!(outcome.shown[&Field::Name], "new");
+        assert_eq!(outcome.change.unwrap().after[&Field::Name], "new ");
+    }
+}
+
+#[test]
+fn a_lane_that_was_given_up_is_asked_once_what_became_of_an_update() {
+    let (mut schedule, mut rows, mut now) = (schedule(1, None), planned(), ms(0));
+    let given_up = || answer(503, Some(HOUR * 2));
+    assert_eq!(
+        next_at(&mut schedule, &mut rows, &mut now),
+        (1, Method::Put)
+    );
+    schedule.answered(now, 1, given_up(), 0.5);
+    assert_eq!(
+        next_at(&mut schedule, &mut rows, &mut now),
+        (1, Method::Get)
+    );
+    schedule.answered(now, 1, given_up(), 0.5);
+    assert!(matches!(schedule.next(now, &mut rows), Ok(Step::Done)));
+    assert_eq!(ended(&mut schedule).unwrap().status, Status::Unknown);
+}
+
+#[test]
+fn a_last_reading_goes_again_with_a_credential_that_was_renewed() {
+    let (mut schedule, mut rows, mut now) = (schedule(1, None), planned(), ms(0));
+    next_at(&mut schedule, &mut rows, &mut now);
+    schedule.answered(now, 1, answer(500, None), 1.0);
+    schedule.stop(Ended::Interrupted, "asked to");
+    assert_eq!(
+        next_at(&mut schedule, &mut rows, &mut now),
+        (1, Method::Get)
+    );
+    schedule.answered(now, 1, unauthorized(Some(1)), 0.5);
+    assert_eq!(
+        next_at(&mut schedule, &mut rows, &mut now),
+        (1, Method::Get)
+    );
+    schedule.answered(now, 1, read("new"), 0.5);
+    assert_eq!(ended_as(&mut schedule), Status::Succeeded);
+}
+
+/// A run of which a canary has proven that updates leave descriptions alone.
+fn proven() -> Schedule {
+    let mut schedule = with_canaries();
+    schedule.tally.is_proven = true;
+    schedule.tally.proven = [Field::Description].into_iter().collect();
+    schedule
+}
+
+#[test]
+fn what_a_colleague_has_cleared_is_no_harm_done_by_an_update_without_a_proof() {
+    let (mut schedule, mut rows, mut now) = (proven(), rows_with_a_draft(3), ms(0));
+    rows.0.pop_front();
+    schedule.rules.concurrency = 1;
+    assert_eq!(
+        next_at(&mut schedule, &mut rows, &mut now),
+        (2, Method::Put)
+    );
+    schedule.answered(now, 2, answer(524, None), 0.5);
+    let mut put = HashSet::from([2]);
+    loop {
+        match schedule.next(now, &mut rows).unwrap() {
+            Step::Send(row, request, _) => {
+                if let Request::Put(..) = request {
+                    put.insert(row);
+                }
+                let name = if put.contains(&row) { "new" } else { "old" };
+                let description = if row == 2 { "" } else { "as it was" };
+                schedule.answered(now, row, read_with(name, description), 0.5);
+            }
+            Step::Wait(at) => now = at.unwrap_or(now).max(now + ms(1)),
+            Step::Done => break,
+        }
+    }
+    assert_eq!(schedule.ended(), Ended::Completed);
+    let ends = ends(&mut schedule);
+    assert_eq!(ends.len(), 2);
+    for (row, outcome) in ends {
+        assert_eq!(outcome.status, Status::Succeeded, "{row}");
+        let change = outcome.change.unwrap();
+        assert_eq!(change.fields().count(), 1, "{row}: {change:?}");
+    }
+}
+
+#[test]
+fn a_suspect_waits_after_a_stop_for_what_the_canary_under_way_shows() {
+    let (mut schedule, mut rows, mut now) = (proven(), rows_with_a_draft(4), ms(0));
+    rows.0.pop_front();
+    schedule.rules.concurrency = 1;
+    assert_eq!(
+        next_at(&mut schedule, &mut rows, &mut now),
+        (2, Method::Put)
+    );
+    schedule.answered(now, 2, read_with("new", ""), 0.5);
+    assert_eq!(
+        next_at(&mut schedule, &mut rows, &mut now),
+        (3, Method::Get)
+    );
+    schedule.answered(now, 3, read_with("old", "as it was"), 0.5);
+    assert_eq!(
+        next_at(&mut schedule, &mut rows, &mut now),
+        (3, Method::Put)
+    );
+    schedule.stop(Ended::Interrupted, "asked to");
+    assert!(matches!(schedule.next(now, &mut rows), Ok(Step::Wait(_))));
+    // What its answer shows is believed, because nothing reads it back any more.
+    schedule.answered(now, 3, read_with("new", ""), 0.5);
+    assert!(matches!(schedule.next(now, &mut rows), Ok(Step::Done)));
+    let ends = ends(&mut schedule);
+    for row in [2, 3] {
+        let outcome = &ends.iter().find(|(ended, _)| *ended == row).unwrap().1;
+        assert_eq!(outcome.status, Status::Failed);
+        let change = outcome.change.as_ref().unwrap();
+        assert_eq!(change.before[&Field::Description], "as it was", "{row}");
+    }
+}
+
+#[test]
+fn a_name_that_cannot_be_empty_again_is_told_although_the_answer_to_the_rest_was_an_error() {
+    let (mut schedule, mut rows, mut now) = (schedule(1, None), planned(), ms(0));
+    let update = &mut rows.0[0].row.update;
+    (update.name, update.description) = (Some(String::new()), Some("back".into()));
+    assert_eq!(
+        next_at(&mut schedule, &mut rows, &mut now),
+        (1, Method::Put)
+    );
+    schedule.answered(now, 1, answer(524, None), 0.5);
+    assert_eq!(
+        next_at(&mut schedule, &mut rows, &mut now),
+        (1, Method::Get)
+    );
+    schedule.answered(now, 1, read_with("old", "back"), 0.5);
+    let outcome = ended(&mut schedule).unwrap();
+    assert_eq!(outcome.status, Status::Failed);
+    assert!(outcome.failure.unwrap().message.contains("had no name"));
+    assert_eq!(outcome.change.unwrap().after[&Field::Description], "back");
+}
+
+#[test]
+fn what_an_earlier_session_cleared_is_forgotten_where_all_is_as_it_was_before() {
+    let (mut schedule, mut now) = (schedule(1, None), ms(0));
+    let mut rows = planned();
+    let mut change = Change::default();
+    change.note(Field::Name, "old", "new");
+    change.note(Field::Description, "text", "");
+    let taken = &mut rows.0[0];
+    taken.live = None;
+    taken.past.unproven = true;
+    taken.past.change = Some(change);
+    assert_eq!(
+        next_at(&mut schedule, &mut rows, &mut now),
+        (1, Method::Get)
+    );
+    schedule.answered(now, 1, read_with("old", "text"), 0.5);
+    assert_eq!(
+        next_at(&mut schedule, &mut rows, &mut now),
+        (1, Method::Put)
+    );
+    schedule.answered(now, 1, read_with("new", "text"), 0.5);
+    let outcome = ended(&mut schedule).unwrap();
+    assert_eq!(outcome.status, Status::Succeeded);
+    let fields: Vec<_> = outcome.change.unwrap().after.into_keys().collect();
+    assert_eq!(fields, [Field::Name]);
 }
