@@ -67,15 +67,20 @@ impl Input {
         Some(KeptFile { path, sha256 })
     }
 
+    /// Where the copy is.
+    fn path(&self) -> &Path {
+        match &self.copy {
+            Copy::Temporary(copy) => copy.path(),
+            Copy::Kept(path) => path,
+        }
+    }
+
     /// The copy in the run folder as it is now, for a run that was killed before it put the hash on record.
     ///
     /// # Errors
     /// It cannot be read.
     pub(super) fn hashed(&self) -> Result<KeptFile, Error> {
-        let path = match &self.copy {
-            Copy::Temporary(copy) => copy.path(),
-            Copy::Kept(path) => path,
-        };
+        let path = self.path();
         let sha256 = sha256_of(path).map_err(Error::file("cannot read", path))?;
         let path = self.form.file_name().to_owned();
         Ok(KeptFile { path, sha256 })
@@ -83,10 +88,7 @@ impl Input {
 
     /// The copy, from its beginning.
     pub(super) fn file(&self) -> Result<File, RowsError> {
-        let path = match &self.copy {
-            Copy::Temporary(copy) => copy.path(),
-            Copy::Kept(path) => path,
-        };
+        let path = self.path();
         File::open(path).map_err(|error| RowsError(error.into()))
     }
 

@@ -310,6 +310,19 @@ fn the_column_wave_is_kept_by_saved_plans_and_reruns() {
     assert_eq!((&*rerun[0]["workflow_id"], &*rerun[0]["wave"]), ("w3", "2"));
 }
 
+/// A run that has given so many workflows new names, one after the other.
+fn ran(count: usize) -> (Service, Desk) {
+    let service = Service::with(count);
+    let desk = Desk::new()
+        .variable("HW_AUTH_TOKEN", CANARIES.token)
+        .file("job.csv", renames(count));
+    ok(
+        &desk.flowbatch(&format!("run job.csv -j 1 {}", service.target())),
+        0,
+    );
+    (service, desk)
+}
+
 #[test]
 fn an_undo_is_not_held_back_by_the_limits_of_its_run() {
     for limits in ["--strict", "--max-errors 0"] {
@@ -475,14 +488,7 @@ fn damage(run: &Path, event: &str) {
 
 #[test]
 fn salvage_puts_back_by_a_plan_whose_line_is_damaged() {
-    let service = Service::with(5);
-    let desk = Desk::new()
-        .variable("HW_AUTH_TOKEN", CANARIES.token)
-        .file("job.csv", renames(5));
-    ok(
-        &desk.flowbatch(&format!("run job.csv -j 1 {}", service.target())),
-        0,
-    );
+    let (service, desk) = ran(5);
     let run = desk.only_run();
     kill(&run);
     damage(&run, "planned");
@@ -495,14 +501,7 @@ fn salvage_puts_back_by_a_plan_whose_line_is_damaged() {
 
 #[test]
 fn salvage_tells_which_rows_nothing_can_put_back() {
-    let service = Service::with(5);
-    let desk = Desk::new()
-        .variable("HW_AUTH_TOKEN", CANARIES.token)
-        .file("job.csv", renames(5));
-    ok(
-        &desk.flowbatch(&format!("run job.csv -j 1 {}", service.target())),
-        0,
-    );
+    let (service, desk) = ran(5);
     let run = desk.only_run();
     kill(&run);
     damage(&run, "planned");
@@ -517,14 +516,7 @@ fn salvage_tells_which_rows_nothing_can_put_back() {
 
 #[test]
 fn salvage_carries_out_no_job_whose_hash_is_lost() {
-    let service = Service::with(3);
-    let desk = Desk::new()
-        .variable("HW_AUTH_TOKEN", CANARIES.token)
-        .file("job.csv", renames(3));
-    ok(
-        &desk.flowbatch(&format!("run job.csv {}", service.target())),
-        0,
-    );
+    let (service, desk) = ran(3);
     let run = desk.only_run();
     let summary = fs::read(run.join("summary.json")).unwrap();
     damage(&run, "run_started");
