@@ -29,7 +29,10 @@ impl Eq for Workspace {}
 
 impl Hash for Workspace {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.spelled().hash(state);
+        // All spellings of a UUID end so; and workspaces are few.
+        let ends = self.workspace_id.as_str().bytes().rev();
+        let ends = ends.filter(|byte| *byte != b'-').take(8);
+        ends.for_each(|byte| state.write_u8(byte.to_ascii_lowercase()));
     }
 }
 
@@ -41,11 +44,15 @@ impl PartialOrd for Workspace {
 
 impl Ord for Workspace {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.spelled().cmp(&other.spelled())
+        match self == other {
+            true => Ordering::Equal,
+            false => self.spelled().cmp(&other.spelled()),
+        }
     }
 }
 
 impl Workspace {
+    /// As it is the same in all spellings.
     fn spelled(&self) -> [String; 2] {
         [&self.project_id, &self.workspace_id].map(same_id)
     }
@@ -81,3 +88,31 @@ impl fmt::Display for Workspace {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct LaneId(pub usize);
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeSet, HashSet};
+
+    use super::*;
+
+    #[test]
+    fn two_spellings_of_an_id_are_one_workspace() {
+        let workspaces = [
+            ("p", "909494e3-558e-46b6-a9eb-07a8e18ca621"),
+            ("p", "909494E3558E46B6A9EB07A8E18CA621"),
+            ("p", "909494e3-558e-46b6-a9eb-07a8e18ca622"),
+            ("q", "909494e3-558e-46b6-a9eb-07a8e18ca621"),
+            ("p", "s-1"),
+            ("p", "S-1"),
+            ("p", "s1"),
+        ]
+        .map(|(project, workspace)| Workspace {
+            project_id: Id::parse(project).unwrap(),
+            workspace_id: Id::parse(workspace).unwrap(),
+        });
+        let hashed: HashSet<_> = workspaces.iter().collect();
+        let sorted: BTreeSet<_> = workspaces.iter().collect();
+        assert_eq!((hashed.len(), sorted.len()), (6, 6));
+        assert_eq!(workspaces[0], workspaces[1]);
+    }
+}
