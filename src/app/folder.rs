@@ -236,7 +236,7 @@ impl RunFolder {
         );
         if has_job != has_journal && (has_journal || self.summary().is_some()) {
             let gone = if has_job { "journal.jsonl" } else { "job.json" };
-            return Err(Error::Usage {
+            return Err(Error::Damaged {
                 what: format!(
                     "the record of run {} is damaged: its {gone} is gone",
                     self.id

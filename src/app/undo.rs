@@ -54,9 +54,9 @@ pub(super) fn undo(args: &UndoArgs) -> Done {
         });
     }
     let only = read_only(&args.only)?;
+    let (mut taken, lost) = what_to_undo(args, &state, &folder, &only)?;
     let record = folder.job()?;
     let (lanes, name) = (record.lanes, record.name);
-    let (mut taken, lost) = what_to_undo(args, &state, &folder, &only)?;
     report_target::check(&args.record, "", taken.input.as_ref())?;
     if !args.output.quiet {
         terminal::complain(&format!("undoes:     run {} of {name}", folder.id));

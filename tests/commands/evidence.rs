@@ -280,7 +280,7 @@ fn what_cannot_be_read_any_more_is_told_as_damage() {
         }
         let said = desk.flowbatch(&format!("verify {}", run.display()));
         let told = format!("{}{}", said.stdout, said.stderr);
-        assert_eq!(said.code, if text.is_some() { 1 } else { 2 }, "{told}");
+        assert_eq!(said.code, if text.is_some() { 1 } else { 7 }, "{told}");
         assert!(told.contains(file) && told.contains("damaged"), "{told}");
     }
     // As an editor of another system leaves it: nobody goes on with that.

@@ -534,3 +534,19 @@ fn salvage_carries_out_no_job_whose_hash_is_lost() {
     ok(&undo(), 0);
     assert_eq!(service.field("w1", "name"), "W1");
 }
+
+#[test]
+fn a_job_json_that_is_gone_is_told_as_that() {
+    let (_service, desk) = ran(2);
+    let run = desk.only_run();
+    fs::remove_file(run.join("job.json")).unwrap();
+    for command in ["resume", "undo", "report", "verify"] {
+        let said = desk.flowbatch(&format!("{command} {}", run.display()));
+        ok(&said, 7);
+        assert!(
+            said.stderr.contains("its job.json is gone"),
+            "{}",
+            said.stderr
+        );
+    }
+}
