@@ -246,9 +246,9 @@ pub(super) fn planned_changes(
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
             file => file?,
         };
-        for line in BufReader::new(file).lines() {
+        for line in BufReader::new(file).split(b'\n') {
             // Neither the first line nor the last is a row; a torn one was never acted upon.
-            let Ok(row) = serde_json::from_str::<PlannedRow>(&line?) else {
+            let Ok(row) = serde_json::from_slice::<PlannedRow>(&line?) else {
                 continue;
             };
             if wanted(row.row) && !row.change.is_empty() {

@@ -53,10 +53,8 @@ pub(super) fn known_files(folder: &RunFolder, digest: &Digest) -> Vec<KnownFile>
 /// # Errors
 /// A file was changed or removed since, or nothing on record knows the job and its input.
 pub(super) fn check_record(folder: &RunFolder, digest: &Digest) -> Result<(), Error> {
-    let mut files = known_files(folder, digest);
-    let summary = folder.summary();
     // A journal without a line has sent nothing.
-    if digest.start.is_none() && digest.last_at.is_some() && summary.is_none() {
+    if digest.start.is_none() && digest.last_at.is_some() && folder.summary().is_none() {
         return Err(Error::Damaged {
             what: format!(
                 "run {}: the line of its journal that holds the hashes of job.json and the input is damaged, and there is no summary.json; nothing was sent",
@@ -66,6 +64,16 @@ pub(super) fn check_record(folder: &RunFolder, digest: &Digest) -> Result<(), Er
                 .to_owned(),
         });
     }
+    check_known(folder, digest)
+}
+
+/// The same for a command that sends nothing: what nothing on record knows is taken as it is.
+///
+/// # Errors
+/// A file was changed or removed since.
+pub(super) fn check_known(folder: &RunFolder, digest: &Digest) -> Result<(), Error> {
+    let mut files = known_files(folder, digest);
+    let summary = folder.summary();
     let others = summary.map(|summary| summary.files).unwrap_or_default();
     for other in others.into_iter().filter(|file| is_carried_out(&file.path)) {
         let path = folder.file(&other.path);

@@ -14,7 +14,7 @@ use super::input::Copy;
 use super::journal_file::is_written;
 use super::merge::merge;
 use super::page::{self, Page};
-use super::record_check::check_record;
+use super::record_check::check_known;
 use super::reporting::Reporting;
 use super::taken::Taken;
 use super::{Done, journal_file, report_target, terminal};
@@ -30,7 +30,7 @@ pub(super) fn report(args: &ReportArgs) -> Done {
     let goes_on = is_written(&journal);
     let digest = digest(&journal, args.salvage)?;
     // Before anything is read that may be wrong by now.
-    check_record(&folder, &digest)?;
+    check_known(&folder, &digest)?;
     let record = folder.job()?;
     let lanes = record.lanes.clone();
     let copy = folder.file(record.input_file());

@@ -34,7 +34,7 @@ use super::folder::{RunFolder, sha256_of};
 use super::judge::{Judge, PlannedEnd, planned_ends};
 use super::left_rows::LeftRows;
 use super::locks::Locks;
-use super::planning::{Plan, held_back, plan, plan_path, snapshot_path};
+use super::planning::{Plan, held_back, plan, plan_path, plans_on_record, snapshot_path};
 use super::progress::progress;
 use super::question::{Asked, Question};
 use super::sent_rows::SentRows;
@@ -117,7 +117,7 @@ impl Session<'_> {
         let differing = waves.filter(|wave| !wave.differing.is_empty());
         let differing = differing.map(|wave| wave.wave).collect();
         let ended_waves = self.digest.waves.keys().copied().collect();
-        let planned_sessions = self.digest.plans.keys().copied().collect();
+        let planned_sessions = plans_on_record(&self.folder, &self.digest, self.salvage);
         let mut log = Log::new(self.taken.job.settings.finds_limit);
         let mut watchers: Vec<&mut dyn Watcher> = vec![&mut self.digest, &mut log];
         if let Some(watcher) = &mut progress.watcher {

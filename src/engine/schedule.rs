@@ -674,7 +674,7 @@ impl Schedule {
             Method::Put => work.ended.take(),
             Method::Get => None,
         };
-        if work.method == Method::Put && work.unproven.is_none() {
+        if work.method == Method::Put && !work.sent_here {
             work.was_read = work.read_at.is_some();
         }
         let request = work.leave(now);

@@ -109,13 +109,15 @@ fn undo_row(mut changes: Vec<RowChange>, is_guarded: bool) -> Option<UndoRow> {
     for change in changes {
         for (field, before, after) in change.change.fields() {
             all.note(field, before, after);
+            // The likeliest first: a CSV for people holds that one.
+            let shown = change.shown.get(&field).cloned().into_iter();
+            let mut now: Vec<String> = shown.chain([after.to_owned()]).collect();
             let possible = possible.entry(field).or_default();
-            match change.unproven {
-                true => possible.push(before.to_owned()),
-                false => possible.clear(),
+            if change.unproven {
+                now.push(before.to_owned());
+                now.append(possible);
             }
-            possible.extend(change.shown.get(&field).cloned());
-            possible.push(after.to_owned());
+            *possible = now;
             if field == Field::Name {
                 names.extend([before, after].map(str::to_owned));
             }
@@ -224,7 +226,7 @@ mod tests {
             (vec![doubtful(name(1, "A", "B"))], vec!["B"]),
             (
                 vec![name(1, "A", "B"), doubtful(name(2, "B", "C"))],
-                vec!["B", "C"],
+                vec!["C", "B"],
             ),
             (
                 vec![name(1, "A", "B"), doubtful(name(2, "B", "A"))],

@@ -98,6 +98,15 @@ fn a_signal_while_a_lock_is_waited_for_ends_the_process_and_nothing_begins() {
     }
 }
 
+/// Whether this process and those that it starts ignore a hang-up, as nohup has it.
+fn ignores_hang_ups() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mut lines = status.lines();
+    let mask = lines.find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & 1 == 1)
+}
+
 #[test]
 fn two_hang_ups_at_once_are_one_and_two_interrupts_are_two() {
     for (first, second, code, status) in [
@@ -106,6 +115,10 @@ fn two_hang_ups_at_once_are_one_and_two_interrupts_are_two() {
         (Signal::HUP, Signal::TERM, 129, "succeeded"),
         (Signal::INT, Signal::INT, 130, "unknown"),
     ] {
+        if first == Signal::HUP && ignores_hang_ups() {
+            // Under nohup, which whoever starts the tests may use, a hang-up is none.
+            continue;
+        }
         let (service, desk) = start(3);
         // What a canary has shown once is on record; here there is nothing to show.
         let barrier = holds_back(&service, |asked| asked.put > 0);

@@ -214,7 +214,11 @@ impl Schedule {
         effect
             .iter_mut()
             .for_each(|effect| self.allow(&mut work, effect));
-        let effect = effect.unwrap_or_default();
+        let mut effect = effect.unwrap_or_default();
+        // A canary has shown that updates have effect: what the service makes of a text is no former value then.
+        if !work.is_canary {
+            effect.accept_normalized();
+        }
         // What was read long ago may have been cleared by a colleague.
         let is_suspect = !effect.cleared.is_empty();
         let looks_damaged = is_suspect && work.read_at.is_some();
@@ -388,7 +392,7 @@ impl Schedule {
             show(&mut work, effect.normalized());
         }
         if is_there && !effect.cleared.is_empty() {
-            let is_fresh = work.was_read || work.knows_before;
+            let is_fresh = work.is_canary || work.was_read || work.knows_before;
             return match is_fresh || !self.rules.canaries {
                 true => self.damaged(now, work, effect),
                 false => {

@@ -1123,3 +1123,38 @@ fn what_an_earlier_session_cleared_is_forgotten_where_all_is_as_it_was_before() 
     let fields: Vec<_> = outcome.change.unwrap().after.into_keys().collect();
     assert_eq!(fields, [Field::Name]);
 }
+
+#[test]
+fn a_canary_whose_answer_was_an_error_and_that_was_cleared_ends_the_run() {
+    let (mut schedule, mut rows, mut now) = (with_canaries(), rows_with_a_draft(3), ms(0));
+    rows.0.pop_front();
+    schedule.rules.concurrency = 1;
+    // Nobody knows what an earlier session found.
+    rows.0[0].live = None;
+    rows.0[0].past.unproven = true;
+    assert_eq!(
+        next_at(&mut schedule, &mut rows, &mut now),
+        (2, Method::Get)
+    );
+    schedule.answered(now, 2, read_with("old", "as it was"), 0.5);
+    let mut put = false;
+    loop {
+        match schedule.next(now, &mut rows).unwrap() {
+            Step::Send(row, Request::Put(..), _) => {
+                assert_eq!(row, 2, "nothing else leaves");
+                put = true;
+                schedule.answered(now, row, answer(524, None), 0.5);
+            }
+            Step::Send(row, ..) if put && row == 2 => {
+                schedule.answered(now, row, read_with("new", ""), 0.5);
+            }
+            Step::Send(row, ..) => {
+                schedule.answered(now, row, read_with("old", "as it was"), 0.5);
+            }
+            Step::Wait(at) => now = at.unwrap_or(now).max(now + ms(1)),
+            Step::Done => break,
+        }
+        assert!(now < HOUR, "it ends");
+    }
+    assert_eq!(schedule.ended(), Ended::Gate);
+}
