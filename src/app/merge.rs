@@ -21,12 +21,8 @@ use crate::sinks::summary::FileFacts;
 
 use super::closing::shell;
 use super::folder::{Readers, RunFolder, State, sha256_of, write_whole};
-use super::input::Copy;
 use super::journal_file::is_written;
-use super::record_check::check_record;
-use super::report::digest;
-use super::reporting::Reporting;
-use super::taken::Taken;
+use super::run_on_record::RunOnRecord;
 use super::undo::undo_record;
 use super::{Done, saved_plan, terminal};
 
@@ -294,21 +290,8 @@ fn gather_undo(parts: &BTreeMap<u32, Part>, rows: &mut File) -> Result<Option<Jo
     let mut rows = BufWriter::new(rows);
     let mut record: Option<JobRecord> = None;
     for part in parts.values() {
-        let folder = &part.folder;
-        let digest = digest(&folder.file("journal.jsonl"), false)?;
-        check_record(folder, &digest)?;
-        let own = folder.job()?;
-        let lanes = own.lanes.clone();
-        let copy = folder.file(own.input_file());
-        let taken = Taken::again(own, Copy::Kept(copy))?;
-        let reporting = Reporting {
-            taken: &taken,
-            lanes: &lanes,
-            digest: &digest,
-            folder,
-            salvage: false,
-            ends: None,
-        };
+        let run = RunOnRecord::open(&part.folder, false)?;
+        let reporting = run.reporting();
         let written = reporting.write(std::io::sink())?;
         if written.changed.count() == 0 {
             continue;

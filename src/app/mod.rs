@@ -43,6 +43,7 @@ mod report_target;
 mod reporting;
 mod resume;
 mod run;
+mod run_on_record;
 mod runs;
 mod saved_plan;
 mod secret_file;

@@ -24,10 +24,9 @@ use super::input::Copy;
 use super::journal_file::is_written;
 use super::locks::{Holder, Locks, Policy};
 use super::question::Asked;
-use super::record_check::check_record;
-use super::report::digest;
 use super::reporting::{Reporting, rows_text};
 use super::run::{Wanted, run_taken};
+use super::run_on_record::RunOnRecord;
 use super::taken::Taken;
 use super::{Done, clock, plan, report_target, runtime, terminal};
 
@@ -140,23 +139,9 @@ fn what_to_undo(
             hint: "wait until it has ended, or stop it, and undo it then".to_owned(),
         });
     }
-    let digest = digest(&journal, args.salvage)?;
-    check_record(folder, &digest)?;
-    let record = folder.job()?;
-    let (lanes, is_blind) = (
-        record.lanes.clone(),
-        record.settings.snapshot == Snapshot::Off,
-    );
-    let copy = folder.file(record.input_file());
-    let past = Taken::again(record, Copy::Kept(copy))?;
-    let reporting = Reporting {
-        taken: &past,
-        lanes: &lanes,
-        digest: &digest,
-        folder,
-        salvage: args.salvage,
-        ends: None,
-    };
+    let run = RunOnRecord::open(folder, args.salvage)?;
+    let is_blind = run.taken.job.settings.snapshot == Snapshot::Off;
+    let reporting = run.reporting();
     // By the journal, so that a run which was killed can be undone as well.
     let written = reporting.write(std::io::sink())?;
     // A choice names what is to be put back.
