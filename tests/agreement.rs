@@ -155,7 +155,7 @@ impl Front<'_> {
     }
 }
 
-/// Sets fields of a workflow, as whoever made it did.
+/// Sets fields of a workflow, as its author did.
 fn edit(world: &mut World, id: &str, set: impl FnOnce(&mut Update)) {
     let mut update = Update::default();
     set(&mut update);
@@ -766,7 +766,7 @@ async fn play(seed: u64, met: &mut BTreeMap<String, u32>) -> Vec<String> {
             .to_string()
     };
     let unknown: BTreeSet<String> = unknown.map(|(number, _)| id_of(number)).collect();
-    // The way back, by a service that behaves, while nobody else works.
+    // The way back, by a service that behaves, without a colleague at work.
     let changed: BTreeSet<String> = done.borrow().iter().map(|(id, ..)| id.clone()).collect();
     world.lock().unwrap().behave(Simulation::default());
     front.busy = 0.0;

@@ -11,7 +11,7 @@ use crate::engine::ports::{Clock, Dice};
 /// The system's clocks. All runs of this process, and the readings before them, go by the same time.
 pub(super) struct System;
 
-/// When somebody first asked for the time.
+/// When the time was first asked for.
 static STARTED: OnceLock<Instant> = OnceLock::new();
 
 impl Clock for System {

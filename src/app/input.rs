@@ -149,7 +149,7 @@ pub(super) fn open_table(
     }
 }
 
-/// A writer that keeps its first error, for whoever is told of it as one of reading.
+/// A writer that keeps its first error: the caller sees it as an error of reading.
 pub(super) struct Watched<W> {
     to: W,
     failed: Rc<Cell<Option<io::Error>>>,

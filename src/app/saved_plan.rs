@@ -31,7 +31,7 @@ struct Head {
     record: JobRecord,
 }
 
-/// Its last line, which says that it is whole and that nobody has changed it.
+/// Its last line, which shows that the file is complete and unchanged.
 #[derive(Debug, Serialize, Deserialize)]
 struct Foot {
     rows: u64,

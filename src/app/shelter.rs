@@ -59,7 +59,7 @@ mod tests {
     fn a_panic_in_any_thread_ends_the_process_after_its_last_words() {
         if std::env::var_os(CHILD).is_some() {
             take();
-            // Whoever waits for the thread would wait for ever.
+            // A thread that waits for this one would wait for ever.
             let (_tell, told) = std::sync::mpsc::channel::<()>();
             std::thread::spawn(|| panic!("with a secret"));
             let _ = told.recv();

@@ -22,9 +22,9 @@ const SIGXFSZ: i32 = 25;
 /// SIGTERM and SIGHUP.
 const SAME: Duration = Duration::from_secs(2);
 
-/// What signals have come, and who is told.
+/// What signals have come, and where they are sent.
 struct Heard {
-    /// The run that is told; none before it begins.
+    /// Where the run receives them; none before it begins.
     told: Option<mpsc::UnboundedSender<Ended>>,
     last: Option<(Ended, Instant)>,
     /// Those that counted since there is a run.
@@ -37,7 +37,7 @@ static HEARD: Mutex<Heard> = Mutex::new(Heard {
     count: 0,
 });
 
-/// Whoever panicked with it left it whole.
+/// A thread that panicked with it left it whole.
 fn heard() -> MutexGuard<'static, Heard> {
     HEARD.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -141,7 +141,7 @@ fn counts(ended: Ended, last: Option<(Ended, Duration)>) -> bool {
     )
 }
 
-/// From now on signals are told: whoever asks for the first time lets what has begun come to its end. The third leaves at once.
+/// From now on the run receives the signals: the first lets what has begun end, the third ends the process at once.
 pub(super) fn listen() -> Signals {
     let (tell, told) = mpsc::unbounded_channel();
     heard().told = Some(tell);
@@ -150,7 +150,7 @@ pub(super) fn listen() -> Signals {
     }))
 }
 
-/// The signals that a run is told.
+/// The signals that a run receives.
 pub(super) type Signals = Pin<Box<dyn Stream<Item = Ended>>>;
 
 /// Whether this process was started with the signal ignored. Known on Linux, from the kernel's own

@@ -42,7 +42,7 @@ pub(super) fn complain(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
-/// How long the last words of a process may take: whoever should read them may not, or this process itself holds what they need.
+/// How long the last words of a process may take: the reader may not read, or this process itself may hold what they need.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// Tells something right before the process ends, whatever state it is in, and puts the terminal back as it was.
@@ -115,7 +115,7 @@ impl Drop for Unechoed {
 /// The progress bar that logs stand above. A command may show several, one after the other.
 static ABOVE: Mutex<Option<Above>> = Mutex::new(None);
 
-/// Whoever panicked with it left it whole.
+/// A thread that panicked with it left it whole.
 fn above() -> MutexGuard<'static, Option<Above>> {
     ABOVE.lock().unwrap_or_else(PoisonError::into_inner)
 }

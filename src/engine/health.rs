@@ -151,7 +151,7 @@ impl Health {
         self.recover()
     }
 
-    /// A row was read back after an update that nobody knows the end of: that says that the lane answers, and nothing about
+    /// A row was read back after an update whose end is unknown: that says that the lane answers, and nothing about
     /// updates. Tells whether requests start again.
     pub fn answers_reading_back(&mut self) -> bool {
         self.proven = true;
@@ -165,7 +165,7 @@ impl Health {
     }
 
     /// A row was read back, and its update had been applied whatever its answer was: updates work, and what they have met so far
-    /// is no outage. One that has begun goes on.
+    /// is no outage. An outage that has begun does not end by it.
     pub fn was_applied(&mut self) {
         if self.outage.is_none() {
             self.troubles = 0;

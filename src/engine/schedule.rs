@@ -216,7 +216,7 @@ impl Schedule {
         }
     }
 
-    /// Goes on with the paces that the run before it has left in `paces`.
+    /// Uses the paces that the run before it has left in `paces`.
     pub fn take_paces(&mut self, paces: &Paces) {
         for (lane, pace) in self.lanes.iter_mut().zip(paces.0.take()) {
             lane.pace = pace;

@@ -163,7 +163,7 @@ impl Work {
             live,
             puts: past.puts,
             ended: past.ended,
-            // Nobody knows what the answer of an earlier session was, if there was one.
+            // The answer of an earlier session is unknown, if there was one.
             unproven: past.unproven.then_some(Unproven::Silent),
             live_name: live_name.filter(|name| !name.is_empty()),
             ..Self::new(Matter::Row(Arc::new(row)))
@@ -379,7 +379,7 @@ impl Work {
         }
     }
 
-    /// The row's outcome if the run goes on without it: unknown if an update may have been applied,
+    /// The row's outcome if the run leaves it: unknown if an update may have been applied,
     /// failed if the service answered an update with an error, else not attempted.
     pub fn left_behind(mut self, now: Duration, why: &str) -> Outcome {
         let status = if self.unproven.is_some() {

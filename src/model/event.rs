@@ -335,7 +335,7 @@ pub struct RunStarted {
     pub skipped: u64,
 }
 
-/// A file in the run folder that nobody changes any more.
+/// A file in the run folder that never changes again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptFile {
     /// Its name.

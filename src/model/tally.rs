@@ -98,7 +98,7 @@ impl Tally {
                 self.proven = self.proven.union(*fields);
                 self.canaries += u32::from(!fields.is_empty());
             }
-            // Updates have no effect, or none that shows: who goes on begins with a canary.
+            // Updates have no effect, or none that shows: the next session begins with a canary.
             Event::Stop {
                 ended: Ended::Unconfirmed,
                 ..

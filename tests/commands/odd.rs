@@ -114,7 +114,7 @@ impl Service {
         self.flows()[id][field].clone()
     }
 
-    /// Sets a field of a workflow, as whoever made it did.
+    /// Sets a field of a workflow, as its author did.
     pub(crate) fn set(&self, id: &str, field: &str, value: impl Into<Value>) {
         self.flows().get_mut(id).unwrap()[field] = value.into();
     }

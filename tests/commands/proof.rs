@@ -304,7 +304,7 @@ fn a_service_that_confirms_what_it_does_not_do_is_found_out() {
             .iter()
             .all(|(status, _)| status == "not_attempted")
     );
-    // Who goes on begins with a canary again.
+    // The next session begins with a canary again.
     let run = desk.only_run().display().to_string();
     let resumed = desk.flowbatch(&format!("resume {run} --confirm-within 300ms"));
     ok(&resumed, 3);

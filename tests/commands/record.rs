@@ -70,7 +70,7 @@ fn a_file_that_is_not_the_journals_is_refused_by_its_name_before_anything_is_sen
             "{}",
             verified.stdout
         );
-        // As it was, it goes on.
+        // With the former file the run resumes.
         fs::write(&path, text).unwrap();
         ok(&desk.flowbatch(&format!("resume {}", run.display())), 0);
         ok(&desk.flowbatch(&format!("verify {}", run.display())), 0);
@@ -188,7 +188,7 @@ fn an_undo_that_waits_for_locks_puts_back_what_the_run_did_meanwhile() {
         outputs.push(child.wait_with_output().unwrap());
     }
     assert!(outputs[0].status.success(), "{:?}", outputs[0]);
-    // Whoever comes first: the undo puts back all that the resumption did, or the resumption is refused.
+    // In either order: the undo puts back all that the resumption did, or the resumption is refused.
     let (resumed, undone) = (outputs[1].status.code(), outputs[2].status.code());
     let changed = service
         .flows()

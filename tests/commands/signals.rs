@@ -116,7 +116,7 @@ fn two_hang_ups_at_once_are_one_and_two_interrupts_are_two() {
         (Signal::INT, Signal::INT, 130, "unknown"),
     ] {
         if first == Signal::HUP && ignores_hang_ups() {
-            // Under nohup, which whoever starts the tests may use, a hang-up is none.
+            // Under nohup, which the tests may be started with, a hang-up is ignored.
             continue;
         }
         let (service, desk) = start(3);

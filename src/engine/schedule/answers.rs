@@ -134,7 +134,7 @@ impl Schedule {
         let live = data.into_workflow();
         if let Some(failure) = live.as_ref().and_then(|live| stranger(&row, live)) {
             return match work.method {
-                // Nobody knows what it was an answer to.
+                // It is unknown what it was an answer to.
                 Method::Put => {
                     work.unproven = Some(Unproven::Silent);
                     self.passing(now, work, failure, (Trouble::Other, None), 0.0);
@@ -283,9 +283,10 @@ impl Schedule {
             return self.damaged(now, work, effect);
         }
         work.suspected = None;
-        if effect.shows_former() && self.is_soon(now, &work) {
+        let within = self.rules.confirm_within;
+        let until = work.confirmed.unwrap_or(now).saturating_add(within);
+        if effect.shows_former() && now < until {
             work.is_denied = true;
-            let until = self.shows_until(&work);
             let due = until.min(now + READ_BACK_EVERY);
             self.lanes[work.lane().0].queue.push(due, work);
             return;
@@ -305,17 +306,7 @@ impl Schedule {
         self.end_with(now, work, Status::Succeeded, false);
     }
 
-    /// Until when the service may show that it has carried out an update which it confirmed.
-    fn shows_until(&self, work: &Work) -> Duration {
-        let within = self.rules.confirm_within;
-        work.confirmed.unwrap_or_default().saturating_add(within)
-    }
-
-    fn is_soon(&self, now: Duration, work: &Work) -> bool {
-        now < self.shows_until(work)
-    }
-
-    /// The service has confirmed an update and shows what was there before: nobody knows how soon a reading shows an update.
+    /// The service has confirmed an update and shows what was there before: how soon a reading shows an update is not documented.
     fn denied(&mut self, now: Duration, mut work: Box<Work>, effect: &Effect) {
         let what = effect.note().unwrap_or_default();
         let within = span::show(self.rules.confirm_within);

@@ -526,7 +526,7 @@ fn an_answer_about_another_workflow_is_none() {
     assert_eq!(next_method(&mut schedule_1, &mut rows, ms(0)), Method::Get);
     schedule_1.answered(ms(1), 1, about("w-2", "old"), 0.5);
     assert_eq!(ended_as(&mut schedule_1), Status::Failed);
-    // As the echo of one, and when it is read back: nobody knows what became of it.
+    // As the echo of one, and when it is read back: what became of it is unknown.
     let (mut schedule, mut rows) = (schedule(1, None), planned());
     schedule.rules.retry.max_attempts = 1;
     schedule.next(ms(0), &mut rows).unwrap();
@@ -1129,7 +1129,7 @@ fn a_canary_whose_answer_was_an_error_and_that_was_cleared_ends_the_run() {
     let (mut schedule, mut rows, mut now) = (with_canaries(), rows_with_a_draft(3), ms(0));
     rows.0.pop_front();
     schedule.rules.concurrency = 1;
-    // Nobody knows what an earlier session found.
+    // What an earlier session found is unknown.
     rows.0[0].live = None;
     rows.0[0].past.unproven = true;
     assert_eq!(
