@@ -41,12 +41,13 @@ const TABLE: [(&str, &[&str]); 13] = [
 ];
 
 /// Crates that only some places may name.
-const CRATES: [(&str, &[&str]); 12] = [
+const CRATES: [(&str, &[&str]); 13] = [
     ("maud", &["sinks/html.rs", "sinks/chart.rs"]),
-    ("rustls", &["secmaster/tls.rs"]),
+    ("reqwest", &["secmaster/transport.rs", "secmaster/error.rs"]),
+    ("ipnet", &["secmaster/proxy.rs"]),
     ("indicatif", &["sinks/bar.rs"]),
     ("clap", &["cli"]),
-    ("hyper", &["simulator", "secmaster/transport.rs"]),
+    ("hyper", &["simulator"]),
     ("configparser", &["app/credentials_file.rs"]),
     ("governor", &["policy/pace.rs"]),
     ("minijinja", &["job/template.rs"]),

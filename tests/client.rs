@@ -5,6 +5,7 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
+use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -23,7 +24,8 @@ use flowbatch::secmaster::auth::keeper::Keeper;
 use flowbatch::secmaster::auth::keys::Keys;
 use flowbatch::secmaster::auth::token::Token;
 use flowbatch::secmaster::client::{Client, Lane};
-use flowbatch::secmaster::transport::{Http, Transport, Trust};
+use flowbatch::secmaster::proxy::Proxy;
+use flowbatch::secmaster::transport::{Http, Transport};
 use flowbatch::simulator::access::Access;
 use flowbatch::simulator::account::{Account, Key};
 use flowbatch::simulator::{server, world::World};
@@ -67,7 +69,7 @@ fn token() -> Credential {
 fn client(address: impl std::fmt::Display, credential: Credential, http: Http) -> Client {
     let endpoint = Endpoint::parse(&format!("http://{address}")).unwrap();
     let keeper = Keeper::fixed(credential);
-    let transport = Transport::new(&endpoint, &Trust::default(), http).unwrap();
+    let transport = Transport::new(&endpoint, None, None, http).unwrap();
     Client::new(vec![Some(Lane::new(
         endpoint,
         keeper,
@@ -196,6 +198,143 @@ async fn silence_is_told_by_its_cause() {
         .send(&request, PATIENCE)
         .await;
     assert_eq!(cause(reply), Cause::Connect);
+}
+
+/// The cause and the text of the silence on the way to `endpoint`, through `proxy`.
+async fn silence(endpoint: &str, proxy: Option<&str>) -> (Cause, String) {
+    let endpoint = Endpoint::parse(endpoint).unwrap();
+    let environment = |name: &str| proxy.filter(|_| name == "HTTPS_PROXY").map(Into::into);
+    let proxy = Proxy::for_endpoint(&endpoint, None, environment).unwrap();
+    let transport = Transport::new(&endpoint, None, proxy.as_ref(), Http::Negotiated).unwrap();
+    let lane = Lane::new(endpoint, Keeper::fixed(token()), Gate::default(), transport);
+    let client = Client::new(vec![Some(lane)]);
+    match client.send(&put(row("w1")), PATIENCE).await {
+        Reply::Silence(silence) => (silence.cause, silence.detail),
+        Reply::Answer(answer) => panic!("{answer:?}"),
+    }
+}
+
+/// A server that answers what it is first sent with `answer` and closes the connection; gives its port.
+async fn answering(answer: &'static [u8]) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut part = [0; 4096];
+            let _ = stream.read(&mut part).await;
+            let _ = stream.write_all(answer).await;
+            let _ = stream.shutdown().await;
+        }
+    });
+    port
+}
+
+/// The HTTP client tells tunnels, TLS and names apart by texts alone: these are the real ones.
+#[tokio::test]
+async fn errors_before_anything_was_sent_are_told_by_kind() {
+    let refusing = {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        listener.local_addr().unwrap().port()
+    };
+    let far = "https://secmaster.example";
+    for (endpoint, proxy, cause, text) in [
+        (
+            format!(
+                "https://127.0.0.1:{}",
+                answering(b"\x15\x03\x03\x00\x02\x02\x28").await
+            ),
+            None,
+            Cause::Tls,
+            "received fatal alert: HandshakeFailure",
+        ),
+        (
+            format!(
+                "https://127.0.0.1:{}",
+                answering(b"HTTP/1.1 400 no\r\n\r\n").await
+            ),
+            None,
+            Cause::Tls,
+            "received corrupt message of type InvalidContentType",
+        ),
+        (
+            format!("https://127.0.0.1:{}", answering(b"").await),
+            None,
+            Cause::Connect,
+            "tls handshake eof",
+        ),
+        (
+            format!("https://127.0.0.1:{refusing}"),
+            None,
+            Cause::Connect,
+            "Connection refused",
+        ),
+        (
+            far.to_owned(),
+            Some(answering(b"HTTP/1.1 407 no\r\n\r\n").await),
+            Cause::Connect,
+            "tunnel error: proxy authorization required (through the proxy 127.0.0.1:",
+        ),
+        (
+            far.to_owned(),
+            Some(answering(b"HTTP/1.1 502 no\r\n\r\n").await),
+            Cause::Connect,
+            "tunnel error: unsuccessful (through the proxy 127.0.0.1:",
+        ),
+        (
+            far.to_owned(),
+            Some(answering(b"").await),
+            Cause::Connect,
+            "tunnel error: unexpected end of file (through the proxy 127.0.0.1:",
+        ),
+        (
+            far.to_owned(),
+            Some(answering(b"HTTP/1.1 200 ok\r\n\r\n").await),
+            Cause::Connect,
+            "tls handshake eof (through the proxy 127.0.0.1:",
+        ),
+        (
+            far.to_owned(),
+            Some(refusing),
+            Cause::Connect,
+            "Connection refused",
+        ),
+    ] {
+        let proxy = proxy.map(|port| format!("http://user:canary@127.0.0.1:{port}"));
+        let (told, detail) = silence(&endpoint, proxy.as_deref()).await;
+        assert_eq!(told, cause, "{text}: {detail}");
+        assert!(
+            detail.contains(text) && !detail.contains("canary"),
+            "{text}: {detail}"
+        );
+    }
+    let (told, detail) = silence("https://secmaster.invalid", None).await;
+    assert_eq!(told, Cause::Dns, "{detail}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_never_finishes_a_handshake_is_given_up_in_time() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("https://{}", listener.local_addr().unwrap());
+    let timed_out = (Cause::Connect, "connection timed out after 10s".to_owned());
+    assert_eq!(silence(&endpoint, None).await, timed_out);
+}
+
+#[tokio::test]
+async fn a_compressed_body_is_read_whatever_its_encoding_is_called() {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(br#"{"message":"squeezed"}"#).unwrap();
+    let body = encoder.finish().unwrap();
+    for name in ["gzip", "x-gzip", "X-GZIP"] {
+        let length = body.len();
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Encoding: {name}\r\nContent-Length: {length}\r\n\r\n"
+        );
+        let answer = answer(&[head.as_bytes(), &body].concat()).await;
+        let Content::Envelope(envelope) = answer.content else {
+            panic!("{name}: {answer:?}")
+        };
+        assert_eq!(envelope.message.as_deref(), Some("squeezed"));
+    }
 }
 
 #[tokio::test]

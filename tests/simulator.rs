@@ -6,6 +6,8 @@
     reason = "a test ends where it is surprised"
 )]
 
+mod asking;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -19,10 +21,12 @@ use flowbatch::simulator::ledger::What;
 use flowbatch::simulator::server;
 use flowbatch::simulator::world::World;
 use futures::future::join_all;
-use reqwest::{Client, Method};
+use http::Method;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+use asking::Asking;
 
 const TOKEN: &str = "let-me-in";
 const WORKFLOWS: &str = "/v1/p/workspaces/ws/soc/workflows";
@@ -32,7 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 struct Served {
     address: SocketAddr,
     world: Arc<Mutex<World>>,
-    client: Client,
+    client: Asking,
 }
 
 /// What came back.
@@ -79,7 +83,7 @@ async fn served_by(access: Access, simulation: Simulation, count: usize) -> Serv
     Served {
         address,
         world,
-        client: Client::new(),
+        client: Asking::http_1(),
     }
 }
 
@@ -100,21 +104,23 @@ impl Served {
         body: String,
     ) -> Seen {
         let url = format!("http://{}{path}", self.address);
-        let mut request = self.client.request(method, url).body(body);
-        if let Some(token) = token {
-            request = request.header("X-Auth-Token", token);
-        }
-        let response = request.send().await.unwrap();
+        let token = token.map(|token| ("x-auth-token".to_owned(), token.to_owned()));
+        let headers: Vec<_> = token.into_iter().collect();
+        let heard = self
+            .client
+            .ask(&method, &url, &headers, body)
+            .await
+            .unwrap();
         let header = |name| {
-            let value = response.headers().get(name);
+            let value = heard.headers.get(name);
             value.map(|value| value.to_str().unwrap().to_owned())
         };
         assert_eq!(header("content-type").unwrap(), "application/json");
         Seen {
-            status: response.status().as_u16(),
+            status: heard.status,
             request_id: header("x-request-id").unwrap(),
             retry_after: header("retry-after"),
-            json: serde_json::from_slice(&response.bytes().await.unwrap()).unwrap(),
+            json: serde_json::from_slice(&heard.body).unwrap(),
         }
     }
 
@@ -554,7 +560,7 @@ async fn the_same_seed_gives_the_same_faults_whatever_the_order_of_requests() {
 #[tokio::test]
 async fn http_2_is_spoken_with_whoever_begins_with_it() {
     let mut served = served(at_once(), 3).await;
-    served.client = Client::builder().http2_prior_knowledge().build().unwrap();
+    served.client = Asking::http_2();
     let seen = served.get("?limit=2").await;
     assert_eq!(seen.json["data"].as_array().unwrap().len(), 2);
     let seen = served.put("/w", r#"{"name":"New"}"#).await;
@@ -571,7 +577,7 @@ async fn a_token_of_a_mebibyte_gets_in() {
             .ask_with(Some(&token), Method::GET, &path, String::new())
             .await;
         assert_eq!(seen.status, 200);
-        served.client = Client::builder().http2_prior_knowledge().build().unwrap();
+        served.client = Asking::http_2();
     }
 }
 

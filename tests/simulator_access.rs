@@ -6,6 +6,8 @@
     reason = "a test ends where it is surprised"
 )]
 
+mod asking;
+
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -21,9 +23,11 @@ use flowbatch::simulator::account::{Account, Key};
 use flowbatch::simulator::server;
 use flowbatch::simulator::visits::Requests;
 use flowbatch::simulator::world::World;
+use http::Method;
 use jiff::{SignedDuration, Timestamp};
-use reqwest::{Client, Method};
 use serde_json::{Value, json};
+
+use asking::Asking;
 
 const AK: &str = "AKIDEXAMPLE";
 const SK: &str = "SkExAmPlE";
@@ -37,7 +41,7 @@ struct Served {
     address: SocketAddr,
     access: Access,
     world: Arc<Mutex<World>>,
-    client: Client,
+    client: Asking,
 }
 
 /// A key to sign with.
@@ -112,7 +116,7 @@ async fn served_by(access: Access, simulation: Simulation) -> Served {
         address,
         access,
         world,
-        client: Client::new(),
+        client: Asking::http_1(),
     }
 }
 
@@ -181,21 +185,26 @@ impl Served {
         body: &str,
     ) -> Seen {
         let url = format!("http://{}{path}", self.address);
-        let mut request = self.client.request(method, url).body(body.to_owned());
-        for (name, value) in headers {
-            request = request.header(*name, value);
-        }
-        let response = request.send().await.unwrap();
+        let headers = headers.iter();
+        let headers: Vec<_> = headers
+            .map(|(name, value)| ((*name).to_owned(), value.clone()))
+            .collect();
+        let body = body.to_owned();
+        let heard = self
+            .client
+            .ask(&method, &url, &headers, body)
+            .await
+            .unwrap();
         let header = |name| {
-            let value = response.headers().get(name);
+            let value = heard.headers.get(name);
             value.map(|value| value.to_str().unwrap().to_owned())
         };
         let date = jiff::fmt::rfc2822::parse(&header("date").unwrap()).unwrap();
         Seen {
-            status: response.status().as_u16(),
+            status: heard.status,
             date: date.timestamp(),
             subject_token: header("x-subject-token"),
-            text: response.text().await.unwrap(),
+            text: String::from_utf8(heard.body.to_vec()).unwrap(),
         }
     }
 
@@ -239,10 +248,7 @@ impl Served {
 #[tokio::test]
 async fn a_signed_request_gets_in_by_http_1_and_by_http_2() {
     let mut served = served().await;
-    for client in [
-        Client::new(),
-        Client::builder().http2_prior_knowledge().build().unwrap(),
-    ] {
+    for client in [Asking::http_1(), Asking::http_2()] {
         served.client = client;
         let renamed = served
             .signed(&signer(), Method::PUT, WORKFLOW, RENAME)

@@ -25,7 +25,7 @@ use crate::secmaster::auth::gate::Gate;
 use crate::secmaster::auth::keeper::Keeper;
 use crate::secmaster::auth::token::Token;
 use crate::secmaster::client::{Client, Lane};
-use crate::secmaster::transport::{Http, Transport, Trust};
+use crate::secmaster::transport::{Http, Transport};
 use crate::simulator::access::Access;
 use crate::simulator::server;
 use crate::simulator::world::World;
@@ -235,7 +235,7 @@ impl Open {
         tokio::spawn(server.serve(async {
             let _ = stopped.await;
         }));
-        let set_up = Transport::new(&endpoint, &Trust::default(), Http::Negotiated);
+        let set_up = Transport::new(&endpoint, None, None, Http::Negotiated);
         let transport = set_up.map_err(Error::machine(doing))?;
         let keeper = Keeper::fixed(Credential::Token(token));
         let lane = Lane::new(endpoint.clone(), keeper, Gate::default(), transport);

@@ -24,7 +24,8 @@ use crate::secmaster::auth::keeper::Keeper;
 use crate::secmaster::auth::password::{Scope, User};
 use crate::secmaster::auth::supply::{Nobody, SupplyError};
 use crate::secmaster::client::Lane;
-use crate::secmaster::transport::{Http, SetUp, Transport, Trust};
+use crate::secmaster::proxy::Proxy;
+use crate::secmaster::transport::{Http, SetUp, Transport};
 
 use super::clock::wall;
 use super::found::{Found, Kind, none};
@@ -116,9 +117,9 @@ pub(super) fn open(
             route.endpoint
         ));
     }
-    let trust = trust(profile, asked)?;
-    let transport = Transport::new(&route.endpoint, &trust, Http::Negotiated).map_err(set_up)?;
-    let (iam, iam_warning) = iam(route, profile, &found, &trust)?;
+    let ca = ca(profile, asked)?;
+    let transport = transport(&route.endpoint, ca.as_deref(), profile)?;
+    let (iam, iam_warning) = iam(route, profile, &found, ca.as_deref())?;
     let iam = iam.map(Rc::new);
     if matches!(found.kind, Kind::Password(_)) {
         warnings.extend(iam_warning.clone());
@@ -268,7 +269,7 @@ fn iam(
     route: &Route,
     profile: Option<&Profile>,
     found: &Found,
-    trust: &Trust,
+    ca: Option<&[u8]>,
 ) -> Result<(Option<Iam>, Option<String>), Error> {
     let variable = "HUAWEICLOUD_SDK_IAM_ENDPOINT";
     let mut warning = None;
@@ -295,18 +296,31 @@ fn iam(
         None if route.endpoint.is_loopback() => return Ok((None, None)),
         None => parse(&iam_endpoint(route.region.as_deref().unwrap_or_default()))?,
     };
-    let transport = Transport::new(&endpoint, trust, Http::Negotiated).map_err(set_up)?;
+    let transport = transport(&endpoint, ca, profile)?;
     Ok((Some(Iam::new(endpoint, transport)), warning))
 }
 
-fn trust(profile: Option<&Profile>, asked: Asked<'_>) -> Result<Trust, Error> {
+/// The way to `endpoint`, through the proxy of the profile or the environment.
+fn transport(
+    endpoint: &Endpoint,
+    ca: Option<&[u8]>,
+    profile: Option<&Profile>,
+) -> Result<Transport, Error> {
+    let named = profile.and_then(|profile| profile.proxy.as_ref());
+    let proxy = Proxy::for_endpoint(endpoint, named, |name| std::env::var_os(name));
+    let proxy = proxy.map_err(|fault| Error::Usage {
+        what: format!("the proxy on the way to {endpoint}: {fault}"),
+        hint: "correct or unset the variable; NO_PROXY names the hosts that are reached without a proxy"
+            .to_owned(),
+    })?;
+    Transport::new(endpoint, ca, proxy.as_ref(), Http::Negotiated).map_err(set_up)
+}
+
+/// The certificates that are believed besides the system's.
+fn ca(profile: Option<&Profile>, asked: Asked<'_>) -> Result<Option<Vec<u8>>, Error> {
     let in_profile = profile.and_then(|profile| profile.ca_file.as_deref().map(resolve));
     let file: Option<PathBuf> = asked.ca_file.map(Path::to_owned).or(in_profile);
-    let ca = file.map(|path| read_ca(&path)).transpose()?;
-    Ok(Trust {
-        ca: ca.map(Into::into),
-        proxy: profile.and_then(|profile| profile.proxy.clone()),
-    })
+    file.map(|path| read_ca(&path)).transpose()
 }
 
 pub(super) fn read_ca(path: &Path) -> Result<Vec<u8>, Error> {

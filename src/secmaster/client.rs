@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
+use http::Method;
 use http::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
-use http::uri::InvalidUri;
-use http::{Method, Uri};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use url::Url;
+use url::{ParseError, Url};
 
 use crate::engine::ports::{Request, Service};
 use crate::model::endpoint::Endpoint;
@@ -30,6 +29,9 @@ const LONGEST_EXCERPT: usize = 120;
 /// What an id may hold unencoded in a path (RFC 3986's unreserved characters, without the dot:
 /// `..` must not survive in any form).
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~');
+
+/// As many headers as a request has room for before it has to grow: those of a signed one, and those of HTTP.
+const HEADERS: usize = 12;
 
 /// The client of the service.
 #[derive(Debug)]
@@ -120,7 +122,7 @@ impl Lane {
             cause: Cause::Unsendable,
             detail,
         };
-        let uri = uri(&self.endpoint, request).map_err(|error| unsendable(error.to_string()))?;
+        let url = url(&self.endpoint, request).map_err(|error| unsendable(error.to_string()))?;
         let (method, body) = match request {
             Request::Get(_) | Request::Read(_) => (Method::GET, Vec::new()),
             Request::Put(_, update) => {
@@ -130,12 +132,12 @@ impl Lane {
             }
         };
         let json = HeaderValue::from_static("application/json");
-        // The credential follows.
-        let mut headers = Vec::with_capacity(4);
-        headers.push((CONTENT_TYPE, json));
+        // The credential follows, and what HTTP needs.
+        let mut headers = HeaderMap::with_capacity(HEADERS);
+        headers.insert(CONTENT_TYPE, json);
         Ok(Parcel {
             method,
-            uri,
+            url,
             headers,
             body,
         })
@@ -227,8 +229,8 @@ fn wanted(request: &Request) -> Wanted {
     }
 }
 
-/// The URI of `request`: the endpoint's, with its ids as one segment each.
-fn uri(endpoint: &Endpoint, request: &Request) -> Result<Uri, InvalidUri> {
+/// The URL of `request`: the endpoint's, with its ids as one segment each.
+fn url(endpoint: &Endpoint, request: &Request) -> Result<Url, ParseError> {
     let workspace = request.workspace();
     let mut path = String::with_capacity(256);
     path.push_str(endpoint.as_str());
@@ -241,7 +243,7 @@ fn uri(endpoint: &Endpoint, request: &Request) -> Result<Uri, InvalidUri> {
         && let Of::Workspaces(offset, _) = &reading.of
     {
         path.push_str(&format!("/workspaces?limit={PAGE}&offset={offset}"));
-        return Uri::try_from(path);
+        return Url::parse(&path);
     }
     push("/workspaces/", workspace.workspace_id.as_str());
     match request.workflow_id() {
@@ -264,7 +266,7 @@ fn uri(endpoint: &Endpoint, request: &Request) -> Result<Uri, InvalidUri> {
             Of::Workflow(_) | Of::Workspaces(..) => {}
         }
     }
-    Uri::try_from(path)
+    Url::parse(&path)
 }
 
 pub(super) fn answer(received: Received, via: Option<&str>, wanted: Wanted) -> Answer {
@@ -387,7 +389,7 @@ mod tests {
     #[test]
     fn ids_are_encoded_as_one_segment() {
         let endpoint = Endpoint::parse("https://host/prefix/").unwrap();
-        let url = |id| uri(&endpoint, &get(id)).unwrap().to_string();
+        let url = |id| url(&endpoint, &get(id)).unwrap().to_string();
         let at = |id| format!("https://host/prefix/v1/p/workspaces/s/soc/workflows/{id}");
         assert_eq!(url("9b9f1b1e-5a52"), at("9b9f1b1e-5a52"));
         assert_eq!(url("a.b_c~d"), at("a%2Eb_c~d"));
@@ -402,8 +404,8 @@ mod tests {
                 workspace: get("w").workspace().clone(),
                 of,
             };
-            let uri = uri(&endpoint, &Request::Read(Arc::new(reading))).unwrap();
-            uri.to_string()
+            let url = url(&endpoint, &Request::Read(Arc::new(reading))).unwrap();
+            url.to_string()
                 .trim_start_matches("https://host/v1/p/workspaces/s/soc/")
                 .to_owned()
         };
@@ -431,8 +433,8 @@ mod tests {
     fn an_id_of_dots_alone_never_leaves() {
         let endpoint = Endpoint::parse("https://host").unwrap();
         // `...` is an ordinary segment; `..` cannot even become an Id.
-        let uri = uri(&endpoint, &get("...")).unwrap();
-        assert!(uri.path().ends_with("/%2E%2E%2E"), "{uri}");
+        let url = url(&endpoint, &get("...")).unwrap();
+        assert!(url.path().ends_with("/%2E%2E%2E"), "{url}");
         assert!(Id::parse("..").is_err());
     }
 

@@ -1,10 +1,10 @@
 //! Errors of the HTTP client, and texts of the other side, made fit for the record.
 
 use std::error::Error;
-
-use hyper_util::client::legacy;
+use std::time::Duration;
 
 use crate::model::reply::{Cause, Silence};
+use crate::model::span;
 
 /// `text` on one line: no control, escape or direction-changing characters.
 pub fn tidy(text: &str) -> String {
@@ -46,29 +46,28 @@ const TLS: [&str; 4] = [
     "peer is incompatible",
 ];
 
-/// What a name that nobody can resolve is called in the chain of causes.
-const DNS: &str = "dns error";
-
-/// Why there was no answer.
-pub fn silence(error: &legacy::Error) -> Silence {
-    // What follows says better what it was.
-    let chain = match error.source() {
+/// Why `error` left no answer; a connection may take `connect_timeout`.
+pub fn silence(error: &reqwest::Error, connect_timeout: Duration) -> Silence {
+    // reqwest and its pool say only that a request was not sent; what follows says why.
+    let pool = error.source();
+    let detail = match pool.and_then(Error::source).or(pool) {
         Some(source) => chain(source),
         None => chain(error),
     };
-    let cause = if TLS.iter().any(|text| chain.contains(text)) {
+    let cause = if TLS.iter().any(|text| detail.contains(text)) {
         Cause::Tls
-    } else if error.is_connect() && chain.contains(DNS) {
+    } else if error.is_dns() {
         Cause::Dns
     } else if error.is_connect() {
         Cause::Connect
     } else {
         Cause::Lost
     };
-    Silence {
-        cause,
-        detail: tidy(&chain),
-    }
+    let detail = match cause == Cause::Connect && error.is_timeout() {
+        true => format!("connection timed out after {}", span::show(connect_timeout)),
+        false => tidy(&detail),
+    };
+    Silence { cause, detail }
 }
 
 /// The error and its causes, outermost first, each said once.

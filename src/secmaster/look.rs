@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use http::{Method, Uri};
+use http::Method;
+use http::header::HeaderMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
+use url::Url;
 
 use crate::model::id::Id;
 use crate::model::reply::{Answer, Cause, Silence};
@@ -79,15 +81,15 @@ impl Lane {
             Some(workspace_id) => format!("{workspaces}/{workspace_id}/soc/workflows"),
             None => workspaces,
         };
-        let uri = Uri::try_from(format!("{path}?limit=1&offset=0"));
-        let uri = uri.map_err(|error| Silence {
+        let url = Url::parse(&format!("{path}?limit=1&offset=0"));
+        let url = url.map_err(|error| Silence {
             cause: Cause::Unsendable,
             detail: tidy(&error.to_string()),
         })?;
         Ok(Parcel {
             method: Method::GET,
-            uri,
-            headers: Vec::new(),
+            url,
+            headers: HeaderMap::new(),
             body: Vec::new(),
         })
     }

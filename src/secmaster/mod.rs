@@ -4,7 +4,6 @@ pub mod auth;
 pub mod client;
 pub mod error;
 pub mod look;
-mod proxy;
-mod tls;
+pub mod proxy;
 pub mod transport;
 pub mod wire;

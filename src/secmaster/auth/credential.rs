@@ -1,7 +1,6 @@
 //! What a request shows: a token, or a signature.
 
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
-use http::uri::Authority;
 use jiff::Timestamp;
 use url::form_urlencoded;
 
@@ -23,7 +22,9 @@ impl Credential {
     /// Puts the credential on `parcel`, which leaves at `at` for something in `project_id`.
     pub fn put_on(&self, parcel: &mut Parcel, project_id: Option<&str>, at: Timestamp) {
         match self {
-            Self::Token(token) => parcel.headers.push((HEADER, token.header())),
+            Self::Token(token) => {
+                parcel.headers.insert(HEADER, token.header());
+            }
             Self::Keys(keys) => put_signature(keys, parcel, project_id, at),
         }
     }
@@ -39,14 +40,14 @@ impl Credential {
 
 fn put_signature(keys: &Keys, parcel: &mut Parcel, project_id: Option<&str>, at: Timestamp) {
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    let query = parcel.uri.query().unwrap_or_default();
+    let query = parcel.url.query().unwrap_or_default();
     let query = form_urlencoded::parse(query.as_bytes());
     let signed = sign(
         Unsigned {
             method: parcel.method.as_str(),
             // An endpoint leaves its scheme's own port out, as HTTP does.
-            host: parcel.uri.authority().map_or("", Authority::as_str),
-            path: parcel.uri.path(),
+            host: parcel.url.authority(),
+            path: parcel.url.path(),
             query: query.into_owned().collect(),
             headers: parcel
                 .headers

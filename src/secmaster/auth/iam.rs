@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
-use http::{Method, Uri};
+use http::Method;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
@@ -130,8 +130,11 @@ impl Iam {
         let parcel = Parcel {
             method: Method::POST,
             // Without it the answer and the token grow by the list of all services.
-            uri: self.uri("/v3/auth/tokens", Some(("nocatalog", "true")))?,
-            headers: vec![(CONTENT_TYPE, HeaderValue::from_static("application/json"))],
+            url: self.url("/v3/auth/tokens", Some(("nocatalog", "true")))?,
+            headers: HeaderMap::from_iter([(
+                CONTENT_TYPE,
+                HeaderValue::from_static("application/json"),
+            )]),
             body: password_body(user, scope)?,
         };
         let clean = |text| blot_out(user.password.expose_secret(), "password", text);
@@ -157,8 +160,8 @@ impl Iam {
     pub async fn whose(&self, token: &Token) -> Result<Owner, SupplyError> {
         let mut parcel = Parcel {
             method: Method::GET,
-            uri: self.uri("/v3/auth/tokens", Some(("nocatalog", "true")))?,
-            headers: vec![(SUBJECT, token.header())],
+            url: self.url("/v3/auth/tokens", Some(("nocatalog", "true")))?,
+            headers: HeaderMap::from_iter([(SUBJECT, token.header())]),
             body: Vec::new(),
         };
         let credential = Credential::Token(token.clone());
@@ -183,8 +186,8 @@ impl Iam {
         }
         let mut parcel = Parcel {
             method: Method::GET,
-            uri: self.uri("/v3/projects", name.map(|name| ("name", name)))?,
-            headers: Vec::new(),
+            url: self.url("/v3/projects", name.map(|name| ("name", name)))?,
+            headers: HeaderMap::new(),
             body: Vec::new(),
         };
         credential.put_on(&mut parcel, None, wall());
@@ -223,7 +226,7 @@ impl Iam {
         }
     }
 
-    fn uri(&self, path: &str, query: Option<(&str, &str)>) -> Result<Uri, SupplyError> {
+    fn url(&self, path: &str, query: Option<(&str, &str)>) -> Result<Url, SupplyError> {
         // Some write the version with it.
         let base = self.endpoint.as_str().trim_end_matches("/v3");
         let url = Url::parse(&format!("{base}{path}"));
@@ -231,8 +234,7 @@ impl Iam {
         if let Some((name, value)) = query {
             url.query_pairs_mut().append_pair(name, value);
         }
-        let uri = url.as_str().parse::<Uri>();
-        uri.map_err(|error| self.unavailable(&error.to_string()))
+        Ok(url)
     }
 
     fn unavailable(&self, what: &str) -> SupplyError {
@@ -245,10 +247,7 @@ impl Iam {
         wanted: &str,
         clean: &dyn Fn(String) -> String,
     ) -> Result<Received, SupplyError> {
-        let signed = parcel
-            .headers
-            .iter()
-            .any(|(name, _)| *name == AUTHORIZATION);
+        let signed = parcel.headers.contains_key(AUTHORIZATION);
         let received = match self.transport.send(parcel, TIMEOUT).await {
             Ok(received) => received,
             Err(silence) => {

@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use futures::future::LocalBoxFuture;
-use http::header::{HeaderName, HeaderValue};
-use http::{Method, Uri};
+use http::Method;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
 use url::Url;
 
@@ -53,15 +53,15 @@ impl Metadata {
             .ask(
                 Method::PUT,
                 "/meta-data/latest/api/token",
-                vec![(LIFE, life)],
+                HeaderMap::from_iter([(LIFE, life)]),
             )
             .await?;
-        let mut headers = Vec::new();
+        let mut headers = HeaderMap::new();
         if given.status == 200 {
             let token = given.body.unwrap_or_default();
             if let Ok(mut token) = HeaderValue::from_bytes(token.trim_ascii()) {
                 token.set_sensitive(true);
-                headers.push((TOKEN, token));
+                headers.insert(TOKEN, token);
             }
         }
         let answer = self
@@ -87,7 +87,7 @@ impl Metadata {
         &self,
         method: Method,
         path: &str,
-        headers: Vec<(HeaderName, HeaderValue)>,
+        headers: HeaderMap,
     ) -> Result<Received, SupplyError> {
         let mut url = self.address.clone();
         url.set_path(path);
@@ -97,10 +97,9 @@ impl Metadata {
                 self.address.host_str().unwrap_or_default(),
             ))
         };
-        let uri = url.as_str().parse::<Uri>();
         let parcel = Parcel {
             method,
-            uri: uri.map_err(|error| unavailable(&error.to_string()))?,
+            url,
             headers,
             body: Vec::new(),
         };
