@@ -70,10 +70,28 @@ pub struct Cli {
     pub command: Command,
 }
 
+/// What the command line itself has to say instead of doing something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Whether the command line is wrong; else it asked for this.
+    pub is_error: bool,
+    /// Without colours.
+    pub text: String,
+    /// With colours.
+    pub painted: String,
+}
+
 impl Cli {
-    /// What this process was told; a wrong word ends it with 2, `--help` with 0.
-    pub fn read() -> Self {
-        Self::parse()
+    /// The command line of this process.
+    ///
+    /// # Errors
+    /// It asks for help or for the version, or it is wrong.
+    pub fn read() -> Result<Self, Answer> {
+        Self::try_parse().map_err(|error| Answer {
+            is_error: error.use_stderr(),
+            text: error.render().to_string(),
+            painted: error.render().ansi().to_string(),
+        })
     }
 
     /// Whether nothing is to be said unless somebody should look.

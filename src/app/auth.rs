@@ -115,13 +115,13 @@ pub(super) fn auth(args: &AuthArgs) -> Done {
         findings.find_out(&opened, project_id, workspace_id).await;
         Ok::<_, Error>(())
     })?;
-    terminal::print(&match args.output {
-        OutputShape::Text => findings.text(&TimeZone::system()),
+    match args.output {
+        OutputShape::Text => terminal::print(&findings.text(&TimeZone::system())),
         OutputShape::Json => {
             let json = serde_json::to_string_pretty(&findings);
-            json.map_err(Error::machine("the findings cannot be written"))?
+            terminal::print_json(&json.map_err(Error::machine("the findings cannot be written"))?);
         }
-    });
+    }
     Ok(if findings.works {
         Exit::Done
     } else {

@@ -192,7 +192,7 @@ impl Told {
             Shape::Text(_) => {}
             Shape::Json(all) => {
                 let json = serde_json::to_string_pretty(&all);
-                terminal::print(&json.map_err(Error::machine("no list"))?);
+                terminal::print_json(&json.map_err(Error::machine("no list"))?);
             }
             Shape::Csv(mut csv) => csv.flush().map_err(Error::machine(DOING))?,
         }

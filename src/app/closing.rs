@@ -98,7 +98,7 @@ pub(super) fn close(mut closed: Closed<'_>) -> Done {
                 terminal::complain(text);
             }
             match shape {
-                OutputShape::Json => terminal::print(&json),
+                OutputShape::Json => terminal::print_json(&json),
                 OutputShape::Text => {
                     terminal::print(&closed.text(written.as_ref(), &trouble, &left_out, &sha256))
                 }

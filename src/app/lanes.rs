@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::job::destination::region_variable;
 use crate::job::file::Method;
 use crate::job::profiles::{Profile, Profiles};
+use crate::job::secret::without_user;
 use crate::job::way::Regions;
 use crate::model::endpoint::Endpoint;
 use crate::model::id::Id;
@@ -275,7 +276,7 @@ fn iam(
     let mut warning = None;
     let parse = |text: &str| {
         Endpoint::parse(text).map_err(|fault| Error::Usage {
-            what: format!("IAM's endpoint {text:?}: {fault}"),
+            what: format!("IAM's endpoint {:?}: {fault}", without_user(text)),
             hint: format!("write https://iam.REGION.myhuaweicloud.com into {variable}"),
         })
     };

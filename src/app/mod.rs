@@ -78,9 +78,34 @@ pub fn main() -> u8 {
         terminal::complain(&error.text());
         return error.exit().code();
     }
-    let cli = Cli::read();
-    let is_quiet = cli.is_quiet();
-    let done = match cli.command {
+    let (is_quiet, done) = match Cli::read() {
+        Ok(cli) => (cli.is_quiet(), done(cli.command)),
+        Err(answer) => (false, Ok(pages::tell_answer(&answer))),
+    };
+    let tell = |error: Error| {
+        let text = match is_quiet {
+            true => error.brief(MOST_LINES),
+            false => error.text(),
+        };
+        match error {
+            Error::Problems(_) => terminal::complain_painted(&text),
+            Error::Usage { .. }
+            | Error::Refused { .. }
+            | Error::Late { .. }
+            | Error::Locked { .. }
+            | Error::Damaged { .. }
+            | Error::File { .. }
+            | Error::Machine { .. } => terminal::complain(&text),
+        }
+        error.exit()
+    };
+    let exit = done.unwrap_or_else(tell);
+    terminal::unwritten().map_or(exit, tell).code()
+}
+
+/// Does what `command` says.
+fn done(command: Command) -> Done {
+    match command {
         Command::Run(args) => run::run(&args),
         Command::Resume(args) => resume::resume(&args),
         Command::Export(args) => export::export(&args),
@@ -97,16 +122,7 @@ pub fn main() -> u8 {
         Command::Completions(args) => pages::print_completions(&args),
         Command::Man(args) => pages::man(&args),
         Command::Simulate(args) => simulate::simulate(&args),
-    };
-    let exit = done.unwrap_or_else(|error: Error| {
-        let text = match is_quiet {
-            true => error.brief(MOST_LINES),
-            false => error.text(),
-        };
-        terminal::complain(&text);
-        error.exit()
-    });
-    exit.code()
+    }
 }
 
 /// A runtime of one thread: a run waits more than it computes.

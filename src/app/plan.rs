@@ -277,7 +277,7 @@ async fn plan_taken(asked: &Asked<'_>, state: &State, taken: Taken) -> Done {
         OutputShape::Text => terminal::print(&view.text()),
         OutputShape::Json => {
             let json = serde_json::to_string_pretty(&view.json());
-            terminal::print(&json.map_err(Error::machine("the plan could not be shown"))?);
+            terminal::print_json(&json.map_err(Error::machine("the plan could not be shown"))?);
         }
     }
     let counts = &plan.counts;

@@ -9,7 +9,7 @@ use crate::engine::ports::Watcher;
 use crate::sinks::bar::{Above, Bar};
 use crate::sinks::lines::{Lines, Shape};
 
-use super::terminal::Unechoed;
+use super::terminal::{Unechoed, is_dumb};
 
 /// How progress is shown: who is told, and the bar above which others write.
 #[derive(Default)]
@@ -33,7 +33,7 @@ pub(super) fn progress(output: &OutputArgs) -> Progress {
         ProgressShape::None => Progress::default(),
         ProgressShape::Json => lines(Shape::Json),
         ProgressShape::Plain => lines(Shape::Plain(zone)),
-        ProgressShape::Auto if !on_terminal => lines(Shape::Plain(zone)),
+        ProgressShape::Auto if !on_terminal || is_dumb() => lines(Shape::Plain(zone)),
         ProgressShape::Auto | ProgressShape::Bar => {
             let bar = Bar::new(zone);
             Progress {

@@ -66,7 +66,7 @@ pub(super) fn report(args: &ReportArgs) -> Done {
             salvage: args.salvage,
         };
         if path.as_os_str() == "-" {
-            terminal::print(&page.text()?);
+            terminal::print_bytes(page.text()?.as_bytes());
         } else {
             page::check_target(path)?;
             page.write_to(path, Readers::Usual)?;

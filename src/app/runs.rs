@@ -51,7 +51,7 @@ fn list(state: &State, only_simulated: bool, shape: ListShape) -> Done {
     match shape {
         ListShape::Json => {
             let json = serde_json::to_string_pretty(&runs);
-            terminal::print(&json.map_err(Error::machine("no list"))?);
+            terminal::print_json(&json.map_err(Error::machine("no list"))?);
         }
         ListShape::Text if runs.is_empty() => {
             terminal::complain(&format!("no runs in {}", state.path().display()));

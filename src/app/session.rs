@@ -95,7 +95,7 @@ impl Session<'_> {
             Announcement::new(&self.taken, &self.open, self.resumed.clone(), last_start);
         match self.output.progress {
             _ if self.output.quiet => {}
-            ProgressShape::Json => terminal::complain(&announcement.json()),
+            ProgressShape::Json => terminal::complain_json(&announcement.json()),
             ProgressShape::Auto
             | ProgressShape::Bar
             | ProgressShape::Plain

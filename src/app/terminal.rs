@@ -10,36 +10,86 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::cli::LogFormat;
+use crate::error::Error;
+use crate::model::printable::{printable, printable_json, printable_painted};
 use crate::sinks::bar::Above;
 
-/// Writes the result of a command.
+/// Writes the result of a command, for people.
 pub(super) fn print(text: &str) {
-    let mut out = io::stdout().lock();
-    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+    print_bytes(format!("{}\n", printable(text)).as_bytes());
 }
 
-/// Standard output for a longer result; whoever reads no more has had enough.
+/// Writes the result of a command, as JSON.
+pub(super) fn print_json(json: &str) {
+    print_bytes(format!("{}\n", printable_json(json)).as_bytes());
+}
+
+/// Writes the result of a command byte for byte.
+pub(super) fn print_bytes(bytes: &[u8]) {
+    let _ = Out.write_all(bytes).and_then(|()| Out.flush());
+}
+
+/// Why standard output could not be written, the first time.
+static UNWRITTEN: Mutex<Option<io::Error>> = Mutex::new(None);
+
+/// Standard output, and the only way there. What cannot be written is noted for [`unwritten`], so that no caller has to
+/// look; a reader that has gone has had enough, which is no error.
 pub(super) struct Out;
+
+impl Out {
+    fn note<T>(result: io::Result<T>, otherwise: T) -> T {
+        result.unwrap_or_else(|error| {
+            if error.kind() != io::ErrorKind::BrokenPipe {
+                let mut noted = UNWRITTEN.lock().unwrap_or_else(PoisonError::into_inner);
+                noted.get_or_insert(error);
+            }
+            otherwise
+        })
+    }
+}
 
 impl Write for Out {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match io::stdout().write(bytes) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(bytes.len()),
-            written => written,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
+            written => Ok(Self::note(written, bytes.len())),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        match io::stdout().flush() {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            flushed => flushed,
-        }
+        Self::note(io::stdout().flush(), ());
+        Ok(())
     }
+}
+
+/// That the result of this process did not get through, if it did not.
+pub(super) fn unwritten() -> Option<Error> {
+    let _ = Out.flush();
+    let noted = UNWRITTEN
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .take();
+    noted.map(Error::machine(
+        "the result could not be written to standard output, and is incomplete there",
+    ))
 }
 
 /// Tells something beside the result.
 pub(super) fn complain(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let _ = writeln!(io::stderr().lock(), "{}", printable(text));
+}
+
+/// Tells what is wrong, in the colours that [`wants_color`] gave it.
+pub(super) fn complain_painted(text: &str) {
+    let _ = match wants_color() {
+        true => writeln!(io::stderr().lock(), "{}", printable_painted(text)),
+        false => writeln!(io::stderr().lock(), "{}", printable(text)),
+    };
+}
+
+/// Tells something for programs, as a line of JSON.
+pub(super) fn complain_json(json: &str) {
+    let _ = writeln!(io::stderr().lock(), "{}", printable_json(json));
 }
 
 /// How long the last words of a process may take: the reader may not read, or this process itself may hold what they need.
@@ -63,9 +113,22 @@ pub(super) fn say_at_last(text: String) {
 
 /// Whether standard error is a terminal that wants colours.
 pub(super) fn wants_color() -> bool {
+    io::stderr().is_terminal() && takes_color()
+}
+
+/// Whether standard output is a terminal that wants colours.
+pub(super) fn wants_color_in_result() -> bool {
+    io::stdout().is_terminal() && takes_color()
+}
+
+fn takes_color() -> bool {
     let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    io::stderr().is_terminal() && !refused && !dumb
+    !refused && !is_dumb()
+}
+
+/// Whether the terminal moves no cursor and knows no colours.
+pub(super) fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
 /// The terminal as it was before [`Unechoed`].
@@ -136,7 +199,7 @@ pub(super) fn log(verbose: u8, quiet: bool, format: LogFormat, bar: Option<Above
         .with_env_filter(filter)
         .with_target(false)
         .with_ansi(wants_color())
-        .with_writer(Stderr);
+        .with_writer(Stderr(format));
     // Set up once; whoever comes later has the same flags.
     let _ = match format {
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
@@ -147,12 +210,19 @@ pub(super) fn log(verbose: u8, quiet: bool, format: LogFormat, bar: Option<Above
 
 /// Standard error, above the progress bar if there is one.
 #[derive(Clone, Copy)]
-struct Stderr;
+struct Stderr(LogFormat);
 
 impl Write for Stderr {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(bytes);
+        let text = match self.0 {
+            LogFormat::Json => printable_json(&text),
+            // The formatter paints levels and times, and lets no escape of a value through.
+            LogFormat::Text if wants_color() => printable_painted(&text).into(),
+            LogFormat::Text => printable(&text),
+        };
         let write = || {
-            let _ = io::stderr().lock().write_all(bytes);
+            let _ = io::stderr().lock().write_all(text.as_bytes());
         };
         match &*above() {
             Some(above) => above.write(write),
@@ -169,6 +239,6 @@ impl Write for Stderr {
 impl MakeWriter<'_> for Stderr {
     type Writer = Self;
     fn make_writer(&self) -> Self {
-        Self
+        *self
     }
 }

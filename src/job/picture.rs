@@ -3,6 +3,8 @@
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
+use crate::model::printable::{is_printable, printable};
+
 use super::problem::{Place, Problem, Source};
 use super::secret::{without_secrets, without_user};
 
@@ -44,12 +46,16 @@ fn name_column(picture: &str, place: &Place) -> String {
     match place {
         Place::Cell {
             file, line, column, ..
-        } => picture.replacen(
-            &format!("{file}:{line}:1"),
-            &format!("{file}:{line}:{column}"),
-            1,
-        ),
+        } => {
+            let file = printable(file);
+            picture.replacen(
+                &format!("{file}:{line}:1"),
+                &format!("{file}:{line}:{column}"),
+                1,
+            )
+        }
         Place::Line { file, line, .. } => {
+            let file = printable(file);
             picture.replacen(&format!("{file}:{line}:1"), &format!("{file}:{line}"), 1)
         }
         Place::Job(_) | Place::File(_) | Place::Flag(_) => picture.to_owned(),
@@ -61,7 +67,7 @@ fn picture<'a>(
     source: Option<(&'a str, &'a str)>,
     more: Option<&'a str>,
 ) -> Group<'a> {
-    let group = Level::ERROR.primary_title(&*problem.what);
+    let group = Level::ERROR.primary_title(printable(&problem.what));
     let group = match &problem.place {
         Place::Job(span) => match source {
             Some((path, text)) => {
@@ -69,7 +75,7 @@ fn picture<'a>(
                 let span = span.start.min(end)..end;
                 group.element(
                     Snippet::source(text)
-                        .path(path)
+                        .path(printable(path))
                         .annotation(AnnotationKind::Primary.span(span)),
                 )
             }
@@ -85,32 +91,34 @@ fn picture<'a>(
             let shown = shown(text);
             let end = shown.len();
             let cut = Snippet::source(shown)
-                .path(&**file)
+                .path(printable(file))
                 .line_start(usize::try_from(*line).unwrap_or(usize::MAX))
                 .annotation(AnnotationKind::Primary.span(0..end));
             group.element(cut)
         }
-        Place::File(file) => group.element(Origin::path(&**file)),
-        Place::Flag(flag) => group.element(Origin::path(without_user(flag))),
+        Place::File(file) => group.element(Origin::path(printable(file))),
+        Place::Flag(flag) => {
+            group.element(Origin::path(printable(&without_user(flag)).into_owned()))
+        }
     };
     let group = match more {
-        Some(more) => group.element(Level::NOTE.message(more)),
+        Some(more) => group.element(Level::NOTE.message(printable(more))),
         None => group,
     };
     match problem.hint.as_str() {
         "" => group,
-        hint => group.element(Level::HELP.message(hint)),
+        hint => group.element(Level::HELP.message(printable(hint))),
     }
 }
 
-/// A cell as it can be shown: on one line, not too long, without control characters.
+/// A cell as it can be shown: on one line, not too long, without characters that are not printable.
 fn shown(cell: &str) -> String {
     let mut shown: String = cell
         .chars()
         .take(LONGEST_CELL)
         .map(|c| match c {
             '\n' | '\r' => '\u{23ce}',
-            c if c.is_control() => '\u{fffd}',
+            c if !is_printable(c) => '\u{fffd}',
             c => c,
         })
         .collect();

@@ -22,14 +22,22 @@ pub fn belongs(key: &str) -> Option<&'static str> {
     }
 }
 
-/// `text` with the user and password of each URL blotted out, byte for byte.
+/// `text` with the user and password of each URL blotted out, byte for byte. A password may hold what would end it
+/// in a URL that is written right.
 pub fn without_user(text: &str) -> String {
     let mut parts = text.split("://");
-    let mut clean = parts.next().unwrap_or_default().to_owned();
+    let first = parts.next().unwrap_or_default();
+    let mut clean = match (parts.clone().next(), first.rsplit_once('@')) {
+        // Nothing but `user:password@host`, where the scheme was left out.
+        (None, Some((user, host)))
+            if user.contains(':') && !first.contains(char::is_whitespace) =>
+        {
+            format!("{}@{host}", "*".repeat(user.len()))
+        }
+        _ => first.to_owned(),
+    };
     for part in parts {
-        let end = part
-            .find(['/', '"', '\'', ' ', '?', '#'])
-            .unwrap_or(part.len());
+        let end = part.find(['"', '\'', ' ']).unwrap_or(part.len());
         let user = part[..end].rfind('@').unwrap_or(0);
         clean += &format!("://{}{}", "*".repeat(user), &part[user..]);
     }
@@ -106,6 +114,8 @@ mod tests {
             "[ auth ]\r\nmethod = \"auto\"\r\nkey = \"canary\"\r",
             "run = { rate = \"5/s\", sk = \"canary\" }",
             "endpoint = \"https://me:canary@host/x\"",
+            "endpoint = \"https://me:a/b?c#canary@host/x\"",
+            "me:canary@host",
             "access_token = \"\"\"canary",
             "\u{1f300}token=canary",
         ] {

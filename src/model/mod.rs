@@ -10,6 +10,7 @@ pub mod formula;
 pub mod guard;
 pub mod id;
 pub mod outcome;
+pub mod printable;
 pub mod rate;
 pub mod reading;
 pub mod region;

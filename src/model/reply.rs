@@ -290,6 +290,8 @@ pub enum Cause {
     NoProject,
     /// The credential could not be had just now: the request was not carried out.
     CredentialLate,
+    /// The service shows a secret of this run in a field that an undo would have to send back.
+    Echo,
 }
 
 impl Cause {
@@ -303,7 +305,8 @@ impl Cause {
             | Self::Unsendable
             | Self::NoCredential
             | Self::NoProject
-            | Self::CredentialLate => false,
+            | Self::CredentialLate
+            | Self::Echo => false,
         }
     }
 }

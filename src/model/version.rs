@@ -23,6 +23,17 @@ pub struct Version {
 }
 
 impl Version {
+    /// All texts.
+    pub fn texts_mut(&mut self) -> impl Iterator<Item = &mut String> {
+        let Self {
+            id,
+            status,
+            version,
+            create_time,
+        } = self;
+        [id, status, version, create_time].into_iter()
+    }
+
     /// Whether a workflow can be enabled with it (the vendor's Terraform provider: `not_activated` or
     /// `activated`).
     pub fn is_published(&self) -> bool {

@@ -75,6 +75,58 @@ pub struct Listed {
     pub details: Details,
 }
 
+impl Listed {
+    /// All texts.
+    pub fn texts_mut(&mut self) -> impl Iterator<Item = &mut String> {
+        let Workflow {
+            id,
+            name,
+            description,
+            enabled: _,
+            version_id,
+            labels,
+            update_time,
+            modifier_name,
+        } = &mut self.workflow;
+        let own = [
+            id,
+            name,
+            description,
+            version_id,
+            labels,
+            update_time,
+            modifier_name,
+        ];
+        let Details {
+            version,
+            aop_type,
+            engine_type,
+            dataclass_id,
+            dataclass_name,
+            owner_id,
+            creator_id,
+            creator_name,
+            create_time,
+            modifier_id,
+            current_approval_version_id,
+        } = &mut self.details;
+        let details = [
+            version,
+            aop_type,
+            engine_type,
+            dataclass_id,
+            dataclass_name,
+            owner_id,
+            creator_id,
+            creator_name,
+            create_time,
+            modifier_id,
+            current_approval_version_id,
+        ];
+        own.into_iter().chain(details)
+    }
+}
+
 impl Workflow {
     /// Makes `field` what an export writes as `value`.
     pub fn set(&mut self, field: Field, value: &str) {

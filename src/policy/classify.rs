@@ -144,6 +144,10 @@ fn classify_silence(silence: &Silence) -> Verdict {
             "no credential can be had for the project",
         ),
         Cause::CredentialLate => (ErrorClass::Auth, "the credential cannot be had just now"),
+        Cause::Echo => (
+            ErrorClass::Auth,
+            "a secret of this run must not go on record",
+        ),
     };
     let message = match silence.detail.as_str() {
         "" => text.to_owned(),
@@ -153,7 +157,7 @@ fn classify_silence(silence: &Silence) -> Verdict {
     match silence.cause {
         Cause::Tls => Verdict::TlsRefused(failure),
         Cause::Unsendable => Verdict::Final(failure),
-        Cause::NoCredential => Verdict::CredentialRefused {
+        Cause::NoCredential | Cause::Echo => Verdict::CredentialRefused {
             failure,
             renewal: None,
         },

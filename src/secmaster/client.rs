@@ -9,8 +9,11 @@ use url::{ParseError, Url};
 
 use crate::engine::ports::{Request, Service};
 use crate::model::endpoint::Endpoint;
+use crate::model::field::Field;
 use crate::model::reading::{Of, PAGE};
 use crate::model::reply::{Answer, Cause, Content, Data, Renewal, Reply, Silence, Skew};
+use crate::model::version::Version;
+use crate::model::workflow::Listed;
 
 use super::auth::credential::Credential;
 use super::auth::gate::{Gate, Pass};
@@ -114,7 +117,7 @@ impl Lane {
             }
             Err(silence) => Reply::Silence(silence),
         };
-        blot_out(&shown.credential, reply)
+        blot_out(&shown.credential, request, reply)
     }
 
     fn parcel(&self, request: &Request) -> Result<Parcel, Silence> {
@@ -315,14 +318,50 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 
 /// The reply without the secrets, should the other side have echoed them, and its texts cut to what a
 /// record needs.
-fn blot_out(credential: &Credential, reply: Reply) -> Reply {
+///
+/// An undo sends back what a reading showed, so a secret there can neither be taken out nor put on record: the reading
+/// counts as [`Cause::Echo`].
+fn blot_out(credential: &Credential, request: &Request, reply: Reply) -> Reply {
     match reply {
         Reply::Silence(silence) => Reply::Silence(Silence {
             detail: clean(credential, silence.detail, LONGEST_TEXT),
             ..silence
         }),
-        Reply::Answer(answer) => Reply::Answer(blot_out_answer(credential, answer)),
+        Reply::Answer(answer) => {
+            let is_reading = match request {
+                Request::Get(_) | Request::Read(_) => true,
+                Request::Put(..) => false,
+            };
+            match echo(credential, &answer).filter(|_| is_reading) {
+                Some(detail) => Reply::Silence(Silence {
+                    cause: Cause::Echo,
+                    detail,
+                }),
+                None => Reply::Answer(blot_out_answer(credential, answer)),
+            }
+        }
     }
+}
+
+/// Which field of which workflow in `answer` holds a secret, if an undo may need it.
+fn echo(credential: &Credential, answer: &Answer) -> Option<String> {
+    let Content::Envelope(envelope) = &answer.content else {
+        return None;
+    };
+    let workflows = match &envelope.data {
+        Data::Workflow(listed) => std::slice::from_ref(&**listed),
+        Data::Page { workflows, .. } => workflows,
+        Data::Nothing | Data::Versions(_) | Data::Workspaces { .. } => &[],
+    };
+    workflows.iter().find_map(|listed| {
+        let workflow = &listed.workflow;
+        let held = |field: Field| Some((field, credential.secret_in(workflow.value(field))?));
+        let (field, secret) = Field::ALL.into_iter().find_map(held)?;
+        let id = credential.blot_out(workflow.id.clone());
+        Some(format!(
+            "the {secret} stands in the {field} of workflow {id}"
+        ))
+    })
 }
 
 /// The answer without the secrets, and its texts cut.
@@ -336,14 +375,36 @@ pub(super) fn blot_out_answer(credential: &Credential, mut answer: Answer) -> An
         Content::Envelope(envelope) => {
             envelope.code.iter_mut().for_each(clean(LONGEST_CODE));
             envelope.message.iter_mut().for_each(clean(LONGEST_TEXT));
-            if let Data::Workflow(listed) = &mut envelope.data {
-                let name = &mut listed.workflow.name;
-                *name = credential.blot_out(std::mem::take(name));
-            }
+            blot_out_data(credential, &mut envelope.data);
         }
         Content::Unreadable { excerpt, .. } => clean(LONGEST_EXCERPT)(excerpt),
     }
     answer
+}
+
+/// Whatever of `data` goes on record, without the secrets.
+fn blot_out_data(credential: &Credential, data: &mut Data) {
+    let clean = |text: &mut String| *text = credential.blot_out(std::mem::take(text));
+    match data {
+        Data::Nothing => {}
+        Data::Workflow(listed) => listed.texts_mut().for_each(clean),
+        Data::Page { workflows, .. } => {
+            workflows
+                .iter_mut()
+                .flat_map(Listed::texts_mut)
+                .for_each(clean);
+        }
+        Data::Versions(versions) => versions
+            .iter_mut()
+            .flat_map(Version::texts_mut)
+            .for_each(clean),
+        Data::Workspaces { workspaces, .. } => {
+            let texts = workspaces
+                .iter_mut()
+                .flat_map(|one| [&mut one.id, &mut one.name]);
+            texts.for_each(clean);
+        }
+    }
 }
 
 fn clean(credential: &Credential, text: String, most: usize) -> String {

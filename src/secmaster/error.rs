@@ -3,10 +3,11 @@
 use std::error::Error;
 use std::time::Duration;
 
+use crate::model::printable::is_printable;
 use crate::model::reply::{Cause, Silence};
 use crate::model::span;
 
-/// `text` on one line: no control, escape or direction-changing characters.
+/// `text` on one line, without characters that are not printable.
 pub fn tidy(text: &str) -> String {
     // Most are tidy as they are.
     if text.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -16,7 +17,7 @@ pub fn tidy(text: &str) -> String {
     let mut blank = false;
     let plain = text
         .chars()
-        .filter(|c| c.is_whitespace() || !is_unprintable(*c));
+        .filter(|c| c.is_whitespace() || is_printable(*c));
     for c in plain {
         if c.is_whitespace() {
             blank = !tidy.is_empty();
@@ -29,12 +30,6 @@ pub fn tidy(text: &str) -> String {
         tidy.push(c);
     }
     tidy
-}
-
-/// Control characters, and those that change the direction in which a terminal writes.
-fn is_unprintable(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Texts of rustls for what every further attempt would meet again: a certificate, a version or a

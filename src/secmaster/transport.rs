@@ -189,7 +189,8 @@ impl Transport {
                 | Cause::Unsendable
                 | Cause::NoCredential
                 | Cause::NoProject
-                | Cause::CredentialLate,
+                | Cause::CredentialLate
+                | Cause::Echo,
             ) => silence,
         })
     }

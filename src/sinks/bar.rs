@@ -6,6 +6,7 @@ use jiff::tz::TimeZone;
 
 use crate::engine::ports::Watcher;
 use crate::model::event::{Event, Stamped};
+use crate::model::printable::printable;
 
 use super::progress::Progress;
 
@@ -71,7 +72,8 @@ impl Watcher for Bar {
         let glance = self.progress.glance();
         self.bar.set_length(glance.total);
         self.bar.set_position(glance.done);
-        self.bar.set_message(glance.bar_text(&self.zone));
+        let text = glance.bar_text(&self.zone);
+        self.bar.set_message(printable(&text).into_owned());
     }
 }
 

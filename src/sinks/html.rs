@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use crate::model::event::{Approval, WaveEnded};
 use crate::model::formula::unguarded;
 use crate::model::outcome::Status;
+use crate::model::printable::printable;
 use crate::model::span;
 
 use super::attention::{Attention, Group};
@@ -200,9 +201,9 @@ pub fn page(
             body {
                 header {
                     p.run { "flowbatch run " (facts.run_id) }
-                    h1 { (facts.job) (simulated) }
+                    h1 { bdi { (facts.job) } (simulated) }
                     p.verdict data-well=(is_well) { (verdict) }
-                    @if let Some(description) = facts.description { p { (description) } }
+                    @if let Some(description) = facts.description { p { bdi { (description) } } }
                     (about(facts, digest))
                 }
                 main {
@@ -216,7 +217,7 @@ pub fn page(
             }
         }
     };
-    page.into_string()
+    printable(&page.into_string()).into_owned()
 }
 
 fn about(facts: &Facts<'_>, digest: &Digest) -> Markup {
@@ -224,13 +225,13 @@ fn about(facts: &Facts<'_>, digest: &Digest) -> Markup {
     html! {
         dl.facts {
             @if let Some(when) = time_line(digest, facts.zone) { dt { "When" } dd { (when) } }
-            dt { "Target" } dd { (facts.target) }
-            @if let Some(ticket) = facts.ticket { dt { "Ticket" } dd { (ticket) } }
+            dt { "Target" } dd { bdi { (facts.target) } }
+            @if let Some(ticket) = facts.ticket { dt { "Ticket" } dd { bdi { (ticket) } } }
             @if let Some(operator) = operator {
                 dt { "Operator" }
-                dd { (operator) @if let Some(host) = facts.host { " on " (host) } }
+                dd { bdi { (operator) } @if let Some(host) = facts.host { " on " bdi { (host) } } }
             }
-            @if !facts.identity.is_empty() { dt { "On behalf of" } dd { (facts.identity.join(", ")) } }
+            @if !facts.identity.is_empty() { dt { "On behalf of" } dd { bdi { (facts.identity.join(", ")) } } }
             @if let Some(next) = facts.next { dt { "Go on" } dd { code { (next) } } }
             @if let Some(undo) = facts.undo { dt { "Put it back" } dd { code { (undo) } } }
         }
@@ -259,8 +260,8 @@ fn outcome(digest: &Digest) -> Markup {
                     @for stage in &digest.stages_left { li { (stage_text(stage)) } }
                     @for (at, approval) in &digest.approvals {
                         li {
-                            (approved_text(digest, approval)) " approved by " (approval.by) ", " (at)
-                            @if let Some(note) = &approval.note { ": " (note) }
+                            (approved_text(digest, approval)) " approved by " bdi { (approval.by) } ", " (at)
+                            @if let Some(note) = &approval.note { ": " bdi { (note) } }
                         }
                     }
                 }
@@ -297,7 +298,7 @@ fn group_part(group: &Group) -> Markup {
     let plural = if group.count == 1 { "row" } else { "rows" };
     html! {
         details open[group.count <= 5] {
-            summary { (group.class) " " (group.code) " – " (group.count) " " (plural) ": " (message) }
+            summary { (group.class) " " (group.code) " – " (group.count) " " (plural) ": " bdi { (message) } }
             p.hint { (hint(group.class, message)) }
             ul {
                 @for row in &group.rows {
@@ -305,8 +306,8 @@ fn group_part(group: &Group) -> Markup {
                         "row " (row.number) " (line " (row.line)
                         @if !row.stage.is_empty() { " of stage " (row.stage) }
                         ") " code { (row.workflow_id) } " "
-                        (row.live_name)
-                        @if row.message != message { " – " (row.message) }
+                        bdi { (row.live_name) }
+                        @if row.message != message { " – " bdi { (row.message) } }
                     }
                 }
                 @if group.count > group.rows.len() as u64 {
@@ -425,20 +426,20 @@ fn row_part(row: &PageRow) -> Markup {
                 @if !row.stage.is_empty() { span.minor { " of " (row.stage) } }
             }
             th scope="row" {
-                @if !row.name.is_empty() { (row.name) " " }
+                @if !row.name.is_empty() { bdi { (row.name) } " " }
                 code { (row.workflow_id) }
-                @if !row.workspace.is_empty() { span.minor { " in " (row.workspace) } }
+                @if !row.workspace.is_empty() { span.minor { " in " bdi { (row.workspace) } } }
             }
             td.status { (row.status) }
             td {
                 @for (field, before, after) in &row.changes {
-                    div { (field) ": " del { (before) } " → " ins { (after) } }
+                    div { (field) ": " del { bdi { (before) } } " → " ins { bdi { (after) } } }
                 }
             }
             td { (row.attempts) }
             td { @if let Some(ms) = row.duration_ms { (ms) } }
             td {
-                (row.message)
+                bdi { (row.message) }
                 @if !row.request_id.is_empty() { span.minor { " request " (row.request_id) } }
             }
         }
@@ -458,7 +459,7 @@ fn evidence(facts: &Facts<'_>, digest: &Digest) -> Markup {
                 @for session in &digest.sessions {
                     @let Session { session, operator, tool_version, started_at, finished_at, ended } = session;
                     li {
-                        "session " (session) " by " (operator) " with flowbatch " (tool_version) ", "
+                        "session " (session) " by " bdi { (operator) } " with flowbatch " (tool_version) ", "
                         (time(*started_at)) " to "
                         @match (finished_at, ended) {
                             (Some(at), Some(ended)) => { (time(*at)) ": " (ended) }

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::engine::ports::Watcher;
 use crate::model::event::{Event, Stamped};
+use crate::model::printable::{printable, printable_json};
 
 use super::progress::{Glance, Progress};
 
@@ -42,8 +43,8 @@ impl<W: Write> Lines<W> {
     fn line(&self, at: Timestamp) -> String {
         let glance = self.progress.glance();
         match &self.shape {
-            Shape::Plain(zone) => glance.plain_text(zone),
-            Shape::Json => json(at, &glance),
+            Shape::Plain(zone) => printable(&glance.plain_text(zone)).into_owned(),
+            Shape::Json => printable_json(&json(at, &glance)).into_owned(),
         }
     }
 }

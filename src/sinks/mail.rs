@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::model::outcome::Status;
+use crate::model::printable::is_printable;
 
 use super::attention::{Attention, AttentionRow, Group};
 use super::digest::Digest;
@@ -190,7 +191,7 @@ fn row_text(row: &AttentionRow, said: &str) -> String {
 
 /// `text` in one line, and not a long one.
 fn clipped(text: &str) -> String {
-    let mut characters = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    let mut characters = text.chars().map(|c| if is_printable(c) { c } else { ' ' });
     let mut clipped: String = characters.by_ref().take(MOST_CHARACTERS).collect();
     if characters.next().is_some() {
         clipped.push('…');

@@ -459,7 +459,9 @@ pub fn is_wrong_workspace(failure: &Failure) -> bool {
 /// Source: the vendor's pages of errors with `APIG.0301`.
 fn auth_hint(message: &str) -> &'static str {
     let says = |words: &str| message.contains(words);
-    if says("just now") {
+    if says("must not go on record") {
+        "remove the secret from the workflow in the console, then revoke it: others may have read it"
+    } else if says("just now") {
         "whoever gives the credential did not answer as it should: try again later, see `flowbatch auth`"
     } else if says("set the clock") || says("signature expired") {
         "set this machine's clock; signatures hold for 15 minutes"

@@ -199,3 +199,62 @@ fn where_the_live_state_cannot_be_kept_nothing_is_sent() {
     assert!(closing.contains("not_attempted      2000"), "{closing}");
     assert!(closing.contains("0 attempts"), "{closing}");
 }
+
+/// Everything that a command may be asked to print.
+const RESULTS: [&str; 21] = [
+    "undo --simulate last --dry-run",
+    "run rows.csv --simulate --rate 500/s",
+    "run rows.csv --simulate --rate 500/s --output json",
+    "plan rows.csv --simulate",
+    "plan rows.csv --simulate --output json",
+    "check rows.csv --simulate",
+    "runs --simulate",
+    "runs --simulate --output json",
+    "runs --simulate --changed",
+    "runs --simulate --changed --output json",
+    "runs --simulate --changed --output csv",
+    "verify --simulate last",
+    "report --simulate last",
+    "report --simulate last --csv -",
+    "report --simulate last --html -",
+    "export --simulate --project-id p --workspace-id s",
+    "schema",
+    "completions bash",
+    "man",
+    "--help",
+    "--version",
+];
+
+#[test]
+fn a_result_that_cannot_be_written_is_exit_7_and_one_line_whatever_it_is() {
+    let desk = named(3);
+    let first = desk.flowbatch("run rows.csv --simulate --rate 500/s");
+    assert_eq!(first.code, 0, "{}", first.stderr);
+    for words in RESULTS {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = desk.command(words).stdout(full).output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(7), "{words}: {text}");
+        let line = "error: the result could not be written to standard output, and is incomplete there: \
+                    No space left on device (os error 28)\n";
+        assert!(text.ends_with(line), "{words}: {text}");
+        assert_eq!(text.matches("error:").count(), 1, "{words}: {text}");
+    }
+}
+
+#[test]
+fn a_reader_that_has_gone_is_no_error() {
+    let desk = named(3);
+    desk.flowbatch("run rows.csv --simulate --rate 500/s");
+    for words in RESULTS {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = desk.command(words).stdout(writer).output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(!text.contains("error"), "{words}: {text}");
+        assert!(
+            matches!(output.status.code(), Some(0 | 1)),
+            "{words}: {text}"
+        );
+    }
+}

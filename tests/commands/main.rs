@@ -15,6 +15,7 @@ mod disk;
 mod evidence;
 mod examples;
 mod export;
+mod foreign;
 mod init;
 mod jobs;
 mod language;

@@ -16,6 +16,7 @@ pub(crate) const WORKSPACE: &str = "s1";
 /// A request as the service sees it.
 pub(crate) struct Asked<'a> {
     pub(crate) method: &'a str,
+    pub(crate) path: &'a str,
     /// The workflow that it is about; empty for a list.
     pub(crate) id: &'a str,
     pub(crate) body: &'a Value,
@@ -35,6 +36,8 @@ pub(crate) enum Odd {
     Closes,
     /// This body, and nothing is done.
     Says(Value),
+    /// This status and this body, and nothing is done.
+    Answers(u16, Value),
 }
 
 type Manners = dyn Fn(&mut BTreeMap<String, Value>, &Asked<'_>) -> Odd + Send + Sync;
@@ -195,10 +198,6 @@ impl Shared {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let parts: Vec<_> = path.trim_matches('/').split('/').collect();
         let envelope = |data: Value, total: usize| json!({"code": "00000000", "message": "", "success": true, "data": data, "total": total});
-        if parts.len() == 3 {
-            let workspaces = json!([{"id": WORKSPACE, "name": "SOC"}]);
-            return Some((200, json!({"count": 1, "workspaces": workspaces})));
-        }
         let id = parts.get(6).copied().unwrap_or_default();
         let body = serde_json::from_slice(body).unwrap_or(Value::Null);
         let put = match method {
@@ -214,6 +213,7 @@ impl Shared {
         let mut flows = self.flows.lock().unwrap();
         let asked = Asked {
             method,
+            path,
             id,
             body: &body,
             put,
@@ -227,7 +227,12 @@ impl Shared {
             Odd::Refuses(status) => return Some(refusal(*status)),
             Odd::Closes => return None,
             Odd::Says(body) => return Some((200, body.clone())),
+            Odd::Answers(status, body) => return Some((*status, body.clone())),
             Odd::No | Odd::AppliedThen(_) => {}
+        }
+        if parts.len() == 3 {
+            let workspaces = json!([{"id": WORKSPACE, "name": "SOC"}]);
+            return Some((200, json!({"count": 1, "workspaces": workspaces})));
         }
         if id.is_empty() {
             let number = |name: &str| {

@@ -36,6 +36,14 @@ impl Credential {
             Self::Keys(keys) => keys.blot_out(text),
         }
     }
+
+    /// What the secret is called that `text` holds, if it holds one.
+    pub fn secret_in(&self, text: &str) -> Option<&'static str> {
+        match self {
+            Self::Token(token) => token.is_in(text).then_some("token"),
+            Self::Keys(keys) => keys.secret_in(text),
+        }
+    }
 }
 
 fn put_signature(keys: &Keys, parcel: &mut Parcel, project_id: Option<&str>, at: Timestamp) {

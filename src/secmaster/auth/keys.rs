@@ -79,6 +79,14 @@ impl Keys {
         }
     }
 
+    /// The secret that `text` holds, if it holds one.
+    pub(super) fn secret_in(&self, text: &str) -> Option<&'static str> {
+        let (secret_key, security_token) = &self.echoes;
+        let token = security_token.as_ref().filter(|token| token.are_in(text));
+        let key = secret_key.are_in(text).then_some("secret key");
+        key.or(token.map(|_| "security token"))
+    }
+
     /// Whether the key ends by itself.
     pub fn is_temporary(&self) -> bool {
         self.security_token.is_some()

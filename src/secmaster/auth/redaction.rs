@@ -10,40 +10,69 @@ use secrecy::{ExposeSecret, SecretString};
 const START: usize = 8;
 /// A shorter one would eat ordinary words.
 const SHORTEST: usize = 6;
+/// A value that must stay as it is holds a secret if so many of its first characters are there; a shorter secret may be
+/// a word of the value's author.
+const WEIGHTY: usize = 12;
+/// Tokens of IAM are CMS messages in base64, which all begin with the same dozens of characters.
+const WEIGHTY_TOKEN: usize = 64;
 
 /// What an echo of a secret may look like, found out once: texts of the other side are many.
 #[derive(Clone)]
 pub(super) struct Echoes {
     label: &'static str,
-    /// The secret as it is and in base64; none where it is too short to be looked for.
-    forms: Option<[SecretString; 3]>,
+    /// The secret as it is, in base64 and as JSON has it; none where it is too short to be looked for.
+    forms: Vec<SecretString>,
+    /// How many first characters make a value hold the secret.
+    weighty: usize,
 }
 
 impl Echoes {
     /// Those of `secret`, which is told as `[label]`.
     pub(super) fn of(secret: &str, label: &'static str) -> Self {
-        let forms = (secret.len() >= SHORTEST).then(|| {
-            [
-                secret.to_owned(),
-                STANDARD_NO_PAD.encode(secret),
-                URL_SAFE_NO_PAD.encode(secret),
-            ]
-            .map(SecretString::from)
-        });
-        Self { label, forms }
+        let mut forms: Vec<SecretString> = Vec::new();
+        let mut add = |form: String| {
+            if forms.iter().all(|known| known.expose_secret() != form) {
+                forms.push(form.into());
+            }
+        };
+        if secret.len() >= SHORTEST {
+            add(secret.to_owned());
+            add(STANDARD_NO_PAD.encode(secret));
+            add(URL_SAFE_NO_PAD.encode(secret));
+            let (once, in_ascii) = (in_json(secret), in_ascii_json(secret));
+            add(in_json(&once));
+            add(once);
+            add(in_ascii);
+        }
+        Self {
+            label,
+            forms,
+            weighty: match secret.len() {
+                0..WEIGHTY => usize::MAX,
+                WEIGHTY..=WEIGHTY_TOKEN => WEIGHTY,
+                _ => WEIGHTY_TOKEN,
+            },
+        }
     }
 
-    /// `text` with the secret blotted out, should the other side have echoed it: as it is or in base64, either
-    /// of them percent-encoded in whole or in part, whole or cut.
+    /// Whether `text` holds the secret, or so much of its beginning that it can be no accident.
+    pub(super) fn are_in(&self, text: &str) -> bool {
+        let starts = text.char_indices().map(|(at, _)| &text[at..]);
+        let mut forms = self.forms.iter().map(ExposeSecret::expose_secret);
+        self.weighty < usize::MAX
+            && forms.any(|form| {
+                let mut starts = starts.clone();
+                starts.any(|rest| echo(form, rest, self.weighty).is_some())
+            })
+    }
+
+    /// `text` with the secret blotted out, should the other side have echoed it: as it is, in base64 or as JSON has
+    /// it, each of them percent-encoded in whole or in part, whole or cut.
     pub(super) fn blot_out(&self, text: String) -> String {
-        let Some(forms) = &self.forms else {
-            return text;
-        };
-        let forms = forms.each_ref().map(SecretString::expose_secret);
-        // Only there an echo can begin: no form is empty, and none begins in the middle of a character.
-        let [plain, standard, url_safe] = forms.map(|form| form.as_bytes()[0]);
+        let forms = || self.forms.iter().map(ExposeSecret::expose_secret);
+        // Only there an echo can begin: none begins in the middle of a character.
         let may_begin =
-            |byte: &u8| *byte == b'%' || *byte == plain || *byte == standard || *byte == url_safe;
+            |byte: &u8| *byte == b'%' || forms().any(|form| form.as_bytes().first() == Some(byte));
         let mut clean = String::new();
         // What stands before is clean, and not taken over yet.
         let mut begin = 0;
@@ -51,7 +80,7 @@ impl Echoes {
         while let Some(step) = text.as_bytes()[at..].iter().position(may_begin) {
             at += step;
             let rest = &text[at..];
-            let echoes = forms.iter().filter_map(|form| echo(form, rest));
+            let echoes = forms().filter_map(|form| echo(form, rest, START));
             let Some(length) = echoes.max() else {
                 at = text.ceil_char_boundary(at + 1);
                 continue;
@@ -81,9 +110,33 @@ pub(super) fn blot_out(secret: &str, label: &'static str, text: String) -> Strin
     Echoes::of(secret, label).blot_out(text)
 }
 
-/// How many bytes at the beginning of `text` are an echo of `form`, if so many of its first are there
-/// that it can be no accident.
-fn echo(form: &str, text: &str) -> Option<usize> {
+/// `text` as it stands in a string of JSON.
+fn in_json(text: &str) -> String {
+    // A string always serializes, between quotes.
+    let json = serde_json::to_string(text).unwrap_or_default();
+    let inside = json
+        .strip_prefix('"')
+        .and_then(|json| json.strip_suffix('"'));
+    inside.unwrap_or_default().to_owned()
+}
+
+/// The same, where all but ASCII is escaped as well.
+fn in_ascii_json(text: &str) -> String {
+    let mut ascii = String::new();
+    for c in in_json(text).chars() {
+        match c.is_ascii() {
+            true => ascii.push(c),
+            false => {
+                let units = c.encode_utf16(&mut [0; 2]).to_owned();
+                ascii.extend(units.iter().map(|unit| format!("\\u{unit:04x}")));
+            }
+        }
+    }
+    ascii
+}
+
+/// How many bytes at the beginning of `text` are an echo of `form`, if `least` of its first are there.
+fn echo(form: &str, text: &str, least: usize) -> Option<usize> {
     let (mut length, mut matched) = (0, 0);
     let text = text.as_bytes();
     for byte in form.bytes() {
@@ -95,7 +148,7 @@ fn echo(form: &str, text: &str) -> Option<usize> {
         };
         matched += 1;
     }
-    (matched >= START.min(form.len())).then_some(length)
+    (matched >= least.min(form.len())).then_some(length)
 }
 
 fn hex(high: u8, low: u8) -> Option<u8> {
@@ -132,6 +185,46 @@ mod tests {
                 let cut = blot_out(secret, "sk", format!("got {}\u{2026}", &form[..12]));
                 assert!(cut.starts_with("got [sk]") && cut.len() < 20, "{cut}");
             }
+        }
+    }
+
+    #[test]
+    fn a_secret_is_found_as_json_has_it_however_deep() {
+        let secret = "pa:ss\"w\\\u{f6}rd-4711";
+        let once = serde_json::to_string(secret).unwrap();
+        let twice = serde_json::to_string(&once).unwrap();
+        for form in [
+            once.trim_matches('"'),
+            twice.trim_matches(['"', '\\']),
+            "pa:ss\\\"w\\\\\\u00f6rd-4711",
+        ] {
+            assert_eq!(
+                blot_out(secret, "password", form.to_owned()),
+                "[password]",
+                "{form}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_value_holds_a_secret_if_much_of_it_is_there() {
+        let key = "K3yK3yK3yK3yS3cr3tS3cr3t";
+        let token = "MIIEIgYJKoZIhvcNAQcCoIIEEzCCBA8CAQExDTALBglghkgBZQMEAgEwggI0BgkqhkiG9w0BBwGgggIlcanary";
+        for (secret, text, expected) in [
+            (key, format!("see {key}."), true),
+            (key, format!("see {}", &key[..12]), true),
+            (key, format!("see {}", &key[..11]), false),
+            (key, STANDARD_NO_PAD.encode(key), true),
+            (token, token[..70].to_owned(), true),
+            (token, token[..63].to_owned(), false),
+            ("short-word", "a short-word".to_owned(), false),
+            (
+                "passw\u{f6}rd-4711",
+                "\u{e4}passw\u{f6}rd-4711".to_owned(),
+                true,
+            ),
+        ] {
+            assert_eq!(Echoes::of(secret, "x").are_in(&text), expected, "{text}");
         }
     }
 

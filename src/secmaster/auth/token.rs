@@ -55,6 +55,11 @@ impl Token {
         self.echoes.blot_out(text)
     }
 
+    /// Whether `text` holds the token.
+    pub(super) fn is_in(&self, text: &str) -> bool {
+        self.echoes.are_in(text)
+    }
+
     /// The header's value, which HTTP libraries neither log nor index.
     pub fn header(&self) -> HeaderValue {
         self.header.clone()

@@ -62,10 +62,10 @@ fn whatever_others_have_written_is_text() {
     assert_eq!(page.matches("<script>").count(), 1, "its own");
     for part in [
         "&lt;script&gt;alert(1)&lt;/script&gt;",
-        "<h1>tri&lt;age</h1>",
+        "<h1><bdi>tri&lt;age</bdi></h1>",
         "&quot;CHG&quot; &amp; 1",
-        "<div>name: <del>&lt;i&gt;old&lt;/i&gt;</del> → <ins>new</ins></div>",
-        "<div>enabled: <del>?</del> → <ins>true</ins></div>",
+        "<div>name: <del><bdi>&lt;i&gt;old&lt;/i&gt;</bdi></del> → <ins><bdi>new</bdi></ins></div>",
+        "<div>enabled: <del><bdi>?</bdi></del> → <ins><bdi>true</bdi></ins></div>",
     ] {
         assert!(page.contains(part), "{part}");
     }
