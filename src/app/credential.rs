@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::job::file::Method;
 use crate::job::profiles::{Profile, Source};
 
-use super::credentials_file::{self, Basic};
+use super::credentials_file::{self, Basic, CredentialsFile};
 use super::found::{Found, Kind, key_identity, none};
 use super::profiles::resolve;
 use super::supply::{Program, Reread};
@@ -30,10 +30,7 @@ pub(super) fn of_profile(profile: &Profile) -> Result<Found, Error> {
         Some(Source::TokenFile(file)) => token_file(&resolve(file))?,
         Some(Source::CredentialsFile(file)) => {
             let path = resolve(file);
-            in_credentials_file(&path)?.ok_or_else(|| Error::Refused {
-                what: format!("{} has no section [basic]", path.display()),
-                hint: "write ak and sk into it".to_owned(),
-            })?
+            in_credentials_file(&path)?
         }
         Some(Source::Command(words)) => {
             let text = format!("what {} prints", words.first().map_or("", String::as_str));
@@ -84,20 +81,31 @@ pub(super) fn find(asked: Option<&Path>, method: Method, is_local: bool) -> Resu
     }
     let variables = Variables::with("");
     variables.tokens_and_keys(method, &mut found)?;
-    if matches!(method, Method::Auto | Method::Keys)
-        && let Some(path) = credentials_file::path()
-    {
-        match in_credentials_file(&path) {
-            Ok(in_file) => found.extend(in_file),
-            // A file that is not needed need not be right.
-            Err(_) if !found.is_empty() => {}
-            Err(error) => return Err(error),
-        }
+    let file = match method {
+        Method::Auto | Method::Keys => credentials_file::find(),
+        Method::Token | Method::Password => None,
+    };
+    let mut unusable = None;
+    match file {
+        // Another identity than the one that was named must not act in its place.
+        Some(CredentialsFile::Named(path)) => found.push(in_credentials_file(&path)?),
+        Some(CredentialsFile::Default(path)) => match in_credentials_file(&path) {
+            Ok(in_file) => found.push(in_file),
+            Err(error) => unusable = Some(error),
+        },
+        None => {}
     }
     // After keys in a file: the vendor recommends keys.
     variables.password(method, &mut found)?;
     if let Some(first) = first(found) {
-        return Ok(first);
+        let warning = unusable.map(|error| format!("{} is used: {error}", first.text));
+        return Ok(Found {
+            warnings: warning.into_iter().collect(),
+            ..first
+        });
+    }
+    if let Some(error) = unusable {
+        return Err(error);
     }
     match metadata::service(is_local) {
         Some(metadata) if matches!(method, Method::Auto | Method::Keys) => Ok(Found::new(
@@ -142,11 +150,9 @@ fn token_file(path: &Path) -> Result<Found, Error> {
     Ok(Found::new(text.clone(), text, Kind::Supply(supply)))
 }
 
-/// The key in the section `[basic]` of a file as the vendor's SDKs read it; `None` without one.
-fn in_credentials_file(path: &Path) -> Result<Option<Found>, Error> {
-    let Some(basic) = Basic::read(path)? else {
-        return Ok(None);
-    };
+/// The key in the section `[basic]` of a file as the vendor's SDKs read it.
+fn in_credentials_file(path: &Path) -> Result<Found, Error> {
+    let basic = Basic::read(path)?;
     let text = format!(
         "access key {} from {}",
         basic.keys.access_key(),
@@ -154,10 +160,10 @@ fn in_credentials_file(path: &Path) -> Result<Option<Found>, Error> {
     );
     let identity = key_identity(&basic.keys);
     let supply = Reread::keys(path.to_owned(), basic.keys);
-    Ok(Some(Found {
+    Ok(Found {
         iam_endpoint: basic.iam_endpoint,
         ..Found::new(text, identity, Kind::Supply(supply))
-    }))
+    })
 }
 
 /// Looks at the files that the command line names.

@@ -13,16 +13,24 @@ use crate::secmaster::auth::keys::Keys;
 
 use super::{environment, secret_file};
 
+/// A credentials file, and how it is known.
+pub(super) enum CredentialsFile {
+    /// A variable names it: it is wanted.
+    Named(PathBuf),
+    /// It stands where the vendor's SDKs look.
+    Default(PathBuf),
+}
+
 /// Where the vendor's SDKs keep keys, if anything is there or should be.
-pub(super) fn path() -> Option<PathBuf> {
+pub(super) fn find() -> Option<CredentialsFile> {
     if let Some(path) =
         environment("HUAWEICLOUD_SDK_CREDENTIALS_FILE").filter(|path| !path.is_empty())
     {
-        return Some(path.into());
+        return Some(CredentialsFile::Named(path.into()));
     }
     let home = environment("HOME").filter(|home| !home.is_empty())?;
     let path = Path::new(&home).join(".huaweicloud").join("credentials");
-    path.exists().then_some(path)
+    path.exists().then_some(CredentialsFile::Default(path))
 }
 
 /// The section `[basic]`.
@@ -32,7 +40,11 @@ pub(super) struct Basic {
 }
 
 impl Basic {
-    pub(super) fn read(path: &Path) -> Result<Option<Self>, Error> {
+    /// What the file at `path` holds.
+    ///
+    /// # Errors
+    /// It cannot be used; what it lacks.
+    pub(super) fn read(path: &Path) -> Result<Self, Error> {
         let text = secret_file::read("the credentials file", path)?;
         let wrong = |what: String| Error::Refused {
             what: format!("the credentials file {} {what}", path.display()),
@@ -43,8 +55,11 @@ impl Basic {
         // Its own words could hold a line of the file.
         let read = ini.read(text.expose_secret().to_owned());
         read.map_err(|_| wrong("is no INI file".to_owned()))?;
-        let basic = ini.get_map_ref().get("basic");
-        let basic = basic.map(|section| Self::of(section, &wrong)).transpose();
+        let sections = ini.get_map_ref();
+        let basic = match sections.get("basic") {
+            Some(section) => Self::of(section, &wrong),
+            None => Err(wrong(no_basic(sections.keys()))),
+        };
         for section in ini.get_mut_map().values_mut() {
             section.values_mut().for_each(Zeroize::zeroize);
         }
@@ -65,9 +80,19 @@ impl Basic {
         let keys = Keys::new(ak, sk, value("security_token"));
         let iam_endpoint = value("iam_endpoint").map(Endpoint::parse).transpose();
         Ok(Self {
-            keys: keys.map_err(|fault| wrong(format!(": {fault}")))?,
+            keys: keys.map_err(|fault| wrong(format!("cannot be used: {fault}")))?,
             iam_endpoint: iam_endpoint
-                .map_err(|fault| wrong(format!(": iam_endpoint: {fault}")))?,
+                .map_err(|fault| wrong(format!("cannot be used: iam_endpoint: {fault}")))?,
         })
+    }
+}
+
+/// That there is no section `[basic]`, and which there are; outside of any, keys are in one called `default`.
+fn no_basic<'a>(sections: impl Iterator<Item = &'a String>) -> String {
+    let mut names: Vec<_> = sections.map(|name| format!("[{name}]")).collect();
+    names.sort();
+    match names.is_empty() {
+        true => "has no section [basic]".to_owned(),
+        false => format!("has no section [basic]; it has {}", names.join(", ")),
     }
 }

@@ -19,6 +19,8 @@ pub(super) struct Found {
     pub(super) iam_endpoint: Option<Endpoint>,
     /// What was found as well and is not used.
     pub(super) passed_over: Vec<String>,
+    /// What should be known of other places.
+    pub(super) warnings: Vec<String>,
 }
 
 /// What has to be done to have it.
@@ -44,6 +46,7 @@ impl Found {
             kind,
             iam_endpoint: None,
             passed_over: Vec::new(),
+            warnings: Vec::new(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
@@ -31,7 +32,7 @@ use crate::secmaster::transport::{Http, SetUp, Transport};
 use super::clock::wall;
 use super::found::{Found, Kind, none};
 use super::profiles::resolve;
-use super::{credential, environment};
+use super::{credential, environment, secret_file};
 
 /// What the command line and the job say about credentials.
 #[derive(Clone, Copy)]
@@ -108,6 +109,7 @@ pub(super) fn open(
         .passed_over
         .iter()
         .map(|other| format!("{} is used, not the {other}", found.text))
+        .chain(found.warnings.iter().cloned())
         .collect();
     if let Some(region) = &route.region
         && regions.overrides.get(region) == Some(&route.endpoint)
@@ -329,7 +331,11 @@ pub(super) fn read_ca(path: &Path) -> Result<Vec<u8>, Error> {
         what: format!("the CA file {} {what}", path.display()),
         hint: "give PEM certificates: -----BEGIN CERTIFICATE-----".to_owned(),
     };
-    let pem = std::fs::read(path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+    let cannot = |error| wrong(format!("cannot be read: {error}"));
+    let pem = File::open(path)
+        .and_then(secret_file::read_bounded)
+        .map_err(cannot)?;
+    let pem = pem.ok_or_else(|| wrong("is longer than 4 MiB".to_owned()))?;
     match Transport::certificates(&pem) {
         Ok(0) => Err(wrong("holds no certificate".to_owned())),
         Ok(_) => Ok(pem),

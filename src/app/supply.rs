@@ -1,14 +1,16 @@
 //! Credentials that this machine supplies again and again: from files, and from programs.
 
 use std::cell::Cell;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use futures::future::{LocalBoxFuture, ready};
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use secrecy::zeroize::Zeroizing;
+use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 
 use crate::error::Error;
@@ -22,11 +24,12 @@ use crate::secmaster::auth::token::Token;
 
 use super::credentials_file::Basic;
 use super::secret_file::{self, Stamp};
+use super::variables::is_credential;
 
 /// How long a program may take to print a credential.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// As much as it may print.
-const LONGEST: usize = 4 << 20;
+const LONGEST: u64 = 4 << 20;
 
 /// A file that is read again when it changes.
 pub(super) struct Reread {
@@ -72,13 +75,7 @@ impl Reread {
         Box::new(Self {
             seen: Cell::new(Stamp::of(&path)),
             path,
-            read: |path| match Basic::read(path)? {
-                Some(basic) => Ok(Credential::Keys(basic.keys)),
-                None => Err(Error::Refused {
-                    what: format!("{} has no section [basic] any more", path.display()),
-                    hint: "write ak and sk into it".to_owned(),
-                }),
-            },
+            read: |path| Ok(Credential::Keys(Basic::read(path)?.keys)),
             first: Cell::new(Some(Credential::Keys(keys))),
         })
     }
@@ -132,15 +129,21 @@ impl Program {
             return Err(SupplyError::Refused("the command is empty".to_owned()));
         };
         let by_hand = "run it by hand to see why";
-        let output = Command::new(program)
+        let mut command = Command::new(program);
+        command
             .args(arguments)
             .current_dir(&self.folder)
             .stdin(Stdio::null())
+            .stdout(Stdio::piped())
             // Whatever it says may hold a secret.
             .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .output();
-        let output = match tokio::time::timeout(TIMEOUT, output).await {
+            .kill_on_drop(true);
+        // Those of other accounts are none of its business.
+        let set = std::env::vars_os().map(|(name, _)| name);
+        for name in set.filter(|name| is_credential(&name.to_string_lossy())) {
+            command.env_remove(name);
+        }
+        let output = match tokio::time::timeout(TIMEOUT, output_of(&mut command)).await {
             Ok(Ok(output)) => output,
             Ok(Err(error)) => {
                 return Err(SupplyError::Refused(format!(
@@ -155,18 +158,46 @@ impl Program {
                 return Err(SupplyError::Unavailable(text));
             }
         };
-        if !output.status.success() {
-            let text = format!("{program} ended with {}; {by_hand}", output.status);
+        let (printed, status) = match output {
+            Printed::TooMuch => {
+                let text = format!("{program} prints more than 4 MiB; {}", printed::HINT);
+                return Err(SupplyError::Refused(text));
+            }
+            Printed::Ended(printed, status) => (printed, status),
+        };
+        if !status.success() {
+            let text = format!("{program} ended with {status}; {by_hand}");
             return Err(SupplyError::Unavailable(text));
         }
-        let printed = Zeroizing::new(output.stdout);
-        printed::read(printed.get(..LONGEST).unwrap_or(&printed)).map_err(|fault| {
+        printed::read(&printed).map_err(|fault| {
             SupplyError::Refused(format!(
                 "{program} printed no credential: {fault}; {}",
                 printed::HINT
             ))
         })
     }
+}
+
+/// What a program printed.
+enum Printed {
+    /// This, before it ended.
+    Ended(Zeroizing<Vec<u8>>, ExitStatus),
+    /// More than is read; it was killed.
+    TooMuch,
+}
+
+/// Runs `command` to its end, or until it has printed too much.
+async fn output_of(command: &mut Command) -> io::Result<Printed> {
+    let mut child = command.spawn()?;
+    let mut printed = Zeroizing::new(Vec::new());
+    if let Some(out) = child.stdout.take() {
+        out.take(LONGEST + 1).read_to_end(&mut printed).await?;
+    }
+    if printed.len() as u64 > LONGEST {
+        child.kill().await?;
+        return Ok(Printed::TooMuch);
+    }
+    Ok(Printed::Ended(printed, child.wait().await?))
 }
 
 impl Supply for Program {

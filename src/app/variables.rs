@@ -31,6 +31,13 @@ const KEY_VARIABLES: [[Option<&str>; 3]; 3] = [
 const PASSWORD_VARIABLES: [&str; 3] = ["HW_USER_NAME", "HW_USER_PASSWORD", "HW_DOMAIN_NAME"];
 const TOKEN_VARIABLE: &str = "HW_AUTH_TOKEN";
 
+/// Whether the variable `name` holds a part of a credential, with whatever prefix of a profile.
+pub(super) fn is_credential(name: &str) -> bool {
+    let keys = KEY_VARIABLES.into_iter().flatten().flatten();
+    let mut known = keys.chain(PASSWORD_VARIABLES).chain([TOKEN_VARIABLE]);
+    known.any(|known| name.ends_with(known))
+}
+
 /// The variables of the ecosystem, each with a prefix before its name.
 pub(super) struct Variables<'a> {
     prefix: &'a str,

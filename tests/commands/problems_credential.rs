@@ -137,6 +137,30 @@ fn files_that_hold_no_credential() {
             "#]],
         ),
         (
+            format!(
+                "[Basic]\nak = a\nsk = {}\n[default]\nx = 1\n",
+                CANARIES.secret_key
+            ),
+            expect![[r#"
+                error: the credentials file keys has no section [basic]; it has [Basic], [default]
+                  write [basic], then ak = ... and sk = ... on lines of their own
+            "#]],
+        ),
+        (
+            String::new(),
+            expect![[r#"
+                error: the credentials file keys has no section [basic]
+                  write [basic], then ak = ... and sk = ... on lines of their own
+            "#]],
+        ),
+        (
+            format!("[basic]\nak = a\nsk = \"{}\"\n", CANARIES.secret_key),
+            expect![[r#"
+                error: the credentials file keys cannot be used: the secret key stands in quotes
+                  write [basic], then ak = ... and sk = ... on lines of their own
+            "#]],
+        ),
+        (
             "[basic\nak".to_owned(),
             expect![[r#"
             error: the credentials file keys is no INI file
@@ -148,7 +172,137 @@ fn files_that_hold_no_credential() {
             .secret("keys", content)
             .variable("HUAWEICLOUD_SDK_CREDENTIALS_FILE", "keys");
         told(&desk, run, 4, &expected);
+        // No other identity takes its place.
+        let desk = desk.variable("HW_AUTH_TOKEN", CANARIES.token);
+        told(&desk, run, 4, &expected);
     }
+}
+
+#[test]
+fn tokens_that_are_told_as_what_they_are() {
+    let token = CANARIES.token;
+    let utf_16: Vec<u8> = token.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for (content, expected) in [
+        (
+            format!("\"{token}\"\n").into_bytes(),
+            "token from token: the token stands in quotes\n",
+        ),
+        (
+            format!("'{token}'").into_bytes(),
+            "token from token: the token stands in quotes\n",
+        ),
+        (
+            format!("{{\"token\":\"{token}\"}}").into_bytes(),
+            "token from token: it is JSON, not the token alone\n",
+        ),
+        (
+            [b"\xff\xfe".as_slice(), &utf_16].concat(),
+            "the token file token is in UTF-16\n  save it as UTF-8\n",
+        ),
+        (
+            utf_16.clone(),
+            "the token file token is in UTF-16\n  save it as UTF-8\n",
+        ),
+        (
+            vec![b'a'; (4 << 20) + 1],
+            "the token file token is longer than 4 MiB\n",
+        ),
+    ] {
+        let desk = rows().secret("token", content);
+        let said = desk.flowbatch(&format!("{RUN} --region cn-north-4 --token-file token"));
+        assert_eq!(said.code, 4, "{}", said.stderr);
+        assert!(
+            said.stderr.contains(expected),
+            "{expected}: {}",
+            said.stderr
+        );
+        std::fs::remove_file(desk.path("token")).unwrap();
+    }
+}
+
+#[test]
+fn a_mark_before_a_token_or_a_credentials_file_is_no_part_of_it() {
+    let cloud = Cloud::start(Access::of([Account::new("acme")
+        .token(CANARIES.token)
+        .key(Key::new("AKONE", CANARIES.secret_key))
+        .project(id("p"), "cn-north-4")]));
+    cloud.world().adopt(&workspace("p", "s"), "w1", None);
+    let run = format!("{RUN} --endpoint {}", cloud.address);
+    let desk = rows().secret("token", format!("\u{feff}{}\r\n", CANARIES.token));
+    let said = desk.flowbatch(&format!("{run} --token-file token"));
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    let keys = format!(
+        "\u{feff}[basic]\r\nak = AKONE\r\nsk = {}\r\n",
+        CANARIES.secret_key
+    );
+    let desk = rows().secret(".huaweicloud/credentials", keys);
+    let said = desk.flowbatch(&run);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+}
+
+#[test]
+fn a_default_credentials_file_that_cannot_be_used_is_a_warning_beside_another_credential() {
+    let run = &format!("{RUN} --region cn-north-4");
+    let desk = rows().secret(".huaweicloud/credentials", "[default]\nak = a\n");
+    told(
+        &desk,
+        run,
+        4,
+        &expect![[r#"
+            error: the credentials file HOME/.huaweicloud/credentials has no section [basic]; it has [default]
+              write [basic], then ak = ... and sk = ... on lines of their own
+        "#]],
+    );
+    let desk = desk.variable("HW_AUTH_TOKEN", CANARIES.token);
+    let said = desk.flowbatch("check rows.csv --region cn-north-4 --project-id p --workspace-id s");
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    let said = desk.flowbatch("auth --endpoint http://127.0.0.1:9 --project-id p");
+    let warning = "token from HW_AUTH_TOKEN is used: the credentials file";
+    assert!(
+        said.stdout.contains(warning),
+        "{}{}",
+        said.stdout,
+        said.stderr
+    );
+}
+
+#[test]
+fn a_file_without_an_end_is_no_ca_file() {
+    let desk = rows().variable("HW_AUTH_TOKEN", CANARIES.token);
+    told(
+        &desk,
+        &format!("{RUN} --region cn-north-4 --ca-file /dev/zero"),
+        4,
+        &expect![[r#"
+            error: the CA file /dev/zero is longer than 4 MiB
+              give PEM certificates: -----BEGIN CERTIFICATE-----
+        "#]],
+    );
+}
+
+#[test]
+fn a_profiles_command_is_given_no_secret_of_another_account_and_read_no_further_than_it_should() {
+    let text = "[profile.a]\nendpoint = \"http://127.0.0.1:9\"\ncommand = [\"sh\", \"-c\", \"env > seen; yes\"]\n";
+    let desk = with_profiles(text)
+        .variable("PATH", "/usr/bin:/bin")
+        .variable("VAULT_TOKEN", "of-the-vault")
+        .variable("HW_AUTH_TOKEN", CANARIES.token)
+        .variable("KUNDE_B_HUAWEICLOUD_SDK_SK", CANARIES.secret_key)
+        .variable("HW_USER_PASSWORD", CANARIES.password)
+        .variable("HW_SECURITY_TOKEN", CANARIES.security_token);
+    let said = desk.flowbatch("auth --profile a --project-id p");
+    assert_eq!(said.code, 4, "{}", said.stderr);
+    assert!(
+        said.stdout.contains("sh prints more than 4 MiB"),
+        "{}",
+        said.stdout
+    );
+    // The desk itself looks for canaries in every file.
+    let seen = desk.read("seen");
+    assert!(
+        seen.contains("VAULT_TOKEN=of-the-vault") && seen.contains("HOME="),
+        "{seen}"
+    );
 }
 
 #[test]

@@ -21,6 +21,9 @@ pub enum KeysFault {
     /// One of them is nothing but blanks.
     #[error("the {0} is empty")]
     Empty(&'static str),
+    /// A shell or an editor left quotes around it.
+    #[error("the {0} stands in quotes")]
+    Quotes(&'static str),
     /// Characters that no header can carry.
     #[error("the {0} holds blanks, line breaks or characters outside ASCII")]
     Characters(&'static str),
@@ -105,6 +108,7 @@ impl PartialEq for Keys {
 fn word<'t>(what: &'static str, text: &'t str) -> Result<&'t str, KeysFault> {
     match text.trim() {
         "" => Err(KeysFault::Empty(what)),
+        word if word.starts_with(['"', '\'', '\u{201c}']) => Err(KeysFault::Quotes(what)),
         word if word.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(word),
         _ => Err(KeysFault::Characters(what)),
     }
@@ -137,6 +141,8 @@ mod tests {
         );
         let fault = Keys::new("ak", "two words", None).unwrap_err();
         assert_eq!(fault, KeysFault::Characters("secret key"));
+        let fault = Keys::new("ak", "\"sk\"", None).unwrap_err();
+        assert_eq!(fault, KeysFault::Quotes("secret key"));
         assert!(!Keys::new("ak", "sk", Some(" ")).unwrap().is_temporary());
     }
 }

@@ -22,6 +22,12 @@ pub enum TokenFault {
     /// Nothing but blanks.
     #[error("the token is empty")]
     Empty,
+    /// A shell or an editor left quotes around it.
+    #[error("the token stands in quotes")]
+    Quotes,
+    /// What IAM or a tool answered, and not the token in it.
+    #[error("it is JSON, not the token alone")]
+    Json,
     /// Characters that no header can carry.
     #[error("the token holds blanks, line breaks or characters outside ASCII")]
     Characters,
@@ -36,6 +42,12 @@ impl Token {
         let token = text.trim();
         if token.is_empty() {
             return Err(TokenFault::Empty);
+        }
+        if token.starts_with(['{', '[']) {
+            return Err(TokenFault::Json);
+        }
+        if token.starts_with(['"', '\'', '\u{201c}']) {
+            return Err(TokenFault::Quotes);
         }
         if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(TokenFault::Characters);
