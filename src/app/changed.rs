@@ -13,6 +13,7 @@ use crate::exit::Exit;
 use crate::model::span;
 use crate::sinks::changes::{COLUMNS, ChangeMade, Question, Run, changes};
 
+use super::course::local_zone;
 use super::folder::{RunFolder, State};
 use super::input::Copy;
 use super::report::digest;
@@ -135,7 +136,7 @@ fn since(text: &str) -> Result<Timestamp, Error> {
     }
     // A day begins at midnight.
     if let Ok(at) = text.parse::<DateTime>()
-        && let Ok(at) = TimeZone::system().to_timestamp(at)
+        && let Ok(at) = local_zone()?.to_timestamp(at)
     {
         return Ok(at);
     }

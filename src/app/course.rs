@@ -7,11 +7,14 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::engine::run::Course;
 use crate::engine::schedule::Rules;
+use crate::error::Error;
 use crate::job::flags::Snapshot;
 use crate::job::intent::Job;
 use crate::job::settings::Settings;
 use crate::model::span;
 use crate::plan::decision::Terms;
+
+use super::environment;
 
 /// How a run with `settings` goes by so many lanes, on these `terms`, until its `deadline`, or until the clock shows `stop_at`.
 pub(super) fn course(
@@ -87,6 +90,22 @@ pub(super) fn last_start(zone: &TimeZone, now: Timestamp, left: Duration) -> Str
             format!("at {}, {in_words}", at.strftime("%F %T %:z"))
         }
         Err(_) => in_words,
+    }
+}
+
+/// Where the clock of this machine stands, for what a command goes by.
+///
+/// # Errors
+/// `TZ` names no zone: it would count as UTC.
+pub(super) fn local_zone() -> Result<TimeZone, Error> {
+    match (TimeZone::try_system(), environment("TZ")) {
+        (Ok(zone), _) => Ok(zone),
+        (Err(_), Some(name)) => Err(Error::Usage {
+            what: format!("environment variable TZ: no time zone is called {name:?} here"),
+            hint: "write a name such as TZ=Europe/Berlin, or install tzdata".to_owned(),
+        }),
+        // A machine without a zone of its own is at UTC.
+        (Err(_), None) => Ok(TimeZone::UTC),
     }
 }
 

@@ -37,7 +37,7 @@ pub(super) fn export(args: &ExportArgs) -> Done {
     }
     let state = State::open(args.state_dir.as_deref())?;
     if let Some(path) = args.out.as_ref().filter(|path| path.as_os_str() != "-") {
-        report_target::check_folder("the export", path)?;
+        report_target::check_export(path, args.force)?;
     }
     let mut problems = Problems::default();
     let profiles = profiles::load()?;
@@ -212,7 +212,9 @@ async fn export_wanted(
     let now = open.service_time();
     let mut found = Vec::new();
     let mut untimed = None;
+    let mut looked_at = 0_u64;
     let kept = surveyed.snapshot.each(|_, workspace, listed| {
+        looked_at += 1;
         match filter.takes(listed, now) {
             Ok(true) => found.push((workspace.clone(), listed.clone())),
             Ok(false) => {}
@@ -245,6 +247,17 @@ async fn export_wanted(
     };
     let written = write_out(args, exporting)?;
     open.close()?;
+    if let (0, [_, ..]) = (written, args.filter.as_slice()) {
+        let conditions: Vec<_> = args
+            .filter
+            .iter()
+            .map(|text| format!("--where {text}"))
+            .collect();
+        terminal::complain(&format!(
+            "warning: no workflow matches {} ({looked_at} checked)",
+            conditions.join(" ")
+        ));
+    }
     if !args.output.quiet {
         let plural = if written == 1 {
             "workflow"
@@ -287,6 +300,8 @@ fn write_out(
         out.flush().map_err(Error::machine(doing))?;
         return Ok(written);
     };
+    // It may have been edited while the service was read.
+    report_target::check_export(path, args.force)?;
     let mut written = 0;
     let whole = write_whole(path, Readers::Usual, |file| {
         let mut out = BufWriter::new(file);

@@ -7,6 +7,7 @@ use std::path::Path;
 use crate::cli::RecordArgs;
 use crate::error::Error;
 use crate::model::report_column::REPORT_COLUMNS;
+use crate::sinks::export::check_untouched;
 
 use super::input::Input;
 use super::page;
@@ -79,6 +80,32 @@ pub(super) fn check_report(path: &Path, job: &str, input: Option<&Input>) -> Res
     match is_replaceable(&real) {
         Ok(true) => Ok(()),
         Ok(false) => refuse("a file is there that is no report".to_owned()),
+        Err(error) => refuse(format!("what is there cannot be read: {error}")),
+    }
+}
+
+/// Refuses a path where an export would cost somebody's work: anything but nothing, an empty file, what is no regular file,
+/// and an export that was not edited. `force`: whatever is there.
+pub(super) fn check_export(path: &Path, force: bool) -> Result<(), Error> {
+    check_folder("the export", path)?;
+    let refuse = |what: String| {
+        Err(Error::Usage {
+            what: format!("the export cannot go to {}: {what}", path.display()),
+            hint: "name another file, or say --force to lose what is there".to_owned(),
+        })
+    };
+    match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Ok(found) if found.is_dir() => return refuse("that is a folder".to_owned()),
+        Ok(_) if force => return Ok(()),
+        Ok(found) if !found.is_file() || found.len() == 0 => return Ok(()),
+        Ok(_) | Err(_) => {}
+    }
+    match fs::read(path) {
+        Ok(bytes) => match check_untouched(&bytes) {
+            Ok(()) => Ok(()),
+            Err(fault) => refuse(format!("a file is there: {fault}")),
+        },
         Err(error) => refuse(format!("what is there cannot be read: {error}")),
     }
 }

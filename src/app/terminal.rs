@@ -7,12 +7,15 @@ use std::time::Duration;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::cli::LogFormat;
 use crate::error::Error;
 use crate::model::printable::{printable, printable_json, printable_painted};
 use crate::sinks::bar::Above;
+
+use super::environment;
 
 /// Writes the result of a command, for people.
 pub(super) fn print(text: &str) {
@@ -194,7 +197,12 @@ pub(super) fn log(verbose: u8, quiet: bool, format: LogFormat, bar: Option<Above
         (false, 1) => "flowbatch=info,warn",
         (false, _) => "flowbatch=debug,warn",
     };
-    let filter = EnvFilter::try_from_env("FLOWBATCH_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let named = environment(LOG).filter(|named| !named.trim().is_empty());
+    if let Some(fault) = named.as_deref().and_then(log_fault).filter(|_| !quiet) {
+        complain(&format!("warning: {LOG}={fault}"));
+    }
+    let named = named.and_then(|named| EnvFilter::try_new(named).ok());
+    let filter = named.unwrap_or_else(|| EnvFilter::new(level));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_target(false)
@@ -206,6 +214,28 @@ pub(super) fn log(verbose: u8, quiet: bool, format: LogFormat, bar: Option<Above
         LogFormat::Text if io::stderr().is_terminal() => builder.without_time().try_init(),
         LogFormat::Text => builder.try_init(),
     };
+}
+
+/// Which messages are logged.
+const LOG: &str = "FLOWBATCH_LOG";
+
+/// What is wrong with `filter`, a filter of `tracing`, or not what was meant by it.
+fn log_fault(filter: &str) -> Option<String> {
+    if let Err(error) = EnvFilter::try_new(filter) {
+        return Some(format!("{filter} is not used: {error}"));
+    }
+    let words = filter.split(',').map(str::trim);
+    // A word that is no level names a module, and of others there is nothing to read.
+    let is_meant = |word: &&str| {
+        word.is_empty()
+            || word.contains(['=', ':', '['])
+            || word.starts_with("flowbatch")
+            || word.parse::<LevelFilter>().is_ok()
+    };
+    let mut others = words.filter(|word| !is_meant(word));
+    others.next().map(|word| {
+        format!("{filter}: {word} is no level (off, error, warn, info, debug, trace), and is taken for the name of a module")
+    })
 }
 
 /// Standard error, above the progress bar if there is one.
@@ -240,5 +270,36 @@ impl MakeWriter<'_> for Stderr {
     type Writer = Self;
     fn make_writer(&self) -> Self {
         *self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_of_logs_that_means_nothing_is_told() {
+        for filter in [
+            "debug",
+            "off",
+            "flowbatch=debug,warn",
+            "flowbatch::app",
+            "hyper=trace",
+            "WARN",
+            "",
+        ] {
+            assert_eq!(log_fault(filter), None, "{filter}");
+        }
+        assert!(
+            log_fault("verbose")
+                .unwrap()
+                .contains("verbose is no level")
+        );
+        assert!(log_fault("warn,all").unwrap().contains("all is no level"));
+        assert!(
+            log_fault("flowbatch=loud")
+                .unwrap()
+                .contains("is not used: ")
+        );
     }
 }

@@ -28,6 +28,9 @@ pub struct ExportArgs {
     /// The file, which is written whole or not at all [default: standard output]
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub out: Option<PathBuf>,
+    /// Overwrite whatever is there; without it only an empty file, or an export that was not edited
+    #[arg(long, requires = "out", help_heading = "Output")]
+    pub force: bool,
     /// Write it for a spreadsheet program: with a byte order mark and CRLF
     #[arg(long = "for", value_enum, help_heading = "Output")]
     pub target_program: Option<For>,

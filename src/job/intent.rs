@@ -218,6 +218,11 @@ impl Job {
                 "leave --snapshot off out",
             );
         }
+        let goes_by_clock =
+            settings.stop_at.is_some() || file.hold.is_some() || flags.hold.is_some();
+        if goes_by_clock && file.time_zone.is_none() {
+            desk.refuse_unknown_zone();
+        }
         Self {
             rollout,
             stages,
@@ -299,6 +304,18 @@ impl Desk<'_> {
             );
         }
         Some(value)
+    }
+
+    /// Tells a `TZ` that names no zone: it would count as UTC, and a clock of the job would be hours off.
+    fn refuse_unknown_zone(&mut self) {
+        let Some(name) = (self.env)("TZ").filter(|_| TimeZone::try_system().is_err()) else {
+            return;
+        };
+        self.wrong(
+            Place::Flag("environment variable TZ".to_owned()),
+            format!("no time zone is called {name:?} here"),
+            "write a name such as TZ=Europe/Berlin, set time_zone in [job], or install tzdata",
+        );
     }
 
     fn set_flags(&mut self) -> (Update, Vec<Template>) {

@@ -62,11 +62,11 @@ enum Column {
 }
 
 impl Column {
-    /// The columns of workflows that are found by `route`, by their ids.
-    fn by_id(route: &Route, all_workspaces: bool) -> Vec<Self> {
+    /// The columns of workflows that are found by their ids.
+    fn by_id(has_profile: bool, has_region: bool, all_workspaces: bool) -> Vec<Self> {
         let mut columns = vec![Self::WorkflowId];
-        columns.extend(route.profile.is_some().then_some(Self::Profile));
-        columns.extend(route.region.is_some().then_some(Self::Region));
+        columns.extend(has_profile.then_some(Self::Profile));
+        columns.extend(has_region.then_some(Self::Region));
         columns.extend([Self::ProjectId, Self::WorkspaceId]);
         columns.extend(all_workspaces.then_some(Self::WorkspaceName));
         columns.extend(Field::ALL.map(Self::Wish));
@@ -151,6 +151,88 @@ impl Column {
     }
 }
 
+fn names(columns: &[Column]) -> Vec<String> {
+    columns.iter().map(|column| column.name()).collect()
+}
+
+/// Why a file is not an export that can be written anew without loss.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotUntouched {
+    /// Its columns are not those of an export by ids.
+    #[error("it is not an export by workflow_id")]
+    Other,
+    /// A cell was edited.
+    #[error("the {column} of workflow {workflow_id} was edited")]
+    Edited {
+        /// Whose row.
+        workflow_id: String,
+        /// The name of its column.
+        column: String,
+    },
+}
+
+/// Whether `file` is an export that holds no work of a person: each cell that a run would send equals its guard.
+///
+/// # Errors
+/// The first thing that says otherwise.
+pub fn check_untouched(file: &[u8]) -> Result<(), NotUntouched> {
+    let text = file.strip_prefix("\u{feff}".as_bytes()).unwrap_or(file);
+    let untouched = |delimiter: u8| {
+        let mut reader = csv::ReaderBuilder::new()
+            .delimiter(delimiter)
+            .has_headers(false)
+            .from_reader(text);
+        let mut records = reader.records();
+        let header = records.next().and_then(Result::ok);
+        let header: Vec<_> = header.iter().flatten().map(str::to_owned).collect();
+        let both = [false, true];
+        let shapes = both.iter().flat_map(|profile| {
+            both.map(|region| both.map(|all| Column::by_id(*profile, region, all)))
+        });
+        let columns = shapes.flatten().find(|columns| names(columns) == header);
+        let columns = columns.ok_or(NotUntouched::Other)?;
+        let place = |wanted: &str| header.iter().position(|name| name == wanted);
+        let pairs: Vec<_> = columns
+            .iter()
+            .filter_map(|column| match column {
+                Column::Expect(field) => Some((place(field.as_str())?, place(&column.name())?)),
+                Column::WorkflowId
+                | Column::WorkflowName
+                | Column::Profile
+                | Column::Region
+                | Column::ProjectId
+                | Column::WorkspaceId
+                | Column::Workspace
+                | Column::WorkspaceName
+                | Column::Wish(_)
+                | Column::ActiveVersion
+                | Column::ReadOnly(_) => None,
+            })
+            .collect();
+        for record in records {
+            let record = record.map_err(|_| NotUntouched::Other)?;
+            for (cell, guard) in &pairs {
+                let is_same = match record.get(*guard) {
+                    Some(EMPTY) => record.get(*cell) == Some(""),
+                    guard => record.get(*cell) == guard,
+                };
+                if !is_same {
+                    return Err(NotUntouched::Edited {
+                        workflow_id: record.get(0).unwrap_or_default().to_owned(),
+                        column: header[*cell].clone(),
+                    });
+                }
+            }
+        }
+        Ok(())
+    };
+    let mut tried = [b',', b';', b'\t'].map(untouched).into_iter();
+    // By the other delimiters it has one column.
+    tried
+        .find(|tried| *tried != Err(NotUntouched::Other))
+        .unwrap_or(Err(NotUntouched::Other))
+}
+
 impl<'a, W: Write> Export<'a, W> {
     /// Writes the header of workflows that are reached by `route`.
     ///
@@ -175,9 +257,13 @@ impl<'a, W: Write> Export<'a, W> {
             .from_writer(out);
         let columns = match by_name {
             true => Column::by_name(all_workspaces),
-            false => Column::by_id(route, all_workspaces),
+            false => Column::by_id(
+                route.profile.is_some(),
+                route.region.is_some(),
+                all_workspaces,
+            ),
         };
-        csv.write_record(columns.iter().map(|column| column.name()))?;
+        csv.write_record(names(&columns))?;
         Ok(Self {
             csv,
             columns,
@@ -212,5 +298,65 @@ impl<'a, W: Write> Export<'a, W> {
     pub fn finish(mut self) -> Result<u64, csv::Error> {
         self.csv.flush()?;
         Ok(self.written)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::endpoint::Endpoint;
+    use crate::model::id::Id;
+
+    fn exported(delimiter: u8, for_excel: bool, by_name: bool) -> String {
+        let route = Route {
+            endpoint: Endpoint::parse("https://host").unwrap(),
+            region: Some("cn-north-4".into()),
+            profile: None,
+        };
+        let shape = Shape {
+            by_name,
+            all_workspaces: false,
+            dialect: Dialect {
+                delimiter,
+                for_excel,
+            },
+        };
+        let workspace = Workspace {
+            project_id: Id::parse("p").unwrap(),
+            workspace_id: Id::parse("s").unwrap(),
+        };
+        let mut out = Vec::new();
+        let mut export = Export::new(&route, shape, &mut out).unwrap();
+        for name in ["=a", "b;,\"\n"] {
+            let mut listed = Listed::default();
+            listed.workflow.id = "w".into();
+            listed.workflow.name = name.into();
+            export.write(&workspace, None, &listed).unwrap();
+        }
+        export.finish().unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn an_export_that_nobody_touched_may_be_written_anew() {
+        for (delimiter, for_excel) in [(b',', false), (b';', true), (b'\t', false)] {
+            let text = exported(delimiter, for_excel, false);
+            assert_eq!(check_untouched(text.as_bytes()), Ok(()), "{text}");
+            let renamed = text.replacen("'=a", "renamed", 1);
+            let edited = NotUntouched::Edited {
+                workflow_id: "w".into(),
+                column: "name".into(),
+            };
+            assert_eq!(check_untouched(renamed.as_bytes()), Err(edited), "{text}");
+            let noted = text.replacen("workflow_id", "x_note", 1);
+            assert_eq!(check_untouched(noted.as_bytes()), Err(NotUntouched::Other));
+        }
+        for other in [
+            exported(b',', false, true),
+            "secret".to_owned(),
+            "\u{0}".to_owned(),
+        ] {
+            assert_eq!(check_untouched(other.as_bytes()), Err(NotUntouched::Other));
+        }
     }
 }

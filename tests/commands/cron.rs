@@ -166,6 +166,64 @@ fn a_time_that_no_clock_shows_is_a_problem() {
     }
 }
 
+#[test]
+fn a_zone_of_the_environment_that_is_not_found_is_a_problem_where_a_clock_matters() {
+    let job = "[run]\nstop_at = \"06:00\"\n[target]\nsimulator = true\n[[update]]\nworkflow_id = \"w1\"\nname = \"x\"\n";
+    let run = |zone: &str, command: &str| {
+        let desk = Desk::with("job.toml", job)
+            .file("rows.csv", "workflow_id,name\nw1,x\n")
+            .file("hold.csv", "workflow_id,until\nw2,2090-01-01\n")
+            .variable("TZ", zone);
+        desk.flowbatch(command)
+    };
+    for command in [
+        "run job.toml",
+        "check job.toml",
+        "plan job.toml",
+        "run rows.csv --simulate --hold hold.csv",
+        "run rows.csv --simulate --stop-at 6:00",
+        "runs --changed --since 2026-11-01",
+    ] {
+        for zone in ["Europe/Berln", "\"UTC\"", "CEST"] {
+            let said = run(zone, command);
+            assert_eq!(said.code, 2, "{command}: {}", said.stderr);
+            assert!(
+                said.stderr.contains("no time zone is called"),
+                "{}",
+                said.stderr
+            );
+            assert!(
+                said.stderr.contains("environment variable TZ"),
+                "{}",
+                said.stderr
+            );
+        }
+        for zone in [
+            "",
+            ":Europe/Berlin",
+            "EST5EDT,M3.2.0,M11.1.0",
+            "UTC",
+            "Asia/Tokyo",
+        ] {
+            let said = run(zone, command);
+            assert_eq!(said.code, 0, "{zone} {command}: {}", said.stderr);
+        }
+    }
+    // Where none does, it only shows.
+    let said = run("Europe/Berln", "run rows.csv --simulate");
+    assert_eq!(said.code, 0, "{}", said.stderr);
+}
+
+#[test]
+fn a_filter_of_logs_that_means_nothing_is_a_warning() {
+    let desk =
+        Desk::with("rows.csv", "workflow_id,name\nw1,x\n").variable("FLOWBATCH_LOG", "verbose");
+    let said = desk.flowbatch("run rows.csv --simulate");
+    let warning = "warning: FLOWBATCH_LOG=verbose: verbose is no level (off, error, warn, info, debug, trace), \
+                   and is taken for the name of a module\n";
+    assert!(said.stderr.contains(warning), "{}", said.stderr);
+}
+
 /// What the report of the only run says of each row: its status and its message.
 fn ends(desk: &Desk) -> Vec<(String, String)> {
     let rows = csv_rows(&desk.only_run().join("report.csv"));

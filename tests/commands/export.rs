@@ -1,9 +1,10 @@
 //! Exports, and the round trip.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fs;
 
 use crate::cloud::workspace;
-use crate::language::{Desk, csv_rows};
+use crate::language::{CANARIES, Desk, csv_rows};
 use crate::plant::{PROJECT, asked, described, edit, ok, place, seen, start, target};
 use crate::sheet::{edited, writable};
 
@@ -179,9 +180,77 @@ fn an_export_takes_what_where_says_and_is_there_whole_or_not_at_all() {
     assert_eq!(wrong.code, 2, "{}", wrong.stderr);
     let desk = desk.file("there.csv", "as it was\n");
     let nowhere = target.replace("--workspace-id s1", "--workspace-id nowhere");
-    let refused = desk.flowbatch(&format!("export {nowhere} --out there.csv"));
+    let refused = desk.flowbatch(&format!("export {nowhere} --out there.csv --force"));
     assert_eq!(refused.code, 4, "{}", refused.stderr);
     assert_eq!(desk.read("there.csv"), "as it was\n");
+}
+
+#[test]
+fn an_export_costs_nobodys_work() {
+    let (cloud, desk, _) = start(3);
+    let target = target(&cloud);
+    let desk = desk.file("empty.csv", "").secret("token", CANARIES.token);
+    std::os::unix::fs::symlink(desk.path("token"), desk.path("link.csv")).unwrap();
+    let export = |flags: &str| desk.flowbatch(&format!("export {target} {flags}"));
+    for out in ["all.csv", "empty.csv"] {
+        ok(&export(&format!("--out {out}")));
+        // Nobody touched it.
+        ok(&export(&format!("--out {out} --for excel")));
+        ok(&export(&format!("--out {out}")));
+    }
+    ok(&export("--out by-name.csv --by name"));
+    let text = edited(&desk.read("all.csv"), b',', |row, column, _| {
+        (row == 1 && column == "enabled").then(|| "true".to_owned())
+    });
+    let job = "workflow_id,name\nw1,x\n";
+    let desk = desk.file("all.csv", &text).file("job.csv", job);
+    let export = |flags: &str| desk.flowbatch(&format!("export {target} {flags}"));
+    for (out, why) in [
+        ("all.csv", "a file is there: the enabled of workflow "),
+        (
+            "job.csv",
+            "a file is there: it is not an export by workflow_id",
+        ),
+        (
+            "link.csv",
+            "a file is there: it is not an export by workflow_id",
+        ),
+        (
+            "by-name.csv",
+            "a file is there: it is not an export by workflow_id",
+        ),
+        (".", "that is a folder"),
+    ] {
+        let before = fs::read(desk.path(out)).unwrap_or_default();
+        let said = export(&format!("--out {out}"));
+        assert_eq!(said.code, 2, "{out}: {}", said.stderr);
+        assert!(said.stderr.contains(why), "{out}: {}", said.stderr);
+        assert!(
+            said.stderr.contains("say --force to lose what is there"),
+            "{out}: {}",
+            said.stderr
+        );
+        assert_eq!(
+            fs::read(desk.path(out)).unwrap_or_default(),
+            before,
+            "{out}"
+        );
+    }
+    ok(&export("--out job.csv --force"));
+    ok(&export("--out /dev/null"));
+}
+
+#[test]
+fn an_export_that_finds_nothing_says_so() {
+    let (cloud, desk, _) = start(3);
+    let said = desk.flowbatch(&format!(
+        "export {} --where name=nowhere --where enabled=true --out none.csv",
+        target(&cloud)
+    ));
+    ok(&said);
+    let warning =
+        "warning: no workflow matches --where name=nowhere --where enabled=true (3 checked)\n";
+    assert!(said.stderr.contains(warning), "{}", said.stderr);
 }
 
 #[test]
