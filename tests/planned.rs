@@ -224,7 +224,12 @@ impl Source for Lists {
     }
     fn found(&mut self, reading: &Reading, data: Result<Data, Failure>) -> Result<(), RowsError> {
         match (&reading.of, data) {
-            (Of::Page(page), Ok(Data::Page { workflows, total })) => {
+            (
+                Of::Page(page),
+                Ok(Data::Page {
+                    workflows, total, ..
+                }),
+            ) => {
                 for listed in &workflows {
                     self.snapshot
                         .keep(reading.lane, &reading.workspace, listed)

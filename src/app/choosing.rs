@@ -184,6 +184,7 @@ impl<'a> Choice<'a> {
         }
         Self {
             taken,
+            warnings: surveyed.odd_texts().collect(),
             surveyed,
             now,
             stage: 0,
@@ -191,7 +192,6 @@ impl<'a> Choice<'a> {
             told: Vec::new(),
             rows: HashMap::new(),
             notes: Vec::new(),
-            warnings: Vec::new(),
         }
     }
 

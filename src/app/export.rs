@@ -247,6 +247,10 @@ async fn export_wanted(
     };
     let written = write_out(args, exporting)?;
     open.close()?;
+    let odd: Vec<_> = surveyed.odd_texts().collect();
+    for text in &odd {
+        terminal::complain(&format!("warning: {text}"));
+    }
     if let (0, [_, ..]) = (written, args.filter.as_slice()) {
         let conditions: Vec<_> = args
             .filter
@@ -283,7 +287,10 @@ async fn export_wanted(
             to.unwrap_or_default()
         ));
     }
-    Ok(Exit::Done)
+    Ok(match odd.is_empty() {
+        true => Exit::Done,
+        false => Exit::Attention,
+    })
 }
 
 /// The one way there.

@@ -6,11 +6,12 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use crate::engine::ports::{Past, Record, RowsError, Taken as TakenUp};
 use crate::engine::run::Broken;
 use crate::engine::schedule::Schedule;
+use crate::job::hold::Held;
 use crate::job::selection::Selection;
 use crate::job::stage::When;
 use crate::model::change::Change;
 use crate::model::field::Field;
-use crate::model::id::Id;
+use crate::model::id::{Id, same_spelling};
 use crate::model::outcome::{ErrorClass, Failure, Status};
 use crate::model::row::Row;
 use crate::model::target::{LaneId, Workspace};
@@ -110,6 +111,18 @@ impl<'a> Judge<'a> {
     /// How many workflows live in the workspaces that were read, where that is known.
     pub(super) fn living(&self) -> Option<u64> {
         self.surveyed.living()
+    }
+
+    /// The workflows of `held` that were not found where was read.
+    pub(super) fn astray(&mut self, mut held: Held) -> Result<Vec<Id>, RowsError> {
+        // Most jobs hold none.
+        if !held.is_empty() {
+            self.surveyed.snapshot.each(|_, _, listed| {
+                held.remove(&same_spelling(&listed.workflow.id));
+                Ok(())
+            })?;
+        }
+        Ok(held.into_values().map(|hold| hold.workflow_id).collect())
     }
 
     /// What becomes of `row`.

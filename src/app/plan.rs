@@ -217,6 +217,10 @@ pub(super) async fn make(
         .await?;
     open.close()?;
     let Came { to, ended, digest } = came;
+    let astray = to.as_ref().and_then(|(plan, _)| plan.astray_text());
+    if let Some(text) = astray.filter(|_| !asked.output.quiet) {
+        terminal::complain(&format!("warning: {text}"));
+    }
     let Some((plan, stops)) = to.filter(|_| ended == Ended::Completed) else {
         tell_given_up(&digest, ended);
         let exit = Exit::of_run(ended, &digest.tally, false);

@@ -13,7 +13,7 @@ use crate::job::index::Index;
 use crate::job::settings::Settings;
 use crate::model::change::Change;
 use crate::model::event::{Counts, Event, Stamped};
-use crate::model::id::Id;
+use crate::model::id::{Id, same_id};
 use crate::model::outcome::Ended;
 use crate::model::target::{LaneId, Workspace};
 use crate::plan::preview::{Action, PlannedRow};
@@ -34,11 +34,27 @@ pub(super) struct Plan {
     pub(super) counts: Counts,
     /// The same by workspace.
     pub(super) places: BTreeMap<(LaneId, Workspace), Counts>,
+    /// Holds for workflows that neither a row names nor a reading has found.
+    pub(super) astray: Vec<Id>,
     /// What people call those workspaces, as far as anybody says.
     pub(super) names: BTreeMap<(LaneId, Workspace), String>,
 }
 
 impl Plan {
+    /// That some holds hold nothing, if some do.
+    pub(super) fn astray_text(&self) -> Option<String> {
+        let first = self.astray.iter().take(3).map(Id::to_string);
+        let first = first.collect::<Vec<_>>().join(", ");
+        let more = match self.astray.len() {
+            0 => return None,
+            1..=3 => String::new(),
+            many => format!(" and {} more", many - 3),
+        };
+        Some(format!(
+            "the hold list names workflows that neither a row names nor the service has shown: {first}{more}"
+        ))
+    }
+
     /// The workspace, for people: by its name, if it is known.
     pub(super) fn place_text(&self, lane: LaneId, workspace: &Workspace) -> String {
         match self.names.get(&(lane, workspace.clone())) {
@@ -115,12 +131,17 @@ pub(super) fn plan(
         counts: Counts::default(),
         places: BTreeMap::new(),
         names: BTreeMap::new(),
+        astray: Vec::new(),
     };
+    let mut unmet = taken.job.selection.held.clone();
     left.each(taken, |row, offset, past| {
         let verdict = judge.judge(schedule, &row, &past)?;
         let counts = plan.places.entry((row.lane, row.workspace.clone()));
         match verdict {
-            Verdict::Unread(_) | Verdict::Held(..) => {}
+            Verdict::Unread(_) => {}
+            Verdict::Held(_, id, _) => {
+                unmet.remove(&same_id(&id));
+            }
             Verdict::Open(conflict) => {
                 let counts = counts.or_default();
                 match conflict {
@@ -162,6 +183,7 @@ pub(super) fn plan(
             plan.names.insert(place, name.to_owned());
         }
     }
+    plan.astray = judge.astray(unmet)?;
     plan.counts.living = judge.living();
     let counts = plan.counts.clone();
     file.line(&Foot { counts })?;

@@ -269,6 +269,9 @@ impl Legs<'_> {
             }
             Ok(())
         })?;
+        if let Some(text) = plan.astray_text() {
+            tracing::warn!("{text}");
+        }
         for ((lane, workspace), name) in &plan.names {
             run.note(Event::WorkspaceNamed {
                 lane: *lane,

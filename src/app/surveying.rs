@@ -16,6 +16,7 @@ use crate::model::reading::{Of, Reading};
 use crate::model::reply::Data;
 use crate::model::row::Row;
 use crate::model::target::{LaneId, Workspace};
+use crate::model::workflow::OddWorkflow;
 use crate::plan::decision::{Decision, Live, Terms, decide, wants_versions};
 use crate::plan::directory::Directory;
 use crate::plan::snapshot::{Snapshot, nearest};
@@ -48,6 +49,8 @@ pub(super) struct Surveyed {
     lists: Survey,
     /// What the workspaces are called, as far as anybody says.
     pub(super) directory: Directory,
+    /// Workflows of the lists that could not be read.
+    odd: Vec<OddWorkflow>,
     /// Why a workflow could not be read.
     failures: HashMap<(LaneId, Workspace, Id), Failure>,
     /// What workflows are called, in workspaces where somebody is not found.
@@ -69,6 +72,7 @@ impl Surveyed {
             stage: 0,
             lists: Survey::default(),
             directory: Directory::default(),
+            odd: Vec::new(),
             failures: HashMap::new(),
             names: HashMap::new(),
             named: HashSet::new(),
@@ -296,7 +300,9 @@ impl Surveyed {
                 near if near.is_empty() => String::new(),
                 near => format!("; there is {near:?}"),
             };
-            let what = format!("no workflow of workspace {id} is called {name:?}{near}");
+            let odd = self.odd.first().map(|odd| format!("; {odd}"));
+            let odd = odd.unwrap_or_default();
+            let what = format!("no workflow of workspace {id} is called {name:?}{near}{odd}");
             Failure::new(ErrorClass::NotFound, what)
         } else {
             let what = format!(
@@ -418,6 +424,11 @@ impl Surveyed {
         )
     }
 
+    /// What lists hold and could not be read, for people.
+    pub(super) fn odd_texts(&self) -> impl Iterator<Item = String> {
+        self.odd.iter().map(|odd| format!("{odd}; it is left out"))
+    }
+
     /// Why not all of `workspace` was listed, if not all was.
     pub(super) fn why_incomplete(&self, lane: LaneId, workspace: &Workspace) -> Option<&str> {
         self.lists.why_incomplete(lane, workspace)
@@ -431,11 +442,29 @@ impl Surveyed {
     fn keep(&mut self, reading: &Reading, data: Result<Data, Failure>) -> std::io::Result<()> {
         let workspace = &reading.workspace;
         match (&reading.of, data) {
-            (Of::Page(page), Ok(Data::Page { workflows, total })) => {
+            (
+                Of::Page(page),
+                Ok(Data::Page {
+                    workflows,
+                    odd,
+                    total,
+                }),
+            ) => {
                 for listed in &workflows {
                     self.snapshot.keep(reading.lane, workspace, listed)?;
                 }
-                let count = workflows.len() as u64;
+                let count = (workflows.len() + odd.len()) as u64;
+                for odd in odd {
+                    if let Ok(id) = Id::parse(&odd.id) {
+                        let failure = Failure::new(ErrorClass::Protocol, odd.to_string());
+                        self.failures
+                            .insert((reading.lane, workspace.clone(), id), failure);
+                    }
+                    // A list may move while it is read.
+                    if !self.odd.contains(&odd) {
+                        self.odd.push(odd);
+                    }
+                }
                 self.lists.found(reading, *page, count, total);
             }
             (Of::Workflow(id), Ok(Data::Workflow(mut listed))) => {

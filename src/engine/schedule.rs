@@ -783,10 +783,10 @@ impl Schedule {
     fn read(&mut self, reading: Arc<Reading>, requests: u32, data: Result<Data, Failure>) {
         let found = match &data {
             Ok(Data::Workflow(_)) => 1,
-            Ok(Data::Page { workflows, .. }) => workflows.len() as u64,
+            Ok(Data::Page { workflows, odd, .. }) => (workflows.len() + odd.len()) as u64,
             Ok(Data::Versions(versions)) => versions.len() as u64,
             Ok(Data::Workspaces { workspaces, .. }) => workspaces.len() as u64,
-            Ok(Data::Nothing) | Err(_) => 0,
+            Ok(Data::Nothing | Data::Odd(_)) | Err(_) => 0,
         };
         self.tell(Event::Read {
             lane: reading.lane,

@@ -8,8 +8,9 @@ use csv::StringRecord;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
 
-use crate::model::id::{Id, trim};
+use crate::model::id::{Id, same_id, trim};
 
 use super::dialect::{Before, dialect};
 use super::encoding::Decoded;
@@ -18,7 +19,6 @@ use super::line_ends::LineEnds;
 use super::problem::{Place, Problem};
 use super::problems::Problems;
 use super::suggestion::{normal, suggestion};
-use crate::model::id::same_id;
 
 /// The columns.
 const COLUMNS: [&str; 3] = ["workflow_id", "until", "reason"];
@@ -26,8 +26,17 @@ const COLUMNS: [&str; 3] = ["workflow_id", "until", "reason"];
 /// How an end is written, for hints.
 const HINT: &str = "write a day (2026-12-24, which is still held), an instant (2026-12-24T06:00:00+01:00), or nothing for good";
 
-/// Why workflows are held, by [`same_id`].
-pub type Held = BTreeMap<String, String>;
+/// A workflow that is held.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// As the list has it.
+    pub workflow_id: Id,
+    /// Until when, and for which reason, in words.
+    pub why: String,
+}
+
+/// The workflows that are held, by [`same_id`].
+pub type Held = BTreeMap<String, Hold>;
 
 /// A list of holds, as it stands at some instant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -210,9 +219,12 @@ impl Reading<'_> {
             "" => String::new(),
             until => format!(" until {until}"),
         };
-        holds
-            .held
-            .insert(same_id(&id), format!("held{until}{reason}"));
+        let why = format!("held{until}{reason}");
+        let hold = Hold {
+            workflow_id: id,
+            why,
+        };
+        holds.held.insert(same_id(&hold.workflow_id), hold);
     }
 
     /// When a hold that is written so ends.
@@ -264,7 +276,7 @@ mod tests {
         let held: Vec<_> = holds
             .held
             .iter()
-            .map(|(id, why)| format!("{id} {why}"))
+            .map(|(id, hold)| format!("{id} {}", hold.why))
             .collect();
         assert_eq!(
             held,
@@ -293,7 +305,10 @@ mod tests {
             holds.held.into_iter().collect::<Vec<_>>(),
             [(
                 "9b9f1b1e5a524d1b8a3b6f6f2c9f4c11".to_owned(),
-                "held until 2027-01-01: a; b".to_owned()
+                Hold {
+                    workflow_id: Id::parse("9B9F1B1E-5A52-4D1B-8A3B-6F6F2C9F4C11").unwrap(),
+                    why: "held until 2027-01-01: a; b".to_owned(),
+                }
             )]
         );
     }

@@ -223,7 +223,7 @@ impl Selection {
     pub fn held(&self, id: &Id) -> Option<&str> {
         // Most jobs hold none.
         let held = (!self.held.is_empty()).then(|| self.held.get(&same_id(id)))?;
-        held.map(String::as_str)
+        held.map(|hold| hold.why.as_str())
     }
 
     /// A selector that has seen no row yet.

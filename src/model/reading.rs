@@ -72,6 +72,18 @@ pub enum Kind {
     Workspaces,
 }
 
+impl Kind {
+    /// What an answer to it is to hold.
+    pub fn noun(self) -> &'static str {
+        match self {
+            Self::List => "list of workflows",
+            Self::Get => "workflow",
+            Self::Versions => "list of versions",
+            Self::Workspaces => "list of workspaces",
+        }
+    }
+}
+
 impl Of {
     /// What follows if it fails.
     pub fn need(&self) -> Need {

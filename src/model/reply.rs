@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::span;
 use super::target::NamedWorkspace;
 use super::version::Version;
-use super::workflow::{Listed, Workflow};
+use super::workflow::{Listed, OddWorkflow, Workflow};
 
 /// What came back.
 #[expect(clippy::large_enum_variant, reason = "nearly every reply is an answer")]
@@ -180,10 +180,14 @@ pub enum Data {
     Nothing,
     /// A workflow.
     Workflow(Box<Listed>),
+    /// A workflow that could not be read.
+    Odd(OddWorkflow),
     /// A page of workflows.
     Page {
-        /// Those on it.
+        /// Those on it that could be read.
         workflows: Vec<Listed>,
+        /// The others.
+        odd: Vec<OddWorkflow>,
         /// How many there are on all pages.
         total: Option<u64>,
     },
@@ -216,7 +220,11 @@ impl Data {
     pub fn into_workflow(self) -> Option<Workflow> {
         match self {
             Self::Workflow(listed) => Some(listed.workflow),
-            Self::Nothing | Self::Page { .. } | Self::Versions(_) | Self::Workspaces { .. } => None,
+            Self::Nothing
+            | Self::Odd(_)
+            | Self::Page { .. }
+            | Self::Versions(_)
+            | Self::Workspaces { .. } => None,
         }
     }
 
@@ -240,6 +248,8 @@ pub enum Unreadable {
     Truncated,
     /// More than the cap.
     TooLarge,
+    /// Compressed in a way that is not read.
+    Encoded,
     /// Nothing at all.
     Empty,
 }

@@ -1,5 +1,7 @@
 //! Workflows as the service holds them.
 
+use std::fmt;
+
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::field::Field;
@@ -73,6 +75,33 @@ pub struct Listed {
     pub workflow: Workflow,
     /// The rest.
     pub details: Details,
+}
+
+/// A workflow of which the service shows a value that cannot be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OddWorkflow {
+    /// Its id; empty if that is what cannot be read.
+    pub id: String,
+    /// The member that cannot be read.
+    pub field: String,
+    /// The beginning of its value, as JSON.
+    pub value: String,
+}
+
+impl fmt::Display for OddWorkflow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, field, value } = self;
+        match id.as_str() {
+            "" => write!(
+                f,
+                "a workflow has the {field} {value}, which cannot be read"
+            ),
+            id => write!(
+                f,
+                "workflow {id} has the {field} {value}, which cannot be read"
+            ),
+        }
+    }
 }
 
 impl Listed {

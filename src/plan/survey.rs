@@ -94,6 +94,8 @@ impl Survey {
         else {
             return;
         };
+        // A service that counts fewer than it shows does not count.
+        let total = total.filter(|total| *total >= page.offset + count);
         if page.enabled.is_none() && !page.from_the_end {
             let found = total.unwrap_or(page.offset + count);
             place.total = place.total.max(Some(found));
@@ -171,6 +173,25 @@ mod tests {
         Workspace {
             project_id: Id::parse("p").unwrap(),
             workspace_id: Id::parse("s").unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_total_that_is_less_than_what_is_shown_is_not_believed() {
+        for told in [Some(0), Some(50), None] {
+            let mut survey = Survey::default();
+            survey.add(LaneId(0), &workspace(), None);
+            for count in [100, 40, 0] {
+                let reading = survey.next(LaneId(0)).unwrap();
+                let Of::Page(page) = reading.of else {
+                    panic!("{reading:?}")
+                };
+                assert!(!survey.is_complete(LaneId(0), &workspace()));
+                survey.found(&reading, page, count, told);
+            }
+            assert_eq!(survey.next(LaneId(0)), None);
+            assert!(survey.is_complete(LaneId(0), &workspace()));
+            assert_eq!(survey.living(), Some(140), "{told:?}");
         }
     }
 

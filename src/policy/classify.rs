@@ -119,6 +119,24 @@ pub fn unproven(reply: &Reply) -> Option<Unproven> {
     }
 }
 
+/// Whether `reply` to an update is a 2xx without a body: the update was taken, and only a reading shows what became of it.
+/// Sending it again would bring the same answer.
+pub fn is_bare_success(reply: &Reply) -> bool {
+    match reply {
+        Reply::Answer(answer) => {
+            let is_empty = matches!(
+                answer.content,
+                Content::Unreadable {
+                    how: Unreadable::Empty,
+                    ..
+                }
+            );
+            is_empty && (200..300).contains(&answer.http_status)
+        }
+        Reply::Silence(_) => false,
+    }
+}
+
 /// Whether the answer names an error of the service's or of its gateway's.
 fn has_known_code(answer: &Answer) -> bool {
     let code = answer.code().unwrap_or_default();
@@ -224,6 +242,7 @@ fn classify_success(answer: &Answer) -> Verdict {
                     Unreadable::NotJson
                     | Unreadable::Truncated
                     | Unreadable::TooLarge
+                    | Unreadable::Encoded
                     | Unreadable::Empty => ErrorClass::Protocol,
                 },
             ),
@@ -339,7 +358,8 @@ fn failure(answer: &Answer, class: ErrorClass) -> Failure {
                 Unreadable::Html => "a web page",
                 Unreadable::NotJson => "no JSON",
                 Unreadable::Truncated => "a truncated body",
-                Unreadable::TooLarge => "a body larger than 1 MiB",
+                Unreadable::TooLarge => "a body larger than 4 MiB",
+                Unreadable::Encoded => "a body in an encoding that was not asked for",
                 Unreadable::Empty => "an empty body",
             };
             let who = match answer.is_from_the_way() {

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use http::Method;
-use http::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use http::header::{
+    CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER,
+};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::{ParseError, Url};
 
@@ -11,7 +13,9 @@ use crate::engine::ports::{Request, Service};
 use crate::model::endpoint::Endpoint;
 use crate::model::field::Field;
 use crate::model::reading::{Of, PAGE};
-use crate::model::reply::{Answer, Cause, Content, Data, Renewal, Reply, Silence, Skew};
+use crate::model::reply::{
+    Answer, Cause, Content, Data, Renewal, Reply, Silence, Skew, Unreadable,
+};
 use crate::model::version::Version;
 use crate::model::workflow::Listed;
 
@@ -164,7 +168,7 @@ impl Lane {
             return Reply::Answer(answer);
         }
         let now = wall();
-        let there = date.as_ref().and_then(instant);
+        let there = date.as_ref().and_then(|date| instant(date.to_str().ok()?));
         answer.skew = there.and_then(|there| Skew::beyond(now, there));
         let renewal = self.keeper.refused(project_id, shown, now).await;
         match &renewal {
@@ -284,13 +288,15 @@ pub(super) fn answer(received: Received, via: Option<&str>, wanted: Wanted) -> A
         });
     let (content, body_id) = match &received.body {
         Ok(body) => wire::read(body, wanted),
-        Err(how) => (
-            Content::Unreadable {
+        Err(how) => {
+            let encoding = received.text(CONTENT_ENCODING.as_str());
+            let excerpt = encoding.filter(|_| *how == Unreadable::Encoded);
+            let content = Content::Unreadable {
                 how: *how,
-                excerpt: String::new(),
-            },
-            None,
-        ),
+                excerpt: excerpt.unwrap_or_default(),
+            };
+            (content, None)
+        }
     };
     Answer {
         http_status: received.status,
@@ -305,15 +311,37 @@ pub(super) fn answer(received: Received, via: Option<&str>, wanted: Wanted) -> A
     }
 }
 
-/// `Retry-After` in seconds or as an HTTP date (RFC 9110, 10.2.3); a date in the past is no wait.
+/// The longest wait that is told; whatever is longer is beyond any patience.
+const LONGEST_WAIT: Duration = Duration::from_secs(10 * 365 * 24 * 3_600);
+
+/// `Retry-After` in seconds or as an HTTP date (RFC 9110, 10.2.3); the longest of several. A date in the past is no wait, and
+/// neither is what cannot be read: that it was asked to wait counts all the same.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let value = headers.get(RETRY_AFTER)?;
-    if let Ok(seconds) = value.to_str().ok()?.trim().parse() {
-        return Some(Duration::from_secs(seconds));
+    let values = headers.get_all(RETRY_AFTER).iter();
+    let texts = values.map(|value| value.to_str().unwrap_or_default());
+    let waits = texts.map(|text| match wait(text) {
+        Some(wait) => wait,
+        // A gateway before another may have joined theirs.
+        None => text.split(',').filter_map(wait).max().unwrap_or_default(),
+    });
+    waits.max()
+}
+
+fn wait(text: &str) -> Option<Duration> {
+    let text = text.trim();
+    if let Some(until) = instant(text) {
+        let wait = until.duration_since(wall());
+        return Some(wait.try_into().unwrap_or(Duration::ZERO));
     }
-    let until = instant(value)?;
-    let wait = until.duration_since(wall());
-    Some(wait.try_into().unwrap_or(Duration::ZERO))
+    let (whole, rest) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || !digits(whole) || !digits(rest) {
+        return None;
+    }
+    let part = u64::from(rest.bytes().any(|digit| digit != b'0'));
+    // Nothing but digits: more than fit.
+    let seconds = whole.parse().unwrap_or(u64::MAX).saturating_add(part);
+    Some(Duration::from_secs(seconds).min(LONGEST_WAIT))
 }
 
 /// The reply without the secrets, should the other side have echoed them, and its texts cut to what a
@@ -351,7 +379,7 @@ fn echo(credential: &Credential, answer: &Answer) -> Option<String> {
     let workflows = match &envelope.data {
         Data::Workflow(listed) => std::slice::from_ref(&**listed),
         Data::Page { workflows, .. } => workflows,
-        Data::Nothing | Data::Versions(_) | Data::Workspaces { .. } => &[],
+        Data::Nothing | Data::Odd(_) | Data::Versions(_) | Data::Workspaces { .. } => &[],
     };
     workflows.iter().find_map(|listed| {
         let workflow = &listed.workflow;
@@ -388,7 +416,9 @@ fn blot_out_data(credential: &Credential, data: &mut Data) {
     match data {
         Data::Nothing => {}
         Data::Workflow(listed) => listed.texts_mut().for_each(clean),
-        Data::Page { workflows, .. } => {
+        Data::Odd(odd) => clean(&mut odd.value),
+        Data::Page { workflows, odd, .. } => {
+            odd.iter_mut().map(|odd| &mut odd.value).for_each(clean);
             workflows
                 .iter_mut()
                 .flat_map(Listed::texts_mut)
@@ -501,15 +531,43 @@ mod tests {
 
     #[test]
     fn retry_after_is_read_in_seconds_and_as_a_date() {
-        let wait = |value: &str| {
+        let waits = |values: &[&str]| {
             let mut headers = HeaderMap::new();
-            headers.insert(RETRY_AFTER, value.parse().unwrap());
+            for value in values {
+                headers.append(RETRY_AFTER, value.parse().unwrap());
+            }
             retry_after(&headers)
         };
+        let wait = |value: &str| waits(&[value]);
         assert_eq!(wait("120"), Some(Duration::from_secs(120)));
         assert_eq!(wait("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
         assert!(wait("Fri, 21 Oct 2095 07:28:00 GMT").unwrap().as_secs() > 1_000_000);
-        assert_eq!(wait("soon"), None);
-        assert_eq!(wait("-5"), None);
+        for past in [
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+            "soon",
+            "-5",
+            "",
+            "1e3",
+            "2.x",
+        ] {
+            assert_eq!(wait(past), Some(Duration::ZERO), "{past}");
+        }
+        assert!(wait("Friday, 21-Oct-61 07:28:00 GMT").unwrap().as_secs() > 1_000_000);
+        assert!(wait("Fri Oct 21 07:28:00 2095").unwrap().as_secs() > 1_000_000);
+        for (value, seconds) in [
+            ("2.5", 3),
+            ("2.0", 2),
+            (" 7 ", 7),
+            ("0.001", 1),
+            ("2, 5,3", 5),
+            ("x, 4", 4),
+        ] {
+            assert_eq!(wait(value), Some(Duration::from_secs(seconds)), "{value}");
+        }
+        assert_eq!(wait("12345678901234567890"), Some(LONGEST_WAIT));
+        assert_eq!(wait("99999999999999999999999"), Some(LONGEST_WAIT));
+        assert_eq!(waits(&["2", "9", "soon"]), Some(Duration::from_secs(9)));
+        assert_eq!(waits(&[]), None);
     }
 }

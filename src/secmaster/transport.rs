@@ -9,7 +9,9 @@ use bytes::{Bytes, BytesMut};
 use http::Method;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, DATE, HeaderMap, HeaderValue};
 use jiff::Timestamp;
+use jiff::civil::DateTime;
 use jiff::fmt::rfc2822;
+use jiff::tz::TimeZone;
 use reqwest::{Certificate, redirect, retry};
 use url::Url;
 
@@ -255,8 +257,12 @@ fn decoded(headers: &HeaderMap, body: Bytes) -> Result<Bytes, Unreadable> {
         return Ok(body);
     };
     let encoding = encoding.as_bytes().trim_ascii();
-    if !encoding.eq_ignore_ascii_case(b"gzip") && !encoding.eq_ignore_ascii_case(b"x-gzip") {
+    let is = |name: &str| encoding.eq_ignore_ascii_case(name.as_bytes());
+    if body.is_empty() || is("identity") || is("") {
         return Ok(body);
+    }
+    if !is("gzip") && !is("x-gzip") {
+        return Err(Unreadable::Encoded);
     }
     let mut plain = Vec::new();
     let decoder = flate2::read::MultiGzDecoder::new(&body[..]);
@@ -279,14 +285,22 @@ impl Received {
 
     /// What the server's clock said.
     pub fn served_at(&self) -> Option<Timestamp> {
-        self.headers.get(DATE).and_then(instant)
+        instant(self.headers.get(DATE)?.to_str().ok()?)
     }
 }
 
-/// The instant that an HTTP date (RFC 9110, 5.6.7) names.
-pub(super) fn instant(date: &HeaderValue) -> Option<Timestamp> {
-    let parser = rfc2822::DateTimeParser::new();
-    parser.parse_timestamp(date.to_str().ok()?).ok()
+/// The instant that an HTTP date names, in any of the three forms of RFC 9110, 5.6.7.
+pub(super) fn instant(date: &str) -> Option<Timestamp> {
+    let date = date.trim();
+    if let Ok(at) = rfc2822::DateTimeParser::new().parse_timestamp(date) {
+        return Some(at);
+    }
+    // RFC 850, and what C's asctime() writes.
+    let forms = ["%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
+    let civil = forms
+        .iter()
+        .find_map(|form| DateTime::strptime(form, date).ok());
+    TimeZone::UTC.to_timestamp(civil?).ok()
 }
 
 /// The time of day, for signatures and for what ends.

@@ -2,14 +2,16 @@
 //! and three shapes of errors are seen.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use crate::model::reply::{Content, Data, Envelope, Unreadable};
-use crate::model::workflow::{Listed, Workflow};
+use crate::model::workflow::{Listed, OddWorkflow, Workflow};
 
 use super::error::tidy;
 
@@ -93,36 +95,113 @@ impl Wanted {
         let data = data.get();
         let read = match self {
             Self::Nothing => None,
-            Self::Workflow => serde_json::from_str(data).ok().map(Data::of),
-            Self::Listed => listed(data).map(|listed| Data::Workflow(Box::new(listed))),
-            Self::Page => serde_json::from_str(data)
-                .ok()
-                .and_then(|all: Vec<&RawValue>| {
-                    let workflows = all.into_iter().map(|one| listed(one.get()));
-                    Some(Data::Page {
-                        workflows: workflows.collect::<Option<_>>()?,
-                        total,
-                    })
-                }),
-            Self::Versions => serde_json::from_str(data).ok().map(Data::Versions),
-            Self::Workspaces => serde_json::from_str(data)
-                .ok()
-                .map(|workspaces| Data::Workspaces { workspaces, total }),
+            // Whatever else it is, it is no workflow.
+            Self::Workflow | Self::Listed if !data.starts_with('{') => None,
+            Self::Workflow | Self::Listed => Some(match listed(data) {
+                Ok(listed) => Data::Workflow(Box::new(listed)),
+                Err(odd) => Data::Odd(odd),
+            }),
+            Self::Page => elements(data).map(|all| {
+                let (mut workflows, mut odd) = (Vec::with_capacity(all.len()), Vec::new());
+                for one in all {
+                    match listed(one.get()) {
+                        Ok(listed) => workflows.push(listed),
+                        Err(one) => odd.push(one),
+                    }
+                }
+                Data::Page {
+                    workflows,
+                    odd,
+                    total,
+                }
+            }),
+            // Nothing can be said of a version without an id, or of a workspace without one.
+            Self::Versions => elements(data).map(|all| {
+                let versions = all
+                    .into_iter()
+                    .filter_map(|one| salvaged(one.get(), &["id", "status"]).ok());
+                Data::Versions(versions.collect())
+            }),
+            Self::Workspaces => elements(data).map(|all| Data::Workspaces {
+                workspaces: all
+                    .into_iter()
+                    .filter_map(|one| salvaged(one.get(), &["id"]).ok())
+                    .collect(),
+                total,
+            }),
         };
         read.unwrap_or_default()
     }
 }
 
+/// The elements of a list.
+fn elements(json: &str) -> Option<Vec<&RawValue>> {
+    serde_json::from_str(json).ok()
+}
+
+/// Members of a workflow without which it can be neither compared nor put back.
+const NEEDED: [&str; 6] = [
+    "id",
+    "name",
+    "description",
+    "enabled",
+    "version_id",
+    "labels",
+];
+
 /// A workflow with all that is known of it.
-fn listed(json: &str) -> Option<Listed> {
-    Some(Listed {
-        workflow: serde_json::from_str(json).ok()?,
-        details: serde_json::from_str(json).ok()?,
+fn listed(json: &str) -> Result<Listed, OddWorkflow> {
+    Ok(Listed {
+        workflow: salvaged(json, &NEEDED)?,
+        details: salvaged(json, &[])?,
     })
 }
 
+/// `json` as a `T`. Only the members `needed` have to be what they should be; the others may be anything.
+fn salvaged<T: DeserializeOwned>(json: &str, needed: &[&str]) -> Result<T, OddWorkflow> {
+    // Nearly all are what they should be.
+    if let Ok(whole) = serde_json::from_str(json) {
+        return Ok(whole);
+    }
+    let odd = |id: &str, field: &str, value: &str| OddWorkflow {
+        id: id.to_owned(),
+        field: field.to_owned(),
+        value: tidy(&value.chars().take(LONGEST_ODD).collect::<String>()),
+    };
+    let members: BTreeMap<String, &RawValue> =
+        serde_json::from_str(json).map_err(|_| odd("", "value", json))?;
+    let text = |name: &str| {
+        let value = members.get(name)?;
+        serde_json::from_str::<String>(value.get()).ok()
+    };
+    let id = text("id").unwrap_or_default();
+    let mut kept = Map::new();
+    for (name, value) in &members {
+        let read = serde_json::from_str::<Value>(value.get()).ok();
+        let is_fit = |value: &Value| match value {
+            Value::Null => true,
+            Value::String(_) => name != "enabled",
+            Value::Bool(_) => name == "enabled",
+            Value::Number(_) | Value::Array(_) | Value::Object(_) => false,
+        };
+        match read.filter(is_fit) {
+            Some(value) => {
+                kept.insert(name.clone(), value);
+            }
+            None if needed.contains(&name.as_str()) => return Err(odd(&id, name, value.get())),
+            None => {}
+        }
+    }
+    serde_json::from_value(Value::Object(kept)).map_err(|_| odd(&id, "value", json))
+}
+
+/// As much as is shown of a value that cannot be read, in characters.
+const LONGEST_ODD: usize = 40;
+
 /// Reads the body of an answer. The second value is the request id in it, if any.
 pub fn read(bytes: &[u8], wanted: Wanted) -> (Content, Option<String>) {
+    // RFC 8259, 8.1: a byte order mark may be ignored.
+    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
     // The lossy way is slow where nothing is lost.
     let text = str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed);
     // Most answers are what they should be, and are read in one go.
@@ -173,9 +252,11 @@ fn unreadable(bytes: &[u8]) -> Content {
     };
     let shown = match how {
         Unreadable::Html => title(&text).unwrap_or_default(),
-        Unreadable::NotJson | Unreadable::Truncated | Unreadable::TooLarge | Unreadable::Empty => {
-            &text
-        }
+        Unreadable::NotJson
+        | Unreadable::Truncated
+        | Unreadable::TooLarge
+        | Unreadable::Encoded
+        | Unreadable::Empty => &text,
     };
     Content::Unreadable {
         how,
@@ -316,6 +397,106 @@ mod tests {
             assert_eq!(envelope.message.as_deref(), Some(message), "{json}");
             assert_eq!(request_id.as_deref(), id, "{json}");
         }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_an_answer() {
+        let (envelope, _) = envelope("\u{feff}{\"message\":\"m\"}");
+        assert_eq!(envelope.message.as_deref(), Some("m"));
+    }
+
+    /// What the page of these workflows shows: the ids that could be read, and what is said of the others.
+    fn page(workflows: &str) -> (Vec<String>, Vec<String>) {
+        let json = format!("{{\"data\":[{workflows}],\"total\":9}}");
+        let (Content::Envelope(envelope), _) = read(json.as_bytes(), Wanted::Page) else {
+            panic!("{json}")
+        };
+        let Data::Page {
+            workflows,
+            odd,
+            total,
+        } = envelope.data
+        else {
+            panic!("{json}: {:?}", envelope.data)
+        };
+        assert_eq!(total, Some(9));
+        let ids = workflows.into_iter().map(|listed| listed.workflow.id);
+        (
+            ids.collect(),
+            odd.iter().map(OddWorkflow::to_string).collect(),
+        )
+    }
+
+    #[test]
+    fn one_odd_workflow_is_left_out_alone_and_named() {
+        let well = r#"{"id":"w1","name":"a"}"#;
+        for (odd, said) in [
+            (
+                r#"{"id":"w2","name":5}"#,
+                "workflow w2 has the name 5, which cannot be read",
+            ),
+            (
+                r#"{"id":"w2","description":"\ud83d half"}"#,
+                "workflow w2 has the description \"\\ud83d half\", which cannot be read",
+            ),
+            (
+                r#"{"id":"w2","labels":["IP"]}"#,
+                "workflow w2 has the labels [\"IP\"], which cannot be read",
+            ),
+            (
+                r#"{"id":"w2","enabled":"true"}"#,
+                "workflow w2 has the enabled \"true\", which cannot be read",
+            ),
+            (
+                r#"{"id":{"x":1},"name":"a"}"#,
+                "a workflow has the id {\"x\":1}, which cannot be read",
+            ),
+            ("7", "a workflow has the value 7, which cannot be read"),
+        ] {
+            let (ids, told) = page(&format!("{well},{odd},{well}"));
+            assert_eq!(ids, ["w1", "w1"], "{odd}");
+            assert_eq!(told, [said]);
+            let json = format!("{{\"data\":{odd}}}");
+            let (Content::Envelope(envelope), _) = read(json.as_bytes(), Wanted::Listed) else {
+                panic!("{json}")
+            };
+            assert_eq!(envelope.data.into_workflow(), None, "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_member_that_is_not_needed_fails_nothing() {
+        for odd in [
+            r#""creator_name":"\ud83d""#,
+            r#""update_time":17"#,
+            r#""version":{"a":[]},"modifier_name":false"#,
+            r#""something":"\udc00""#,
+        ] {
+            let workflow = format!("{{\"id\":\"w1\",\"description\":\"d\",{odd}}}");
+            assert_eq!(page(&workflow), (vec!["w1".to_owned()], vec![]), "{odd}");
+        }
+    }
+
+    #[test]
+    fn an_odd_version_or_workspace_is_left_out_alone() {
+        let json =
+            r#"{"data":[{"id":"v1","status":"activated","version":3},{"id":4,"status":"x"}]}"#;
+        let (Content::Envelope(envelope), _) = read(json.as_bytes(), Wanted::Versions) else {
+            panic!("{json}")
+        };
+        let Data::Versions(versions) = envelope.data else {
+            panic!("{:?}", envelope.data)
+        };
+        assert_eq!(versions.len(), 1);
+        let json = r#"{"workspaces":[{"id":"a","name":5},{"id":"b","name":"B"},{"name":"\ud83d","id":[]}],"count":3}"#;
+        let (Content::Envelope(envelope), _) = read(json.as_bytes(), Wanted::Workspaces) else {
+            panic!("{json}")
+        };
+        let Data::Workspaces { workspaces, .. } = envelope.data else {
+            panic!("{:?}", envelope.data)
+        };
+        let names: Vec<_> = workspaces.iter().map(|one| one.name.as_str()).collect();
+        assert_eq!(names, ["", "B"]);
     }
 
     #[test]

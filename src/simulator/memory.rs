@@ -170,6 +170,7 @@ fn success(answered: &Answered) -> Envelope {
             Answered::Workflow(workflow) => Data::Workflow(Box::new(workflow.listed())),
             Answered::Workflows(page) => Data::Page {
                 workflows: page.data.iter().map(WorkflowRecord::listed).collect(),
+                odd: Vec::new(),
                 total: Some(page.total as u64),
             },
             Answered::Versions(page) => {

@@ -227,3 +227,90 @@ fn a_secret_in_any_other_text_of_the_service_is_taken_out() {
     }
     desk.flowbatch("runs --changed --output json");
 }
+
+#[test]
+fn one_odd_workflow_hides_none_of_the_others() {
+    for (field, value, said) in [
+        (
+            "description",
+            json!(5),
+            "workflow w2 has the description 5, which cannot be read",
+        ),
+        (
+            "labels",
+            json!(["IP"]),
+            "workflow w2 has the labels [\"IP\"], which cannot be read",
+        ),
+        (
+            "enabled",
+            json!("true"),
+            "workflow w2 has the enabled \"true\", which cannot be read",
+        ),
+    ] {
+        let service = Service::with(5);
+        service.set("w2", field, value);
+        let desk = Desk::with("rows.csv", "workflow_id,name\nw1,N1\nw2,N2\nw3,N3\n")
+            .file("names.csv", "workflow_name,description\nW4,new\n")
+            .file("missing.csv", "workflow_name,description\nW9,new\n")
+            .file(
+                "change.toml",
+                "[[change]]\nwhere = [\"name~^W\"]\nset = { description = \"all\" }\n",
+            )
+            .variable("HW_AUTH_TOKEN", CANARIES.token);
+        let target = service.target();
+        let export = desk.flowbatch(&format!("export --out all.csv {target}"));
+        assert_eq!(export.code, 1, "{}", export.stderr);
+        assert!(
+            export
+                .stderr
+                .contains(&format!("warning: {said}; it is left out\n")),
+            "{}",
+            export.stderr
+        );
+        assert!(
+            export.stderr.contains("exported 4 workflows"),
+            "{}",
+            export.stderr
+        );
+        let plan = desk.flowbatch(&format!("plan change.toml {target}"));
+        assert_eq!(plan.code, 0, "{}{}", plan.stdout, plan.stderr);
+        assert!(
+            plan.stderr
+                .contains(&format!("warning: {said}; it is left out\n")),
+            "{}",
+            plan.stderr
+        );
+        assert!(plan.stdout.contains("4 to change"), "{}", plan.stdout);
+        let named = desk.flowbatch(&format!("run names.csv {target}"));
+        assert_eq!(named.code, 0, "{}{}", named.stdout, named.stderr);
+        let missing = desk.flowbatch(&format!("run missing.csv {target}"));
+        assert!(missing.stdout.contains(said), "{}", missing.stdout);
+        let run = desk.flowbatch(&format!("run rows.csv --max-errors 50% {target}"));
+        assert_eq!(run.code, 1, "{}{}", run.stdout, run.stderr);
+        assert!(
+            run.stdout.contains("succeeded             2"),
+            "{}",
+            run.stdout
+        );
+        assert!(run.stdout.contains(said), "{}", run.stdout);
+        assert_eq!(service.puts("w2"), 0);
+        let alone = desk.flowbatch(&format!(
+            "run rows.csv --only row=2 --max-errors 100% {target}"
+        ));
+        assert!(alone.stdout.contains(said), "{}", alone.stdout);
+    }
+}
+
+#[test]
+fn a_field_that_is_not_needed_fails_nothing() {
+    let service = Service::with(3);
+    service.set("w2", "creator_name", json!({"half": true}));
+    service.set("w2", "update_time", json!(17));
+    let desk = Desk::with("rows.csv", "workflow_id,name\nw1,N1\nw2,N2\n")
+        .variable("HW_AUTH_TOKEN", CANARIES.token);
+    for command in ["export --out all.csv", "run rows.csv"] {
+        let said = desk.flowbatch(&format!("{command} {}", service.target()));
+        assert_eq!(said.code, 0, "{}{}", said.stdout, said.stderr);
+        assert!(!said.stderr.contains("warning"), "{}", said.stderr);
+    }
+}

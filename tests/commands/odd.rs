@@ -36,6 +36,8 @@ pub(crate) enum Odd {
     Closes,
     /// This body, and nothing is done.
     Says(Value),
+    /// This status without a body, and nothing is done.
+    Bare(u16),
     /// This status and this body, and nothing is done.
     Answers(u16, Value),
 }
@@ -183,7 +185,10 @@ impl Shared {
             let Some((status, answer)) = self.answer(&method, &target, &body) else {
                 return;
             };
-            let answer = answer.to_string();
+            let answer = match answer {
+                Value::Null => String::new(),
+                answer => answer.to_string(),
+            };
             let head = format!(
                 "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nX-Request-Id: r\r\nContent-Length: {}\r\n\r\n",
                 answer.len()
@@ -226,6 +231,7 @@ impl Shared {
         match &odd {
             Odd::Refuses(status) => return Some(refusal(*status)),
             Odd::Closes => return None,
+            Odd::Bare(status) => return Some((*status, Value::Null)),
             Odd::Says(body) => return Some((200, body.clone())),
             Odd::Answers(status, body) => return Some((*status, body.clone())),
             Odd::No | Odd::AppliedThen(_) => {}

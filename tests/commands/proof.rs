@@ -518,3 +518,34 @@ fn a_job_whose_rows_are_all_held_skips_them_and_is_well() {
     ok(&ran, 0);
     assert!(report(&desk).iter().all(|(status, _)| status == "skipped"));
 }
+
+#[test]
+fn an_update_that_is_answered_without_a_body_is_read_back_once_and_sent_once() {
+    for status in [200, 204] {
+        for applied in [true, false] {
+            let (service, desk) = start(3);
+            let desk = desk.file("rows.csv", "workflow_id,name\nw1,N1\nw2,N2\nw3,N3\n");
+            service.behaves(move |flows, asked| match asked.put {
+                0 => Odd::No,
+                _ => {
+                    if applied {
+                        flows.get_mut(asked.id).unwrap()["name"] = asked.body["name"].clone();
+                    }
+                    Odd::Bare(status)
+                }
+            });
+            let ran = desk.flowbatch(&format!(
+                "run rows.csv --max-errors 100% --snapshot off {}",
+                service.target()
+            ));
+            for id in ["w1", "w2", "w3"] {
+                assert_eq!(service.puts(id), 1, "{status}: {}", ran.stdout);
+            }
+            let status = match applied {
+                true => "succeeded             3",
+                false => "unknown               3",
+            };
+            assert!(ran.stdout.contains(status), "{}", ran.stdout);
+        }
+    }
+}

@@ -14,10 +14,10 @@ use crate::model::reply::{Data, Reply};
 use crate::model::row::Row;
 use crate::model::span;
 use crate::model::target::LaneId;
-use crate::model::workflow::Workflow;
+use crate::model::workflow::{OddWorkflow, Workflow};
 use crate::plan::decision::{Decision, Effect, Live, cleared_text, decide};
 use crate::policy::adaptive::Limit;
-use crate::policy::classify::{Trouble, Unproven, Verdict, classify, unproven};
+use crate::policy::classify::{Trouble, Unproven, Verdict, classify, is_bare_success, unproven};
 
 use super::super::health;
 use super::super::work::{Matter, Work, millis};
@@ -25,6 +25,11 @@ use super::{MOST_CANARIES, Rules, Schedule};
 
 /// How often an update that was confirmed is looked for, if a reading does not show it.
 const READ_BACK_EVERY: Duration = Duration::from_secs(1);
+
+/// That what the service shows of a workflow cannot be read.
+fn unreadable(odd: &OddWorkflow) -> Failure {
+    Failure::new(ErrorClass::Protocol, odd.to_string())
+}
 
 impl Schedule {
     /// Takes the reply to the request in flight for `row`.
@@ -35,9 +40,14 @@ impl Schedule {
         };
         let index = work.lane().0;
         self.lanes[index].in_flight -= 1;
-        let verdict = classify(&reply);
+        let mut verdict = classify(&reply);
         if work.method == Method::Put {
             work.unproven = work.unproven.max(unproven(&reply));
+            if let Verdict::Passing { at_most, .. } = &mut verdict
+                && is_bare_success(&reply)
+            {
+                *at_most = Some(1);
+            }
         }
         match &mut reply {
             Reply::Answer(answer) => {
@@ -121,15 +131,26 @@ impl Schedule {
                     | (Of::Workflow(_), data @ Data::Workflow(_))
                     | (Of::Versions(_), data @ Data::Versions(_))
                     | (Of::Workspaces(..), data @ Data::Workspaces { .. }) => Ok(data),
+                    (Of::Workflow(_), Data::Odd(odd)) => Err(unreadable(&odd)),
                     (of, _) => Err(Failure::new(
                         ErrorClass::Protocol,
-                        format!("the answer holds no {}", of.kind()),
+                        format!("the answer holds no {}", of.kind().noun()),
                     )),
                 };
                 self.read(reading, work.requests, data);
                 return;
             }
             Matter::Row(row) => Arc::clone(row),
+        };
+        let no_workflow = match &data {
+            Data::Odd(odd) => unreadable(odd),
+            Data::Nothing
+            | Data::Workflow(_)
+            | Data::Page { .. }
+            | Data::Versions(_)
+            | Data::Workspaces { .. } => {
+                Failure::new(ErrorClass::Protocol, "the answer holds no workflow")
+            }
         };
         let live = data.into_workflow();
         if let Some(failure) = live.as_ref().and_then(|live| stranger(&row, live)) {
@@ -156,8 +177,7 @@ impl Schedule {
             }
             (Method::Get, None) => {
                 self.seen(&work);
-                let failure = Failure::new(ErrorClass::Protocol, "the answer holds no workflow");
-                self.conclude(now, work, failure, false, Duration::ZERO);
+                self.conclude(now, work, no_workflow, false, Duration::ZERO);
             }
             (Method::Get, Some(live)) if work.confirmed.is_some() => {
                 self.admitted(index);
