@@ -11,6 +11,14 @@ pub enum Error {
     /// Problems of the job, already as text.
     #[error("{0}")]
     Problems(String),
+    /// What had to be read first could not be; already as text.
+    #[error("{text}")]
+    GivenUp {
+        /// Why, and what to do.
+        text: String,
+        /// What the program returns.
+        exit: Exit,
+    },
     /// The command line asks for something that is not possible.
     #[error("{what}")]
     Usage {
@@ -103,6 +111,7 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Problems(_) | Self::Usage { .. } => Exit::Usage,
+            Self::GivenUp { exit, .. } => *exit,
             Self::Refused { .. } => Exit::Refused,
             Self::Late { .. } => Exit::Late,
             Self::Locked { .. } => Exit::Locked,
@@ -118,14 +127,16 @@ impl Error {
             | Self::Late { hint, .. }
             | Self::Locked { hint, .. }
             | Self::Damaged { hint, .. } => Some(hint),
-            Self::Problems(_) | Self::File { .. } | Self::Machine { .. } => None,
+            Self::Problems(_) | Self::GivenUp { .. } | Self::File { .. } | Self::Machine { .. } => {
+                None
+            }
         }
     }
 
     /// The error, its causes and what to do, for people.
     pub fn text(&self) -> String {
         let hint = match self {
-            Self::Problems(text) => return text.clone(),
+            Self::Problems(text) | Self::GivenUp { text, .. } => return text.clone(),
             Self::Usage { hint, .. }
             | Self::Refused { hint, .. }
             | Self::Late { hint, .. }

@@ -32,7 +32,7 @@ use super::page::Page;
 use super::planning::{plan_path, snapshot_path};
 use super::reporting::{LeftOut, Reporting};
 use super::taken::Taken;
-use super::{Done, journal_file, operator, terminal};
+use super::{Done, host, journal_file, operator, terminal};
 
 /// A run that is over.
 pub(super) struct Closed<'a> {
@@ -253,7 +253,7 @@ impl Closed<'_> {
         };
         // Without it there was no success yet.
         let earlier = fs::read_to_string(to).unwrap_or_default();
-        let text = metrics_text(summary, self.digest.throttles.1, &earlier);
+        let text = metrics_text(summary, self.digest.throttled().1, &earlier);
         write_whole(to, Readers::Usual, |file| file.write_all(text.as_bytes()))
             .map_err(Error::file("cannot write the metrics to", to))
     }
@@ -390,17 +390,24 @@ impl Closed<'_> {
     ) -> String {
         let tally = &self.digest.tally;
         let work_left = tally.failed + tally.unknown + tally.left() > 0;
-        let next = written.filter(|_| work_left);
-        let next =
-            next.map(|written| next_command(&self.folder, written, tally.failed, &self.digest));
+        let next = work_left.then(|| match written {
+            Some(written) => next_command(&self.folder, written, tally.failed, &self.digest),
+            None => format!(
+                "to go on with what is left, once that is mended:\n  {}",
+                command("resume", &self.folder, Vec::new())
+            ),
+        });
         let report = self
             .record
             .report
             .clone()
             .unwrap_or_else(|| self.report_path());
         let report = report.display().to_string();
-        let undo = written.filter(|written| written.changed.count() > 0);
-        let undo = undo.map(|_| {
+        let has_changed = match written {
+            Some(written) => written.changed.count() > 0,
+            None => tally.succeeded + tally.unknown > 0,
+        };
+        let undo = has_changed.then(|| {
             let flags = match self.digest.ended {
                 Some(Ended::Gate) if !closed_gate(&self.digest) => {
                     vec!["--send".to_owned(), "full".to_owned()]
@@ -453,12 +460,6 @@ fn approvals(digest: &Digest) -> Vec<ApprovalFacts> {
     approvals
         .map(|(at, approval)| ApprovalFacts { at, approval })
         .collect()
-}
-
-/// This machine's name.
-fn host() -> String {
-    let name = rustix::system::uname();
-    name.nodename().to_string_lossy().into_owned()
 }
 
 /// The command line, as text.

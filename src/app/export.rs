@@ -22,7 +22,7 @@ use crate::sinks::export::{Dialect, Export, Shape};
 use super::destination::{Open, SIMULATED};
 use super::folder::{Readers, State, write_whole};
 use super::lanes::{self, Gates};
-use super::plan::tell_given_up;
+use super::plan::given_up;
 use super::reading::{Came, Reading};
 use super::surveying::Surveyed;
 use super::{Done, environment, profiles, report_target, runtime, terminal};
@@ -186,11 +186,7 @@ async fn export_wanted(
     let Came { to, ended, digest } = came;
     let (mut surveyed, places) = to;
     if ended != Ended::Completed || !digest.closed.is_empty() {
-        tell_given_up(&digest, ended);
-        return Ok(match ended == Ended::Completed {
-            true => Exit::Refused,
-            false => Exit::of_run(ended, &digest.tally, false),
-        });
+        return Err(given_up(&digest, ended));
     }
     if wanted.workspace_id.is_none()
         && let Err(why) = surveyed.directory.all(LANE, &project_id)

@@ -101,7 +101,7 @@ pub(super) fn take_in(
     Ok(taken)
 }
 
-fn stem(job: &str) -> String {
+pub(super) fn stem(job: &str) -> String {
     match Path::new(job).file_stem() {
         _ if job == "-" => "standard input".to_owned(),
         Some(stem) => stem.to_string_lossy().into_owned(),

@@ -58,6 +58,7 @@ mod surveying;
 mod taken;
 mod taken_rows;
 mod terminal;
+mod unbegun;
 mod undo;
 mod variables;
 mod verify;
@@ -69,6 +70,8 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::sinks::mail::MOST_LINES;
 
+use unbegun::Unbegun;
+
 /// Does what the command line says; returns the exit code.
 pub fn main() -> u8 {
     let listening = signals::take();
@@ -78,18 +81,21 @@ pub fn main() -> u8 {
         terminal::complain(&error.text());
         return error.exit().code();
     }
-    let (is_quiet, done) = match Cli::read() {
-        Ok(cli) => (cli.is_quiet(), done(cli.command)),
-        Err(answer) => (false, Ok(pages::tell_answer(&answer))),
+    let (is_quiet, unbegun, done) = match Cli::read() {
+        Ok(cli) => (cli.is_quiet(), Unbegun::of(&cli.command), done(cli.command)),
+        Err(answer) => (false, None, Ok(pages::tell_answer(&answer))),
     };
     let tell = |error: Error| {
-        let text = match is_quiet {
-            true => error.brief(MOST_LINES),
-            false => error.text(),
+        let mail = unbegun.as_ref().and_then(|unbegun| unbegun.tell(&error));
+        let text = match (mail, is_quiet) {
+            (Some(mail), _) => mail,
+            (None, true) => error.brief(MOST_LINES),
+            (None, false) => error.text(),
         };
         match error {
             Error::Problems(_) => terminal::complain_painted(&text),
-            Error::Usage { .. }
+            Error::GivenUp { .. }
+            | Error::Usage { .. }
             | Error::Refused { .. }
             | Error::Late { .. }
             | Error::Locked { .. }
@@ -100,7 +106,11 @@ pub fn main() -> u8 {
         error.exit()
     };
     let exit = done.unwrap_or_else(tell);
-    terminal::unwritten().map_or(exit, tell).code()
+    let unwritten = terminal::unwritten().map(|error| {
+        terminal::complain(&error.text());
+        error.exit()
+    });
+    unwritten.unwrap_or(exit).code()
 }
 
 /// Does what `command` says.
@@ -142,6 +152,12 @@ fn environment(name: &str) -> Option<String> {
 fn operator() -> String {
     let name = environment("USER").or_else(|| environment("LOGNAME"));
     name.unwrap_or_else(|| format!("uid {}", rustix::process::geteuid().as_raw()))
+}
+
+/// This machine's name.
+fn host() -> String {
+    let name = rustix::system::uname();
+    name.nodename().to_string_lossy().into_owned()
 }
 
 /// What a command returns.

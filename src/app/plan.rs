@@ -17,7 +17,7 @@ use crate::model::span;
 use crate::model::target::{LaneId, Workspace};
 use crate::plan::preview::{Action, PlannedRow};
 use crate::sinks::digest::Digest;
-use crate::sinks::summary::{UNREADABLE, is_wrong_workspace, unread};
+use crate::sinks::summary::{UNREADABLE, is_wrong_workspace, unread, verdict};
 
 use super::announcement::Announcement;
 use super::course::terms;
@@ -29,7 +29,7 @@ use super::left_rows::LeftRows;
 use super::locks::{Holder, Locks, Policy};
 use super::planning::{Plan, held_back, plan as plan_rows};
 use super::reading::{Came, Reading};
-use super::settling::{Settled, choose, look_up};
+use super::settling::{choose, look_up};
 use super::surveying::Surveyed;
 use super::taken::Taken;
 use super::waves::WaveCourse;
@@ -119,20 +119,12 @@ pub(super) struct Made {
     folder: TempDir,
 }
 
-/// How a plan came out.
-pub(super) enum Outcome {
-    /// It was made.
-    Made(Box<Made>),
-    /// It was not, which has been told.
-    GivenUp(Exit),
-}
-
 /// Plans what was taken in.
 pub(super) async fn make(
     asked: &Asked<'_>,
     state: &State,
     mut taken: Taken,
-) -> Result<Outcome, Error> {
+) -> Result<Made, Error> {
     let (mut open, _locks) = match taken.job.destination {
         Destination::Simulator => {
             // Its world is read and kept under its lock.
@@ -153,13 +145,8 @@ pub(super) async fn make(
             (Open::services(&mut taken, credential).await?, None)
         }
     };
-    if let Some(exit) = look_up(&mut taken, &open, state, asked.output).await? {
-        return Ok(Outcome::GivenUp(exit));
-    }
-    let taken = match choose(taken, &open, state, asked.output).await? {
-        Settled::Job(settled) => *settled,
-        Settled::GivenUp(exit) => return Ok(Outcome::GivenUp(exit)),
-    };
+    look_up(&mut taken, &open, state, asked.output).await?;
+    let taken = choose(taken, &open, state, asked.output).await?;
     let terms = terms(&taken.job.settings, open.service_time());
     let folder = state.temporary_folder()?;
     let mut shown: BTreeMap<(LaneId, Workspace), Shown> = BTreeMap::new();
@@ -222,11 +209,9 @@ pub(super) async fn make(
         terminal::complain(&format!("warning: {text}"));
     }
     let Some((plan, stops)) = to.filter(|_| ended == Ended::Completed) else {
-        tell_given_up(&digest, ended);
-        let exit = Exit::of_run(ended, &digest.tally, false);
-        return Ok(Outcome::GivenUp(exit));
+        return Err(given_up(&digest, ended));
     };
-    Ok(Outcome::Made(Box::new(Made {
+    Ok(Made {
         taken,
         open,
         plan,
@@ -234,14 +219,10 @@ pub(super) async fn make(
         shown,
         digest,
         folder,
-    })))
+    })
 }
 
 async fn plan_taken(asked: &Asked<'_>, state: &State, taken: Taken) -> Done {
-    let made = match make(asked, state, taken).await? {
-        Outcome::Made(made) => *made,
-        Outcome::GivenUp(exit) => return Ok(exit),
-    };
     let Made {
         taken,
         open,
@@ -250,7 +231,7 @@ async fn plan_taken(asked: &Asked<'_>, state: &State, taken: Taken) -> Done {
         shown,
         digest,
         folder,
-    } = made;
+    } = make(asked, state, taken).await?;
     if asked.out.is_some() && !taken.job.stages.is_empty() {
         return Err(Error::Usage {
             what: "a plan that is saved has no stages".to_owned(),
@@ -302,17 +283,27 @@ impl Made {
     }
 }
 
-/// Tells what could not be read.
-pub(super) fn tell_given_up(digest: &Digest, ended: Ended) {
-    for closed in &digest.closed {
-        terminal::complain(&format!("error: {closed}"));
-    }
-    if let Some(failure) = &digest.unread {
-        terminal::complain(&unread(failure));
-    }
+/// That what had to be read could not be.
+pub(super) fn given_up(digest: &Digest, ended: Ended) -> Error {
+    let mut lines: Vec<_> = digest
+        .closed
+        .iter()
+        .map(|closed| format!("error: {closed}"))
+        .collect();
+    lines.extend(digest.unread.as_ref().map(unread));
     let is_wrong = digest.unread.as_ref().is_some_and(is_wrong_workspace);
     if ended == Ended::Refused && digest.refused_workspaces > 0 && !is_wrong {
-        terminal::complain(&format!("  {UNREADABLE}"));
+        lines.push(format!("  {UNREADABLE}"));
+    }
+    if lines.is_empty() {
+        lines.push(format!("{}; nothing was sent", verdict(digest)));
+    }
+    Error::GivenUp {
+        text: lines.join("\n"),
+        exit: match ended == Ended::Completed {
+            true => Exit::Refused,
+            false => Exit::of_run(ended, &digest.tally, false),
+        },
     }
 }
 

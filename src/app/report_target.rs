@@ -30,7 +30,7 @@ pub(super) fn check(record: &RecordArgs, job: &str, input: Option<&Input>) -> Re
 }
 
 /// Refuses a path that the textfile collector would not read, or where something else is.
-fn check_metrics(path: &Path) -> Result<(), Error> {
+pub(super) fn check_metrics(path: &Path) -> Result<(), Error> {
     let refuse = |what: &str, hint: &str| {
         Err(Error::Usage {
             what: format!("the metrics cannot go to {}: {what}", path.display()),

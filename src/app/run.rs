@@ -23,7 +23,7 @@ use super::left_rows::LeftRows;
 use super::locks::{Holder, Locks, Policy};
 use super::question::Asked;
 use super::session::Session;
-use super::settling::{Settled, choose, look_up};
+use super::settling::{choose, look_up};
 use super::taken::Taken;
 use super::{Done, operator, report_target, runtime};
 use super::{lanes, plan, saved_plan, signals, terminal};
@@ -130,9 +130,7 @@ pub(super) async fn run_taken(
                 return Ok(Exit::Done);
             };
             let open = Open::simulator(&taken, state.world(), wanted.fresh).await?;
-            if let Some(exit) = look_up(&mut taken, &open, state, wanted.output).await? {
-                return Ok(exit);
-            }
+            look_up(&mut taken, &open, state, wanted.output).await?;
             (open, locks)
         }
         Destination::Services => {
@@ -141,9 +139,7 @@ pub(super) async fn run_taken(
             if let Some(began) = wanted.began {
                 refuse_others(began, &open.lanes)?;
             }
-            if let Some(exit) = look_up(&mut taken, &open, state, wanted.output).await? {
-                return Ok(exit);
-            }
+            look_up(&mut taken, &open, state, wanted.output).await?;
             let Some(locks) = lock(&taken, locks)? else {
                 return Ok(Exit::Done);
             };
@@ -151,10 +147,7 @@ pub(super) async fn run_taken(
         }
     };
     // Under the locks: whoever is waited for may change who is meant.
-    match choose(taken, &open, state, wanted.output).await? {
-        Settled::Job(settled) => taken = *settled,
-        Settled::GivenUp(exit) => return Ok(exit),
-    }
+    taken = choose(taken, &open, state, wanted.output).await?;
     let seed = clock::seed();
     // From here on a signal stops what has begun; before, it ends the process.
     let interrupts = signals::listen();

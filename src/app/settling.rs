@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use crate::cli::OutputArgs;
 use crate::engine::run::Broken;
 use crate::error::Error;
-use crate::exit::Exit;
 use crate::job::change::{Change, Scope, Workspaces};
 use crate::job::defaults::LookedUpWorkspace;
 use crate::job::problem::Problem;
@@ -15,13 +14,12 @@ use crate::model::id::Id;
 use crate::model::outcome::Ended;
 use crate::model::target::{LaneId, Workspace};
 use crate::plan::directory::Directory;
-use crate::sinks::digest::Digest;
 
 use super::choosing::choose_from;
 use super::destination::Open;
 use super::folder::{Readers, State};
 use super::left_rows::LeftRows;
-use super::plan::tell_given_up;
+use super::plan::given_up;
 use super::reading::{Came, Reading};
 use super::surveying::Surveyed;
 use super::taken::Taken;
@@ -35,7 +33,7 @@ pub(super) struct Search {
     pub(super) workspace: Workspace,
 }
 
-/// Looks up the workspaces that rows and changes name. Gives how it was given up, if it was; that is told.
+/// Looks up the workspaces that rows and changes name.
 ///
 /// # Errors
 /// There are no such workspaces, or they may not be listed.
@@ -44,7 +42,7 @@ pub(super) async fn look_up(
     open: &Open,
     state: &State,
     output: &OutputArgs,
-) -> Result<Option<Exit>, Error> {
+) -> Result<(), Error> {
     let projects = projects(taken);
     let mut directory = Directory::default();
     if !projects.is_empty() {
@@ -65,20 +63,11 @@ pub(super) async fn look_up(
             })
             .await?;
         if came.ended != Ended::Completed || !came.digest.closed.is_empty() {
-            return Ok(Some(given_up(&came.digest, came.ended)));
+            return Err(given_up(&came.digest, came.ended));
         }
         directory = came.to;
     }
-    settle_places(taken, &directory)?;
-    Ok(None)
-}
-
-/// What choosing comes to.
-pub(super) enum Settled {
-    /// A job whose rows say everything themselves.
-    Job(Box<Taken>),
-    /// The live state could not be read; that is told.
-    GivenUp(Exit),
+    settle_places(taken, &directory)
 }
 
 /// Chooses the rows of `taken` that its changes leave to the live state, and works out what its templates give.
@@ -90,7 +79,7 @@ pub(super) async fn choose(
     open: &Open,
     state: &State,
     output: &OutputArgs,
-) -> Result<Settled, Error> {
+) -> Result<Taken, Error> {
     let whole: BTreeSet<_> = taken
         .searches
         .iter()
@@ -101,14 +90,13 @@ pub(super) async fn choose(
     let has_templates = taken.all_templates().next().is_some();
     if !has_templates && !has_changes {
         if !taken.is_in_parts() {
-            return Ok(Settled::Job(Box::new(taken)));
+            return Ok(taken);
         }
         // Nothing is to be asked: the rows of all stages only come together.
         let folder = state.temporary_folder()?;
         let surveyed = Surveyed::kept_at(&folder.path().join("snapshot.jsonl"), Readers::Owner);
         let surveyed = surveyed.map_err(Error::machine("the rows cannot be kept"))?;
-        let settled = choose_from(taken, surveyed, open, state)?;
-        return Ok(Settled::Job(Box::new(settled)));
+        return choose_from(taken, surveyed, open, state);
     }
     // A row that names its workflow may be about one that a change chooses.
     let reads_rows = has_templates || taken.census.named > 0;
@@ -148,7 +136,7 @@ pub(super) async fn choose(
     let Came { to, ended, digest } = came;
     let surveyed = to;
     if ended != Ended::Completed {
-        return Ok(Settled::GivenUp(given_up(&digest, ended)));
+        return Err(given_up(&digest, ended));
     }
     for search in &taken.searches {
         if let Some(why) = surveyed.why_incomplete(search.lane, &search.workspace) {
@@ -159,8 +147,7 @@ pub(super) async fn choose(
             });
         }
     }
-    let chosen = choose_from(taken, surveyed, open, state)?;
-    Ok(Settled::Job(Box::new(chosen)))
+    choose_from(taken, surveyed, open, state)
 }
 
 fn reading<'a>(
@@ -185,14 +172,6 @@ fn reading<'a>(
         output,
         announcement: lines.join("\n"),
         rows: (0, 0),
-    }
-}
-
-fn given_up(digest: &Digest, ended: Ended) -> Exit {
-    tell_given_up(digest, ended);
-    match ended == Ended::Completed {
-        true => Exit::Refused,
-        false => Exit::of_run(ended, &digest.tally, false),
     }
 }
 

@@ -350,10 +350,7 @@ fn live(
         detailed_exitcode: false,
         fresh: false,
     };
-    let made = match runtime()?.block_on(plan::make(&asked, state, taken))? {
-        plan::Outcome::Made(made) => made,
-        plan::Outcome::GivenUp(exit) => return Ok(exit),
-    };
+    let made = runtime()?.block_on(plan::make(&asked, state, taken))?;
     let counts = &made.plan.counts;
     // A row that puts back all that it would is as the run left it; one that has nothing to put back is as it was before.
     let is_left = |row: &&PlannedRow| row.action == Action::Change;

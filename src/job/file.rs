@@ -538,3 +538,9 @@ impl Draft for Written {
         self.line
     }
 }
+
+/// What the job file `text` calls its job, however wrong the rest may be; nothing if it is no TOML or says none.
+pub fn name_in(text: &str) -> Option<String> {
+    let table: toml::Table = toml::from_str(text).ok()?;
+    Some(table.get("job")?.get("name")?.as_str()?.to_owned())
+}

@@ -38,8 +38,10 @@ pub struct Digest {
     pub stopped: Option<(Ended, String)>,
     /// How it ended.
     pub ended: Option<Ended>,
-    /// Pauses by throttling, and how long they were at least.
-    pub throttles: (u64, Duration),
+    /// Pauses by throttling that are over, and how long was waited for them.
+    throttles: (u64, Duration),
+    /// Why lanes pause, since when and for how long at most, as long as they do.
+    paused: BTreeMap<LaneId, Paused>,
     /// The service's own limits, as far as they were found, as they were last.
     pub limits: BTreeMap<LaneId, Rate>,
     /// What the last plan came to.
@@ -67,6 +69,25 @@ pub struct Digest {
     /// Workspaces that were closed.
     pub refused_workspaces: u64,
     errors: HashMap<(ErrorClass, Option<String>), Kind>,
+}
+
+/// A lane that pauses.
+#[derive(Clone, Debug)]
+struct Paused {
+    why: Pause,
+    since: Timestamp,
+    wait: Duration,
+    message: String,
+}
+
+impl Paused {
+    /// How much of its wait has passed `at` that instant.
+    fn waited(&self, at: Timestamp) -> Duration {
+        let passed = at.duration_since(self.since);
+        Duration::try_from(passed)
+            .unwrap_or_default()
+            .min(self.wait)
+    }
 }
 
 /// One session of a run.
@@ -98,6 +119,36 @@ pub struct Kind {
 }
 
 impl Digest {
+    /// How often lanes paused because they were throttled, and how long was waited for that.
+    pub fn throttled(&self) -> (u64, Duration) {
+        let (mut count, mut waited) = self.throttles;
+        let now = self
+            .paused
+            .values()
+            .filter(|paused| paused.why == Pause::Throttled);
+        for paused in now {
+            count += 1;
+            waited += self.last_at.map_or(Duration::ZERO, |at| paused.waited(at));
+        }
+        (count, waited)
+    }
+
+    /// Why the service admitted nothing in the end, if that is so.
+    pub fn trouble(&self) -> Option<(Pause, &str)> {
+        let paused = self.paused.values().next()?;
+        Some((paused.why, paused.message.as_str()))
+    }
+
+    /// The lane pauses no more.
+    fn resumed(&mut self, lane: LaneId, at: Timestamp) {
+        if let Some(paused) = self.paused.remove(&lane)
+            && paused.why == Pause::Throttled
+        {
+            self.throttles.0 += 1;
+            self.throttles.1 += paused.waited(at);
+        }
+    }
+
     /// Whether somebody has let it go on after the wave that ended last.
     pub fn is_approved(&self) -> bool {
         let last = self.waves.keys().next_back();
@@ -201,7 +252,7 @@ impl Digest {
 impl Watcher for Digest {
     fn see(&mut self, stamped: &Stamped) {
         self.tally.see(&stamped.event);
-        self.last_at = Some(stamped.at);
+        let last = self.last_at.replace(stamped.at);
         match &stamped.event {
             Event::RunStarted(start) => {
                 self.start = Some(start.clone());
@@ -218,14 +269,23 @@ impl Watcher for Digest {
             }
             Event::Attempt { reopens, .. } => self.reopened(reopens.as_ref()),
             Event::LanePaused {
-                why: Pause::Throttled,
+                lane,
+                why,
                 wait_ms,
-                ..
+                message,
             } => {
-                self.throttles.0 += 1;
-                self.throttles.1 += Duration::from_millis(*wait_ms);
+                self.resumed(*lane, stamped.at);
+                let paused = Paused {
+                    why: *why,
+                    since: stamped.at,
+                    wait: Duration::from_millis(*wait_ms),
+                    message: message.clone(),
+                };
+                self.paused.insert(*lane, paused);
             }
+            Event::LaneResumed { lane } => self.resumed(*lane, stamped.at),
             Event::LaneClosed { lane, message, .. } => {
+                self.resumed(*lane, stamped.at);
                 let prefix = self.prefix(*lane);
                 self.closed.push(format!("{prefix}{message}"));
             }
@@ -244,6 +304,12 @@ impl Watcher for Digest {
                 self.limits.insert(*lane, *rate);
             }
             Event::SessionStarted(started) => {
+                let before = self.sessions.last().and_then(|session| session.finished_at);
+                let before = before.or(last).unwrap_or(stamped.at);
+                let lanes: Vec<_> = self.paused.keys().copied().collect();
+                for lane in lanes {
+                    self.resumed(lane, before);
+                }
                 // What stopped the session before this one stops this one no more.
                 self.stopped = None;
                 self.ended = None;
@@ -300,11 +366,7 @@ impl Watcher for Digest {
             Event::LegStarted { .. }
             | Event::Proven { .. }
             | Event::Suspected { .. }
-            | Event::Answer { .. }
-            | Event::LanePaused {
-                why: Pause::Outage, ..
-            }
-            | Event::LaneResumed { .. } => {}
+            | Event::Answer { .. } => {}
         }
     }
 

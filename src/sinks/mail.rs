@@ -78,6 +78,17 @@ pub fn mail_text(
     head + &tail
 }
 
+/// The text of a run of `job` that ended before there was anything to record, for the reasons in `brief`.
+pub fn unbegun_mail(job: &str, host: &str, brief: &str, exit_code: u8) -> String {
+    let first = brief.lines().next().unwrap_or_default();
+    let cause = first.strip_prefix("error: ").unwrap_or(first).trim();
+    format!(
+        "flowbatch: {} on {host}: {} (exit code {exit_code})\n\n{brief}",
+        clipped(job),
+        clipped(cause)
+    )
+}
+
 /// How the run went, and how many rows need a person.
 fn subject(digest: &Digest) -> String {
     let verdict = verdict(digest);

@@ -18,6 +18,15 @@ const LAST_SUCCESS: (&str, &str) = (
     "When a run of the job last ended with exit code 0.",
 );
 
+const FINISHED: (&str, &str) = (
+    "flowbatch_run_finished_timestamp_seconds",
+    "When the job's last run ended.",
+);
+const EXIT_CODE: (&str, &str) = (
+    "flowbatch_run_exit_code",
+    "What the job's last run returned; 0 is a success.",
+);
+
 /// The figures of the run that `summary` sums up, which waited for `throttled` in all. What `earlier`, the file of an
 /// earlier run, says of the job's last success is kept unless this is one.
 pub fn metrics_text(summary: &Summary, throttled: Duration, earlier: &str) -> String {
@@ -39,13 +48,7 @@ pub fn metrics_text(summary: &Summary, throttled: Duration, earlier: &str) -> St
     };
     gauge(LAST_SUCCESS, &success.map(one).unwrap_or_default());
     let finished = summary.finished_at.map(seconds).map(one);
-    gauge(
-        (
-            "flowbatch_run_finished_timestamp_seconds",
-            "When the job's last run ended.",
-        ),
-        &finished.unwrap_or_default(),
-    );
+    gauge(FINISHED, &finished.unwrap_or_default());
     let took = summary.started_at.zip(summary.finished_at);
     let took = took.map(|(start, end)| end.duration_since(start).as_secs_f64());
     gauge(
@@ -57,13 +60,7 @@ pub fn metrics_text(summary: &Summary, throttled: Duration, earlier: &str) -> St
             .map(|took| one(format!("{took:.3}")))
             .unwrap_or_default(),
     );
-    gauge(
-        (
-            "flowbatch_run_exit_code",
-            "What the job's last run returned; 0 is a success.",
-        ),
-        &one(summary.exit_code.to_string()),
-    );
+    gauge(EXIT_CODE, &one(summary.exit_code.to_string()));
     gauge(
         (
             "flowbatch_run_simulated",
@@ -112,6 +109,43 @@ pub fn metrics_text(summary: &Summary, throttled: Duration, earlier: &str) -> St
         &one(format!("{:.3}", throttled.as_secs_f64())),
     );
     text
+}
+
+/// The figures of a run of `job` that ended `at` with `exit_code` before there was anything to record.
+pub fn unbegun_metrics(job: &str, exit_code: u8, at: Timestamp, earlier: &str) -> String {
+    let job = label(job);
+    let mut text = String::new();
+    let mut gauge = |(name, help): (&str, &str), value: &str| {
+        let _ = writeln!(
+            text,
+            "# HELP {name} {help}\n# TYPE {name} gauge\n{name}{{job=\"{job}\"}} {value}"
+        );
+    };
+    if let Some(success) = last_success(&job, earlier) {
+        gauge(LAST_SUCCESS, success);
+    }
+    gauge(FINISHED, &seconds(at));
+    gauge(EXIT_CODE, &exit_code.to_string());
+    text
+}
+
+/// Which job the metrics `earlier` are about.
+pub fn earlier_job(earlier: &str) -> Option<String> {
+    let labels = earlier
+        .lines()
+        .find_map(|line| line.strip_prefix(EXIT_CODE.0));
+    let mut label = labels?.strip_prefix("{job=\"")?.chars();
+    let mut job = String::new();
+    loop {
+        match label.next()? {
+            '"' => return Some(job),
+            '\\' => match label.next()? {
+                'n' => job.push('\n'),
+                other => job.push(other),
+            },
+            other => job.push(other),
+        }
+    }
 }
 
 /// A label's value.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
-use crate::model::event::{Approval, StageLeft, WaveEnded};
+use crate::model::event::{Approval, Pause, StageLeft, WaveEnded};
 use crate::model::outcome::{Ended, ErrorClass, Failure, Status};
 use crate::model::rate::Rate;
 use crate::model::route::LaneFacts;
@@ -308,7 +308,7 @@ pub(super) fn stage_text(stage: &StageLeft) -> String {
 }
 
 /// How the run went, in one line.
-pub(super) fn verdict(digest: &Digest) -> String {
+pub fn verdict(digest: &Digest) -> String {
     let tally = &digest.tally;
     let ended = digest.ended.unwrap_or(Ended::RecordFailed);
     let why = digest.stopped.as_ref().map(|(_, why)| why.as_str());
@@ -335,16 +335,37 @@ pub(super) fn verdict(digest: &Digest) -> String {
         Ended::Gate | Ended::Unconfirmed => format!("stopped: {}", why.unwrap_or_default()),
         Ended::MaxErrors => format!("stopped: too many errors ({})", why.unwrap_or_default()),
         Ended::Approval => format!("waits for approval: {}", why.unwrap_or_default()),
-        Ended::Refused => {
-            "stopped: nothing works here (credential, permission or endpoint)".to_owned()
+        Ended::Refused => match digest.closed.first() {
+            Some(why) => format!("stopped: {why}"),
+            None => "stopped: no credential, permission or endpoint works".to_owned(),
+        },
+        Ended::Deadline => {
+            let clock = why.unwrap_or("the deadline is reached");
+            match trouble(digest) {
+                Some(trouble) => format!("stopped: {trouble}; {clock}"),
+                None => format!("stopped: {clock}"),
+            }
         }
-        Ended::Deadline => format!("stopped: {}", why.unwrap_or("the deadline is reached")),
-        Ended::Patience => "stopped: the service admitted nothing for too long".to_owned(),
+        Ended::Patience => match trouble(digest) {
+            Some(trouble) => format!("stopped: {trouble}, for longer than patience allows"),
+            None => {
+                "stopped: the service admitted nothing for longer than patience allows".to_owned()
+            }
+        },
         Ended::RecordFailed => "stopped: the run could not be recorded".to_owned(),
         Ended::Hangup => "stopped: the terminal hung up".to_owned(),
         Ended::Interrupted => "stopped: interrupted".to_owned(),
         Ended::Terminated => "stopped: terminated".to_owned(),
     }
+}
+
+/// What kept the service from admitting anything in the end.
+fn trouble(digest: &Digest) -> Option<String> {
+    let (why, message) = digest.trouble()?;
+    Some(match why {
+        Pause::Throttled => format!("the service throttles ({message})"),
+        Pause::Outage => format!("the service is out of order ({message})"),
+    })
 }
 
 /// `2026-11-24 08:31:00 +00:00, took 4.2s, 24.9 rows/s`, or `…, took 3d 4h, in 2 sessions`
@@ -380,7 +401,7 @@ pub(super) fn request_line(digest: &Digest) -> String {
         }
     }
     if tally.throttled > 0 {
-        let (pauses, length) = digest.throttles;
+        let (pauses, length) = digest.throttled();
         let plural = if pauses == 1 { "pause" } else { "pauses" };
         let _ = write!(
             line,

@@ -63,7 +63,12 @@ fn a_quiet_run_with_a_wrong_job_is_brief_as_well() {
     assert_eq!((quiet.code, quiet.stdout.as_str()), (2, ""));
     let lines: Vec<_> = quiet.stderr.lines().collect();
     assert!(lines.len() <= 60, "{}", quiet.stderr);
-    assert_eq!(lines.first(), loud.stderr.lines().next().as_ref());
+    assert!(
+        lines[0].starts_with("flowbatch: nightly on "),
+        "{}",
+        lines[0]
+    );
+    assert_eq!(lines.get(2), loud.stderr.lines().next().as_ref());
     assert_eq!(lines.last(), loud.stderr.lines().last().as_ref());
 }
 
@@ -207,6 +212,85 @@ fn a_zone_of_the_environment_that_is_not_found_is_a_problem_where_a_clock_matter
     // Where none does, it only shows.
     let said = run("Europe/Berln", "run rows.csv --simulate");
     assert_eq!(said.code, 0, "{}", said.stderr);
+}
+
+#[test]
+fn an_end_before_the_beginning_has_its_mail_and_its_metrics() {
+    let rows = "workflow_id,name\nw1,One\n";
+    let change = "[job]\nname = \"nightly\"\n[[change]]\nwhere = [\"name=nowhere\"]\nset = { description = \"x\" }\n";
+    let wrong = "[job]\nname = \"nightly\"\n[run]\nspeed = 1\n";
+    let broken = "[job\nname = \"nightly\"\n";
+    let service = crate::odd::Service::with(3);
+    service.behaves(|_, asked| match asked.path.ends_with("/workflows") {
+        true => crate::odd::Odd::Answers(
+            401,
+            serde_json::json!({"error_code": "APIG.0301", "error_msg": "no"}),
+        ),
+        false => crate::odd::Odd::No,
+    });
+    let target = service.target();
+    for (job, text, code, cause) in [
+        ("nightly.csv", "", 2, "empty"),
+        ("wrong.toml", wrong, 2, "unknown key"),
+        ("broken.toml", broken, 2, ""),
+        ("nightly.csv", rows, 4, "no credential"),
+        ("change.toml", change, 4, "no credential"),
+        ("change.toml", change, 4, "no"),
+    ] {
+        let desk = Desk::with(job, text).file("good.csv", rows).file(
+            "nightly.toml",
+            "[job]\nname = \"nightly\"\n[rows]\nfile = \"good.csv\"\n",
+        );
+        let good = desk
+            .flowbatch("run nightly.toml --simulate --rate 1000/s -q --metrics-file nightly.prom");
+        assert_eq!(good.code, 0, "{}", good.stderr);
+        let desk = match cause {
+            "no" => desk.variable("HW_AUTH_TOKEN", crate::language::CANARIES.token),
+            _ => desk,
+        };
+        let said = desk.flowbatch(&format!(
+            "run {job} {target} -q --metrics-file nightly.prom"
+        ));
+        assert_eq!(said.code, code, "{job}: {}{}", said.stdout, said.stderr);
+        let subject = said.stderr.lines().next().unwrap_or_default();
+        assert!(
+            subject.starts_with("flowbatch: nightly on "),
+            "{job}: {subject}"
+        );
+        assert!(
+            subject.ends_with(&format!(" (exit code {code})")),
+            "{job}: {subject}"
+        );
+        assert!(subject.contains(cause), "{job}: {subject}");
+        assert!(said.stderr.contains("\n\nerror: "), "{}", said.stderr);
+        let metrics = desk.read("nightly.prom");
+        let exit = format!("flowbatch_run_exit_code{{job=\"nightly\"}} {code}\n");
+        assert!(metrics.contains(&exit), "{job}: {metrics}");
+        assert!(
+            metrics.contains("flowbatch_last_success_timestamp_seconds{job=\"nightly\"}"),
+            "{metrics}"
+        );
+        // The run that was well has the only folder.
+        desk.only_run();
+    }
+}
+
+#[test]
+fn a_record_that_fails_names_the_commands_that_go_on_and_back() {
+    let rows: String = (1..=400).map(|row| format!("w{row},x {row}\n")).collect();
+    let desk = Desk::with("rows.csv", format!("workflow_id,name\n{rows}"));
+    let program = env!("CARGO_BIN_EXE_flowbatch");
+    for quiet in ["", "-q"] {
+        let line = format!(
+            "ulimit -f 64; exec {program} run rows.csv --simulate --snapshot off --rate 2000/s -j 32 {quiet}"
+        );
+        let output = desk.shell(&line).output().unwrap();
+        assert_eq!(output.status.code(), Some(7));
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        for command in ["flowbatch resume ", "flowbatch undo "] {
+            assert!(text.contains(command), "{quiet} {command}: {text}");
+        }
+    }
 }
 
 #[test]

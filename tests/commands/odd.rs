@@ -187,7 +187,11 @@ impl Shared {
             };
             let answer = match answer {
                 Value::Null => String::new(),
-                answer => answer.to_string(),
+                answer @ (Value::Bool(_)
+                | Value::Number(_)
+                | Value::String(_)
+                | Value::Array(_)
+                | Value::Object(_)) => answer.to_string(),
             };
             let head = format!(
                 "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nX-Request-Id: r\r\nContent-Length: {}\r\n\r\n",

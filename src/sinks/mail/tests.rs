@@ -127,7 +127,7 @@ fn a_run_that_was_stopped_says_so_before_its_rows() {
     digest.ended = Some(Ended::Patience);
     assert_eq!(
         subject(&digest),
-        "2 rows need a person, stopped: the service admitted nothing for too long"
+        "2 rows need a person, stopped: the service admitted nothing for longer than patience allows"
     );
 }
 

@@ -105,3 +105,24 @@ fn the_last_success_outlives_a_failure_and_is_the_jobs_own() {
     let torn = "flowbatch_last_success_timestamp_seconds{job=\"other\"} 17x\n";
     assert_eq!(success(&metrics_text(&other, Duration::ZERO, torn)), None);
 }
+
+#[test]
+fn an_end_before_the_beginning_keeps_the_last_success_and_nothing_else() {
+    let earlier = metrics_text(&summary(0), Duration::ZERO, "");
+    let at = "2026-11-25T02:15:00Z".parse().unwrap();
+    let text = unbegun_metrics("triage \"eu\"\\\n", 4, at, &earlier);
+    expect![[r#"
+        # HELP flowbatch_last_success_timestamp_seconds When a run of the job last ended with exit code 0.
+        # TYPE flowbatch_last_success_timestamp_seconds gauge
+        flowbatch_last_success_timestamp_seconds{job="triage \"eu\"\\\n"} 1795486504.250
+        # HELP flowbatch_run_finished_timestamp_seconds When the job's last run ended.
+        # TYPE flowbatch_run_finished_timestamp_seconds gauge
+        flowbatch_run_finished_timestamp_seconds{job="triage \"eu\"\\\n"} 1795572900.000
+        # HELP flowbatch_run_exit_code What the job's last run returned; 0 is a success.
+        # TYPE flowbatch_run_exit_code gauge
+        flowbatch_run_exit_code{job="triage \"eu\"\\\n"} 4
+    "#]]
+    .assert_eq(&text);
+    assert_eq!(earlier_job(&text).as_deref(), Some("triage \"eu\"\\\n"));
+    assert_eq!(earlier_job(""), None);
+}

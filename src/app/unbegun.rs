@@ -1,0 +1,120 @@
+//! What is told of a run that ends before there is anything to record: its mail and its metrics.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use crate::cli::{Command, RecordArgs};
+use crate::error::Error;
+use crate::job::file::name_in;
+use crate::sinks::mail::{MOST_LINES, unbegun_mail};
+use crate::sinks::metrics::{earlier_job, unbegun_metrics};
+
+use super::folder::{Readers, State, write_whole};
+use super::intake::stem;
+use super::{clock, host, report_target, terminal};
+
+/// A command that schedulers start, as far as its end has to be told whatever happens.
+pub(super) struct Unbegun {
+    record: RecordArgs,
+    quiet: bool,
+    what: What,
+}
+
+/// What was to be run.
+enum What {
+    Job(String),
+    Resume(String),
+    Undo(String),
+}
+
+impl Unbegun {
+    /// What `command` would run, if it would run something.
+    pub(super) fn of(command: &Command) -> Option<Self> {
+        let (record, output, what) = match command {
+            Command::Run(args) => (&args.record, &args.output, What::Job(args.job.job.clone())),
+            Command::Resume(args) => (&args.record, &args.output, What::Resume(args.run.clone())),
+            Command::Undo(args) => (&args.record, &args.output, What::Undo(args.run.clone())),
+            Command::Check(_)
+            | Command::Plan(_)
+            | Command::Export(_)
+            | Command::Report(_)
+            | Command::Runs(_)
+            | Command::Verify(_)
+            | Command::Approve(_)
+            | Command::Auth(_)
+            | Command::Simulate(_)
+            | Command::Init(_)
+            | Command::Schema
+            | Command::Completions(_)
+            | Command::Man(_) => return None,
+        };
+        Some(Self {
+            record: record.clone(),
+            quiet: output.quiet,
+            what,
+        })
+    }
+
+    /// Writes the metrics, and gives the text of the mail, of an end by `error`.
+    pub(super) fn tell(&self, error: &Error) -> Option<String> {
+        let earlier = self
+            .record
+            .metrics_file
+            .as_deref()
+            .map(|path| (path, earlier(path)));
+        let known = earlier
+            .as_ref()
+            .and_then(|(_, text)| earlier_job(text.as_deref()?));
+        let name = self.name(known);
+        if let Some((path, Some(earlier))) = &earlier {
+            let text = unbegun_metrics(&name, error.exit().code(), clock::wall(), earlier);
+            let written = write_whole(path, Readers::Usual, |file| file.write_all(text.as_bytes()));
+            if let Err(cause) = written {
+                let error = Error::file("cannot write the metrics to", path)(cause);
+                terminal::complain(&error.text());
+            }
+        }
+        let brief = error.brief(MOST_LINES - 2);
+        self.quiet
+            .then(|| unbegun_mail(&name, &host(), &brief, error.exit().code()))
+    }
+
+    /// What a run of it would have been called; `known`: what an earlier one was.
+    fn name(&self, known: Option<String>) -> String {
+        let of_run = |run: &str| {
+            let state = State::open(self.record.state_dir.as_deref()).ok()?;
+            let folder = state
+                .find_run(run, false)
+                .or_else(|_| state.find_run(run, true));
+            Some(folder.ok()?.job().ok()?.name)
+        };
+        match &self.what {
+            What::Job(job) => {
+                let text = match job.ends_with(".toml") {
+                    true => fs::read_to_string(job).ok(),
+                    false => None,
+                };
+                match text.map(|text| name_in(&text)) {
+                    Some(Some(name)) => name,
+                    // A file that is wrong does not say what it is called.
+                    Some(None) => known.unwrap_or_else(|| stem(job)),
+                    None => stem(job),
+                }
+            }
+            What::Resume(run) => of_run(run)
+                .or(known)
+                .unwrap_or_else(|| format!("resume {run}")),
+            What::Undo(run) => match of_run(run) {
+                Some(name) => format!("undo {name}"),
+                None => known.unwrap_or_else(|| format!("undo {run}")),
+            },
+        }
+    }
+}
+
+/// The metrics of earlier runs; nothing if none may be written there.
+fn earlier(path: &Path) -> Option<String> {
+    report_target::check_metrics(path).ok()?;
+    Some(fs::read_to_string(path).unwrap_or_default())
+}
