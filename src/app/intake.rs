@@ -22,7 +22,7 @@ use crate::job::rows::{Census, Rest, Suspects};
 use crate::job::source::TableSource;
 use crate::job::stage::StageRows;
 use crate::job::table::Table;
-use crate::job::template::{Template, Templates};
+use crate::job::template::{self, Template};
 
 use super::folder::Hashed;
 use super::holds;
@@ -442,10 +442,7 @@ fn check_table(input: &Input, rows: &StageRows, problems: &mut Problems) {
 /// Tells templates that speak of columns which `table` does not have.
 fn check_columns<R: Read>(all: &[Template], table: &Table<R>, problems: &mut Problems) {
     for template in all {
-        let mut templates = Templates::default();
-        // What is wrong with it otherwise was told when it was read.
-        let _ = templates.add(template.field.to_string(), &template.text);
-        for (column, _) in templates.columns() {
+        for column in template::columns(std::slice::from_ref(template)) {
             let names: Vec<_> = table.columns().collect();
             if !names.contains(&column.as_str()) {
                 problems.push(Problem::new(

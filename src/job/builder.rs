@@ -14,13 +14,15 @@ use super::defaults::{Defaults, Told};
 use super::draft::Draft;
 use super::problem::{Place, Problem};
 use super::problems::Problems;
-use super::template::Template;
+use super::template::{self, Template};
 use super::wish::Desk;
 
 /// Builds rows and remembers where they go.
 #[derive(Clone, Debug)]
 pub struct Builder {
     defaults: Defaults,
+    /// The columns that the templates speak of.
+    names: Vec<String>,
     number: u64,
     /// Where the row before went, by its cells that say so: mostly the next one goes there, too.
     last: Option<Trodden>,
@@ -72,6 +74,7 @@ impl Builder {
     pub fn new(defaults: Defaults) -> Self {
         let mut builder = Self {
             told: defaults.told.clone(),
+            names: template::columns(&defaults.templates),
             defaults,
             number: 0,
             last: None,
@@ -100,6 +103,7 @@ impl Builder {
     pub fn complete_by(&mut self, update: &Update, templates: &[Template]) {
         self.defaults.update = update.clone();
         self.defaults.templates = templates.to_vec();
+        self.names = template::columns(templates);
     }
 
     /// How many rows there were so far.
@@ -150,7 +154,8 @@ impl Builder {
         problems: &mut Problems,
     ) -> Option<Row> {
         self.number = number;
-        let mut desk = Desk { draft, problems };
+        let mut desk = Desk::new(draft, problems);
+        let is_free = desk.is_free_of_sheet_errors(&self.names);
         let (workflow_id, called) = desk.workflow(self.defaults.is_blind);
         let wave = desk.wave();
         let place = self.place(&mut desk);
@@ -159,7 +164,7 @@ impl Builder {
             None => desk.wishes(&self.defaults, defaults),
             Some(further) => desk.wishes(&self.defaults, &defaults.clone().or(further)),
         }?;
-        let (lane, workspace) = place?;
+        let (lane, workspace) = place.filter(|_| is_free)?;
         Some(Row {
             number: self.number,
             line: draft.line(),
@@ -198,7 +203,7 @@ impl Builder {
         draft: &impl Draft,
         problems: &mut Problems,
     ) -> Option<(Route, Option<Id>, Option<Id>)> {
-        let mut desk = Desk { draft, problems };
+        let mut desk = Desk::new(draft, problems);
         let bearing = self.defaults.bearing(&mut desk)?;
         let lane = self.lane(&bearing, &desk)?;
         let project_id = self.defaults.given(&mut desk, &bearing, Given::PROJECT)?;
@@ -244,7 +249,7 @@ impl Builder {
         draft: &impl Draft,
         problems: &mut Problems,
     ) -> Option<(LaneId, Id, Option<Id>)> {
-        let mut desk = Desk { draft, problems };
+        let mut desk = Desk::new(draft, problems);
         let bearing = self.defaults.bearing(&mut desk)?;
         let lane = self.lane(&bearing, &desk)?;
         let project_id = self.project(&mut desk, &bearing, Some(lane))?;

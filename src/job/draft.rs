@@ -54,6 +54,10 @@ pub trait Draft {
     fn cell(&self, column: Column) -> Option<&str>;
     /// Where the cell stands, for problems.
     fn place(&self, column: Column) -> Place;
+    /// The cell of a column that rows are not made of, and where it stands.
+    fn named(&self, _: &str) -> Option<(&str, Place)> {
+        None
+    }
     /// Where the row stands, for problems.
     fn whole(&self) -> Place;
     /// The line it begins on.

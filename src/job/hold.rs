@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::id::{Id, same_id, trim};
 
+use super::cell::{SHEET_ERROR, SHEET_ERROR_HINT, is_sheet_error};
 use super::dialect::{Before, dialect};
 use super::encoding::Decoded;
 use super::illegible::illegible;
@@ -188,6 +189,13 @@ impl Reading<'_> {
             );
             return;
         }
+        for (column, cell) in COLUMNS.into_iter().zip([id, until, reason]) {
+            if is_sheet_error(cell) {
+                let place = self.cell(line, column, cell);
+                self.wrong(place, SHEET_ERROR, SHEET_ERROR_HINT);
+                return;
+            }
+        }
         let id = match Id::parse(id) {
             Ok(id) => id,
             Err(fault) => {
@@ -333,6 +341,8 @@ mod tests {
                 "not a day or an instant",
             ),
             ("workflow_id,until\n,2026-12-24\n", "the id is empty"),
+            ("workflow_id,until\n#NV,2026-12-24\n", SHEET_ERROR),
+            ("workflow_id,until\nw1,#REF!\n", SHEET_ERROR),
             (
                 "workflow_id,until,reason\nw1,2026-12-24,\"open\nw2,,\n",
                 "a cell of a hold has a line break",

@@ -386,6 +386,19 @@ impl<R: Read> Draft for Table<R> {
         }
     }
 
+    fn named(&self, name: &str) -> Option<(&str, Place)> {
+        let mut cells = self.headers.iter().zip(&self.slots).zip(&self.record);
+        let ((header, _), cell) =
+            cells.find(|((header, slot), _)| **slot == Slot::Ignored && *header == name)?;
+        let place = Place::Cell {
+            file: Arc::clone(&self.file),
+            line: self.line,
+            column: header.clone(),
+            cell: cell.to_owned(),
+        };
+        Some((cell, place))
+    }
+
     fn whole(&self) -> Place {
         Place::Line {
             file: Arc::clone(&self.file),

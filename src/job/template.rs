@@ -99,6 +99,19 @@ impl Default for Templates {
     }
 }
 
+/// The columns of a row that `templates` speak of.
+pub fn columns(templates: &[Template]) -> Vec<String> {
+    let mut all = Templates::default();
+    for template in templates {
+        // What is wrong with it was told when it was read.
+        let _ = all.add(template.field.to_string(), &template.text);
+    }
+    all.columns()
+        .into_iter()
+        .map(|(column, _)| column)
+        .collect()
+}
+
 /// What is known of the braces in `text`, if it has single ones where a template has two.
 pub fn near_miss(text: &str) -> Option<&'static str> {
     let mut known = KNOWN.into_iter();

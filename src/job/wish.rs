@@ -7,11 +7,11 @@ use crate::model::id::{Id, trim};
 use crate::model::row::{Row, VersionWish};
 use crate::model::update::{LONGEST_TEXT, Label, Update};
 
-use super::cell::{BOOLEAN_HINT, EMPTY, boolean};
+use super::cell::{BOOLEAN_HINT, EMPTY, SHEET_ERROR, SHEET_ERROR_HINT, boolean, is_sheet_error};
 use super::column::Column;
 use super::defaults::Defaults;
 use super::draft::Draft;
-use super::problem::Problem;
+use super::problem::{Place, Problem};
 use super::problems::Problems;
 use super::suggestion::suggestion;
 
@@ -22,12 +22,73 @@ pub const LABEL_HINT: &str = "the service knows IP, ACCOUNT and DOMAIN; <empty> 
 pub(super) struct Desk<'a, D> {
     pub(super) draft: &'a D,
     pub(super) problems: &'a mut Problems,
+    /// Columns whose cell is known to be no value at all: nothing more is said about it.
+    void: Vec<Column>,
 }
 
-impl<D: Draft> Desk<'_, D> {
+impl<'a, D: Draft> Desk<'a, D> {
+    pub(super) fn new(draft: &'a D, problems: &'a mut Problems) -> Self {
+        Self {
+            draft,
+            problems,
+            void: Vec::new(),
+        }
+    }
+
     pub(super) fn wrong(&mut self, column: Column, what: &str, hint: &str) {
+        if self.void.contains(&column) {
+            return;
+        }
         self.problems
             .push(Problem::new(self.draft.place(column), what, hint));
+    }
+
+    /// Tells the cells of a sheet that hold an error value of the spreadsheet, those of columns that
+    /// templates speak of by `names` as well. Whether there are none.
+    ///
+    /// What stands in a job file or a flag was typed, and is meant. A value and its guard that say
+    /// the same change nothing: the workflow has that text by now.
+    pub(super) fn is_free_of_sheet_errors(&mut self, names: &[String]) -> bool {
+        for column in Column::ALL {
+            let Some(cell) = self.draft.cell(column).filter(|cell| is_sheet_error(cell)) else {
+                continue;
+            };
+            let twin = match column {
+                Column::Wish(field) => self.draft.cell(Column::Expect(field)),
+                Column::Expect(field) => self.draft.cell(Column::Wish(field)),
+                Column::WorkflowId
+                | Column::WorkflowName
+                | Column::Profile
+                | Column::Region
+                | Column::ProjectId
+                | Column::WorkspaceId
+                | Column::Workspace
+                | Column::ExpectUpdateTime
+                | Column::Wave => None,
+            };
+            let place = self.draft.place(column);
+            if twin == Some(cell) || !matches!(place, Place::Cell { .. }) {
+                continue;
+            }
+            let hint = if let Column::Expect(_) = column {
+                "correct the formula in the sheet, or paste its values; if the workflow has this text now, leave the cell empty"
+            } else {
+                SHEET_ERROR_HINT
+            };
+            self.problems.push(Problem::new(place, SHEET_ERROR, hint));
+            self.void.push(column);
+        }
+        let mut is_free = self.void.is_empty();
+        for name in names {
+            if let Some((cell, place)) = self.draft.named(name)
+                && is_sheet_error(cell)
+            {
+                let hint = "a template speaks of this column: correct the formula in the sheet, or paste its values";
+                self.problems.push(Problem::new(place, SHEET_ERROR, hint));
+                is_free = false;
+            }
+        }
+        is_free
     }
 
     /// The cell as people mean it, if it says anything.
@@ -354,7 +415,7 @@ fn is_a_time(text: &str) -> bool {
 /// Reads an update alone, as `[defaults]` and `--set` give it.
 pub fn read_update(draft: &impl Draft, problems: &mut Problems) -> Update {
     let mut update = Update::default();
-    let mut desk = Desk { draft, problems };
+    let mut desk = Desk::new(draft, problems);
     for field in Field::ALL {
         if let Ok(Some(value)) = desk.value(Column::Wish(field), field) {
             update.set(field, value);

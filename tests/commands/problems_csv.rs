@@ -717,17 +717,117 @@ fn what_no_workflow_can_be() {
               |
               = help: copy it from an export: 2025-07-18T14:47:16.939Z+0800
 
-            error: the id holds characters that no id has
+            error: the cell holds an error value of the spreadsheet
              --> rows.csv:4:workflow_id
               |
             4 | #REF!
               | ^^^^^
               |
-              = help: an id is a UUID or 32 hexadecimal digits; copy it from the console or an export
+              = help: correct the formula in the sheet, or paste its values
 
             5 problems; nothing was sent
         "#]],
     );
+}
+
+#[test]
+fn an_error_value_of_a_spreadsheet_in_any_column() {
+    refused(
+        "workflow_id,name,labels,enabled,expect_name\nw1,#REF!,,,\n#NV,x,#N/A,#WERT!,\nw3,x,,,#BEZUG!\nw4,Err:502,,yes,#N/A\n",
+        "",
+        expect![[r#"
+            error: the cell holds an error value of the spreadsheet
+             --> rows.csv:2:name
+              |
+            2 | #REF!
+              | ^^^^^
+              |
+              = help: correct the formula in the sheet, or paste its values
+
+            error: the cell holds an error value of the spreadsheet
+             --> rows.csv:5:name
+              |
+            5 | Err:502
+              | ^^^^^^^
+              |
+              = help: correct the formula in the sheet, or paste its values
+
+            error: the cell holds an error value of the spreadsheet
+             --> rows.csv:3:workflow_id
+              |
+            3 | #NV
+              | ^^^
+              |
+              = help: correct the formula in the sheet, or paste its values
+
+            error: the cell holds an error value of the spreadsheet
+             --> rows.csv:3:enabled
+              |
+            3 | #WERT!
+              | ^^^^^^
+              |
+              = help: correct the formula in the sheet, or paste its values
+
+            error: the cell holds an error value of the spreadsheet
+             --> rows.csv:3:labels
+              |
+            3 | #N/A
+              | ^^^^
+              |
+              = help: correct the formula in the sheet, or paste its values
+
+            error: the cell holds an error value of the spreadsheet
+             --> rows.csv:4:expect_name
+              |
+            4 | #BEZUG!
+              | ^^^^^^^
+              |
+              = help: correct the formula in the sheet, or paste its values; if the workflow has this text now, leave the cell empty
+
+            error: the cell holds an error value of the spreadsheet
+             --> rows.csv:5:expect_name
+              |
+            5 | #N/A
+              | ^^^^
+              |
+              = help: correct the formula in the sheet, or paste its values; if the workflow has this text now, leave the cell empty
+
+            7 problems; nothing was sent
+        "#]],
+    );
+}
+
+#[test]
+fn an_error_value_that_the_workflow_has_by_now_is_a_text_as_any_other() {
+    let csv = "workflow_id,name,expect_name,enabled\nw1,#REF!,#REF!,true\n";
+    let desk = Desk::with("rows.csv", csv);
+    let said = desk.flowbatch("check rows.csv --simulate");
+    assert_eq!((said.code, said.stderr.as_str()), (0, ""));
+    // What a job file or a flag says was typed.
+    let desk = Desk::with("rows.csv", "workflow_id,enabled\nw1,true\n");
+    let said = desk.flowbatch("check rows.csv --simulate --set description=#N/A");
+    assert_eq!((said.code, said.stderr.as_str()), (0, ""));
+}
+
+#[test]
+fn an_error_value_in_a_column_that_a_template_speaks_of() {
+    let csv = "workflow_id,enabled,x_team,x_note\nw1,true,#N/A,#REF!\n";
+    let desk = Desk::with("rows.csv", csv);
+    let said = desk.flowbatch("check rows.csv --simulate --set name={{row.x_team}}-{{name}}");
+    assert_eq!(said.code, 2, "{}", said.stderr);
+    expect![[r#"
+        error: the cell holds an error value of the spreadsheet
+         --> rows.csv:2:x_team
+          |
+        2 | #N/A
+          | ^^^^
+          |
+          = help: a template speaks of this column: correct the formula in the sheet, or paste its values
+
+        1 problem; nothing was sent
+    "#]].assert_eq(&said.stderr);
+    let said = desk.flowbatch("check rows.csv --simulate");
+    assert_eq!((said.code, said.stderr.as_str()), (0, ""));
 }
 
 #[test]
