@@ -108,6 +108,12 @@ fn rows_that_a_spreadsheet_cleared_are_passed_over() {
         rows("workflow_id,name,\nw1,a,\n,,\nw2,b,,,\n"),
         [row(2, "w1", "a"), row(4, "w2", "b")]
     );
+    assert_eq!(
+        rows(
+            "workflow_id,name,,,\r\n,,,,\r\n , ,\u{a0},,\r\nw1,a,,,\r\n\u{3000},\u{200b},\t,\u{feff}\r\n\u{a0}\r\n\r\n"
+        ),
+        [row(4, "w1", "a")]
+    );
 }
 
 #[test]

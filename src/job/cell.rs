@@ -53,6 +53,12 @@ pub fn boolean(cell: &str) -> Option<bool> {
     })
 }
 
+/// Whether a row of these cells says nothing, as an empty line does: what is left of one that was
+/// cleared in a spreadsheet.
+pub fn is_empty_row<'a>(cells: impl IntoIterator<Item = &'a str>) -> bool {
+    cells.into_iter().all(|cell| trim(cell).is_empty())
+}
+
 /// What a cell with a spreadsheet's error value is, for problems.
 pub const SHEET_ERROR: &str = "the cell holds an error value of the spreadsheet";
 
@@ -176,6 +182,16 @@ fn is_numbered_error(cell: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_row_of_cells_in_which_nothing_can_be_seen_is_empty() {
+        let unseen = [
+            "", " ", "\t", "\u{a0}", "\u{3000}", "\u{200b}", "\u{feff}", "\u{ad}",
+        ];
+        assert!(is_empty_row(unseen));
+        assert!(is_empty_row([]));
+        assert!(!is_empty_row(["", "-"]));
+    }
 
     #[test]
     fn error_values_of_spreadsheets_are_known_in_their_languages() {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::id::{Id, same_id, trim};
 
-use super::cell::{SHEET_ERROR, SHEET_ERROR_HINT, is_sheet_error};
+use super::cell::{SHEET_ERROR, SHEET_ERROR_HINT, is_empty_row, is_sheet_error};
 use super::dialect::{Before, dialect};
 use super::encoding::Decoded;
 use super::illegible::illegible;
@@ -177,7 +177,7 @@ impl Reading<'_> {
     ) {
         let [id, until, reason] =
             columns.map(|at| trim(at.and_then(|at| record.get(at)).unwrap_or_default()));
-        if record.iter().all(|cell| trim(cell).is_empty()) {
+        if is_empty_row(record) {
             return;
         }
         if record.iter().any(|cell| cell.contains(['\n', '\r'])) {

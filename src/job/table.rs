@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::id::trim;
 
+use super::cell::is_empty_row;
 use super::column::{Column, Meaning, meaning};
 use super::dialect::{Before, dialect};
 use super::draft::Draft;
@@ -212,8 +213,7 @@ impl<R: Read> Table<R> {
     /// problems.
     pub fn advance(&mut self, problems: &mut Problems) -> bool {
         while self.read(problems) {
-            if self.record.as_slice().is_empty() {
-                // What is left of a row that was cleared in the spreadsheet.
+            if is_empty_row(&self.record) {
                 continue;
             }
             if self.fits(problems) {

@@ -34,9 +34,12 @@ pub enum IdFault {
     /// `/` or `\`.
     #[error("the id holds a slash, which would change the URL")]
     Slash,
-    /// A control or blank character inside.
-    #[error("the id holds a blank or control character")]
+    /// A blank or a line break inside.
+    #[error("the id holds a blank or a line break")]
     Blank,
+    /// A character inside that cannot be seen.
+    #[error("the id holds a character that cannot be seen: U+{:04X}", u32::from(*.0))]
+    Invisible(char),
     /// What a spreadsheet makes of digits, such as `1.23E+10`.
     #[error("a spreadsheet has turned the id into a number")]
     Number,
@@ -56,6 +59,7 @@ impl IdFault {
             Self::Dots | Self::Slash | Self::Blank | Self::Characters | Self::Long => {
                 "an id is a UUID or 32 hexadecimal digits; copy it from the console or an export"
             }
+            Self::Invisible(_) => "delete it or retype the id",
             Self::Number => {
                 "format the column as text in the spreadsheet, then paste the ids again"
             }
@@ -85,8 +89,11 @@ impl Id {
         if !is_safe && id.contains(['/', '\\']) {
             return Err(IdFault::Slash);
         }
-        if !is_safe && id.chars().any(|c| c.is_control() || is_blank(c)) {
-            return Err(IdFault::Blank);
+        if !is_safe && let Some(blank) = id.chars().find(|c| c.is_control() || is_blank(*c)) {
+            return Err(match blank {
+                ' ' | '\t' | '\r' | '\n' => IdFault::Blank,
+                unseen => IdFault::Invisible(unseen),
+            });
         }
         if looks_like_a_number(id) {
             return Err(IdFault::Number);
@@ -108,10 +115,32 @@ impl Id {
 
 /// Whether `c` is a character that spreadsheets and copying leave around a value unseen.
 fn is_blank(c: char) -> bool {
-    c.is_whitespace() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}')
+    c.is_whitespace() || is_invisible(c)
 }
 
-/// `text` without blanks, no-break spaces, BOM and zero-width characters around it.
+/// Whether `c` is no blank and shows nothing either: a soft hyphen, a zero-width character, a mark of
+/// the direction of writing, a filler, a BOM.
+pub fn is_invisible(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}'
+            | '\u{34f}'
+            | '\u{61c}'
+            | '\u{115f}'
+            | '\u{1160}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{2064}'
+            | '\u{2066}'..='\u{206f}'
+            | '\u{2800}'
+            | '\u{3164}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+    )
+}
+
+/// `text` without blanks, no-break spaces, BOM and other characters around it that cannot be seen.
 pub fn trim(text: &str) -> &str {
     text.trim_matches(is_blank)
 }
@@ -203,7 +232,14 @@ mod tests {
 
     #[test]
     fn an_id_is_taken_without_what_copying_left_around_it() {
-        for text in ["w-1", " w-1\u{a0}", "\u{feff}w-1", "\u{200b}w-1\u{200b}\t"] {
+        for text in [
+            "w-1",
+            " w-1\u{a0}",
+            "\u{feff}w-1",
+            "\u{200b}w-1\u{200b}\t",
+            "\u{202a}w-1\u{202c}",
+            "w-1\u{ad}",
+        ] {
             assert_eq!(Id::parse(text).unwrap().as_str(), "w-1", "{text:?}");
         }
     }
@@ -218,8 +254,15 @@ mod tests {
             ("a/b", IdFault::Slash),
             ("a\\b", IdFault::Slash),
             ("a\nb", IdFault::Blank),
-            ("a\0b", IdFault::Blank),
             ("a b", IdFault::Blank),
+            ("a\tb", IdFault::Blank),
+            ("a\0b", IdFault::Invisible('\0')),
+            ("a\u{a0}b", IdFault::Invisible('\u{a0}')),
+            ("a\u{ad}b", IdFault::Invisible('\u{ad}')),
+            ("a\u{200b}b", IdFault::Invisible('\u{200b}')),
+            ("a\u{202e}b", IdFault::Invisible('\u{202e}')),
+            ("a\u{2066}b", IdFault::Invisible('\u{2066}')),
+            ("a\u{feff}b", IdFault::Invisible('\u{feff}')),
             ("1.23E+10", IdFault::Number),
             ("1,23E+10", IdFault::Number),
             ("9e-4", IdFault::Number),
@@ -232,6 +275,15 @@ mod tests {
             assert_eq!(Id::parse(text).unwrap_err(), fault, "{text:?}");
         }
         assert_eq!(Id::parse(&"a".repeat(129)).unwrap_err(), IdFault::Long);
+    }
+
+    #[test]
+    fn a_character_that_cannot_be_seen_is_named() {
+        let fault = Id::parse("w\u{200b}1").unwrap_err();
+        assert_eq!(
+            fault.to_string(),
+            "the id holds a character that cannot be seen: U+200B"
+        );
     }
 
     #[test]

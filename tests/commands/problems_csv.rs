@@ -288,7 +288,7 @@ fn a_nul() {
 #[test]
 fn ids_that_would_change_the_url() {
     refused(
-        "workflow_id,name\n..,a\na/b,b\n.,c\n\"a\nb\",d\n,e\n1.23E+10,f\n",
+        "workflow_id,name\n..,a\na/b,b\n.,c\n\"a\nb\",d\n,e\n1.23E+10,f\nw\u{200b}9,g\nw\u{a0}9,h\nw\u{200b}8,i\n",
         "",
         expect![[r#"
             error: the id would change the URL
@@ -315,7 +315,7 @@ fn ids_that_would_change_the_url() {
               |
               = help: an id is a UUID or 32 hexadecimal digits; copy it from the console or an export
 
-            error: the id holds a blank or control character
+            error: the id holds a blank or a line break
              --> rows.csv:5:workflow_id
               |
             5 | a⏎b
@@ -339,7 +339,31 @@ fn ids_that_would_change_the_url() {
               |
               = help: format the column as text in the spreadsheet, then paste the ids again
 
-            6 problems; nothing was sent
+            error: the id holds a character that cannot be seen: U+200B
+             --> rows.csv:9:workflow_id
+              |
+            9 | w�9
+              | ^^^
+              |
+              = help: delete it or retype the id
+
+            error: the id holds a character that cannot be seen: U+200B
+              --> rows.csv:11:workflow_id
+               |
+            11 | w�8
+               | ^^^
+               |
+               = help: delete it or retype the id
+
+            error: the id holds a character that cannot be seen: U+00A0
+              --> rows.csv:10:workflow_id
+               |
+            10 | w 9
+               | ^^^
+               |
+               = help: delete it or retype the id
+
+            9 problems; nothing was sent
         "#]],
     );
 }
