@@ -209,18 +209,10 @@ impl Taken {
                 Table::open(tee, &label, &source.options, problems)
             });
             match table {
-                Err(error) => problems.push(Problem::new(
-                    Place::File(Arc::clone(&label)),
-                    format!("the file cannot be read: {error}"),
-                    "",
-                )),
+                Err(error) => problems.push(illegible(&label, &error, b',')),
                 Ok(None) => {}
                 Ok(Some(table)) if !table.has_wishes() && !self.has_defaults => {
-                    problems.push(Problem::new(
-                        table.header_place(),
-                        "no column says what to change",
-                        "add a column such as enabled, or say --set FIELD=VALUE",
-                    ));
+                    problems.push(table.without_wishes("say --set FIELD=VALUE"));
                 }
                 Ok(Some(table)) => {
                     check_columns(&self.job.defaults.templates, &table, problems);
@@ -422,11 +414,7 @@ fn check_table(input: &Input, rows: &StageRows, problems: &mut Problems) {
         return;
     };
     if !table.has_wishes() && rows.update.is_empty() && rows.templates.is_empty() {
-        problems.push(Problem::new(
-            table.header_place(),
-            "no column says what to change",
-            "add a column such as enabled, or say it in [stage.defaults]",
-        ));
+        problems.push(table.without_wishes("say it in [stage.defaults]"));
     }
     check_columns(&rows.templates, &table, problems);
     let mut told = Problems::default();

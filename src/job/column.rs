@@ -105,8 +105,61 @@ pub enum Meaning {
     Ignored,
     /// No column, but close to one.
     NearMiss(&'static str),
+    /// No column, but another word for one.
+    Synonym(&'static str),
     /// No column.
     Unknown,
+}
+
+/// What people call columns: those that other tools and sheets have for them.
+const SYNONYMS: [(&str, &[&str]); 13] = [
+    (
+        "workflow_id",
+        &["id", "uuid", "guid", "wf", "wf_id", "workflow_uuid"],
+    ),
+    (
+        "workflow_name",
+        &["wf_name", "workflow_title", "current_name"],
+    ),
+    ("name", &["title", "new_name", "display_name", "new_title"]),
+    ("description", &["desc", "descr", "new_description"]),
+    (
+        "enabled",
+        &[
+            "active",
+            "activated",
+            "enable",
+            "is_active",
+            "is_enabled",
+            "on",
+            "on_off",
+            "state",
+            "status",
+            "running",
+            "switch",
+        ],
+    ),
+    (
+        "version_id",
+        &["version", "ver", "version_uuid", "workflow_version"],
+    ),
+    ("labels", &["tag", "tags", "label_type"]),
+    ("expect_name", &["old_name", "old_title"]),
+    (
+        "expect_enabled",
+        &["old_enabled", "old_status", "old_state"],
+    ),
+    ("project_id", &["project", "project_uuid"]),
+    ("workspace_id", &["workspace_uuid"]),
+    ("profile", &["account", "tenant", "customer"]),
+    ("region", &["region_id", "region_name"]),
+];
+
+/// The column that `name` is another word for, without regard to case, blanks, `-` and `_`.
+pub fn synonym(name: &str) -> Option<&'static str> {
+    let name = normal(name);
+    let is_meant = |(_, words): &&(&str, &[&str])| words.iter().any(|word| normal(word) == name);
+    SYNONYMS.iter().find(is_meant).map(|(column, _)| *column)
 }
 
 /// What the header `name` stands for, without regard to case, blanks, `-` and `_`.
@@ -121,6 +174,9 @@ pub fn meaning(name: &str) -> Meaning {
     }
     if trim(name).to_lowercase().starts_with("x_") {
         return Meaning::Ignored;
+    }
+    if let Some(column) = synonym(name) {
+        return Meaning::Synonym(column);
     }
     let known = Column::ALL.into_iter().map(Column::as_str);
     match suggestion(&plain, known) {
@@ -158,6 +214,32 @@ mod tests {
     fn what_the_report_writes_and_what_begins_with_x_is_ignored() {
         for name in ["status", "Row Hash", "x_owner", "X_Anything", "update_time"] {
             assert_eq!(meaning(name), Meaning::Ignored, "{name}");
+        }
+    }
+
+    #[test]
+    fn another_word_for_a_column_is_told_from_a_misspelt_one() {
+        for (name, column) in [
+            ("ID", "workflow_id"),
+            ("Title", "name"),
+            ("desc", "description"),
+            ("Active", "enabled"),
+            ("state", "enabled"),
+            ("on", "enabled"),
+            ("is active", "enabled"),
+            ("Tags", "labels"),
+            ("old_name", "expect_name"),
+        ] {
+            assert_eq!(meaning(name), Meaning::Synonym(column), "{name}");
+        }
+        // The report and the export have columns of these names.
+        assert_eq!(meaning("status"), Meaning::Ignored);
+        assert_eq!(synonym("status"), Some("enabled"));
+        assert_eq!(synonym("version"), Some("version_id"));
+        let columns = Column::ALL.map(Column::as_str);
+        for (column, words) in SYNONYMS {
+            assert!(columns.contains(&column), "{column}");
+            assert!(words.iter().all(|word| Column::from_header(word).is_none()));
         }
     }
 

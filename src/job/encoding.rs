@@ -1,9 +1,11 @@
 //! From the bytes of a file to UTF-8: by its byte order mark, or as told, never guessed.
 
 use std::fmt;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Cursor, Read};
 
 use encoding_rs::{CoderResult, Encoding, UTF_8, UTF_16BE, UTF_16LE};
+
+use super::line_ends::{HEAD, line_end};
 
 /// Encodings that a table from a spreadsheet may well have, for the problem's hint.
 const LIKELY: [&Encoding; 5] = [
@@ -16,7 +18,7 @@ const LIKELY: [&Encoding; 5] = [
 
 /// A reader that gives the bytes of another one as UTF-8, without a byte order mark.
 pub struct Decoded<R> {
-    bytes: BufReader<R>,
+    bytes: BufReader<io::Chain<Cursor<Vec<u8>>, R>>,
     encoding: &'static Encoding,
     decoder: encoding_rs::Decoder,
     out: Vec<u8>,
@@ -26,7 +28,30 @@ pub struct Decoded<R> {
     /// The bytes of the current line so far.
     current: Vec<u8>,
     is_marked: bool,
+    /// The byte that ends a line.
+    line_end: u8,
 }
+
+/// A file of another encoding than was told. Found inside an [`io::Error`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistold {
+    /// What was told.
+    pub told: &'static str,
+    /// What it is.
+    pub found: &'static str,
+    /// The line that shows it, from 1.
+    pub line: u64,
+    /// That line, read as what it is.
+    pub text: String,
+}
+
+impl fmt::Display for Mistold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {} is {}, not {}", self.line, self.found, self.told)
+    }
+}
+
+impl std::error::Error for Mistold {}
 
 /// Bytes that the encoding does not have. Found inside an [`io::Error`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,10 +83,12 @@ impl<R: Read> Decoded<R> {
     /// Reads `bytes` as `told`, else as its byte order mark says, else as UTF-8.
     ///
     /// # Errors
-    /// The first bytes cannot be read.
-    pub fn new(bytes: R, told: Option<&'static Encoding>) -> io::Result<Self> {
-        let mut bytes = BufReader::new(bytes);
-        let (marked, mark) = match Encoding::for_bom(bytes.fill_buf()?) {
+    /// The first bytes cannot be read, or are the mark of another encoding than was told
+    /// ([`Mistold`]).
+    pub fn new(mut bytes: R, told: Option<&'static Encoding>) -> io::Result<Self> {
+        let mut head = Vec::new();
+        bytes.by_ref().take(HEAD).read_to_end(&mut head)?;
+        let (marked, mark) = match Encoding::for_bom(&head) {
             Some((encoding, length)) => (Some(encoding), length),
             None => (None, 0),
         };
@@ -69,11 +96,23 @@ impl<R: Read> Decoded<R> {
         let utf_16 = |encoding| encoding == UTF_16LE || encoding == UTF_16BE;
         let told = told.filter(|told| !(utf_16(*told) && marked.is_some_and(utf_16)));
         let encoding = told.or(marked).unwrap_or(UTF_8);
-        if marked == Some(encoding) {
-            bytes.consume(mark);
+        if let Some(marked) = marked.filter(|marked| *marked != encoding) {
+            let (text, _) = marked.decode_without_bom_handling(&head[mark..]);
+            return Err(mistold(Mistold {
+                told: encoding.name(),
+                found: marked.name(),
+                line: 1,
+                text: text.lines().next().unwrap_or_default().to_owned(),
+            }));
         }
+        let line_end = match utf_16(encoding) {
+            true => b'\n',
+            false => line_end(&head),
+        };
+        let mut head = Cursor::new(head);
+        head.set_position(mark as u64);
         Ok(Self {
-            bytes,
+            bytes: BufReader::new(head.chain(bytes)),
             encoding,
             decoder: encoding.new_decoder_without_bom_handling(),
             out: Vec::new(),
@@ -81,7 +120,8 @@ impl<R: Read> Decoded<R> {
             ended: false,
             line: 1,
             current: Vec::new(),
-            is_marked: marked == Some(encoding),
+            is_marked: marked.is_some(),
+            line_end,
         })
     }
 
@@ -103,15 +143,19 @@ impl<R: Read> Decoded<R> {
         let (result, read, written) =
             self.decoder
                 .decode_to_utf8_without_replacement(input, &mut self.out, last);
-        let seen = &input[..read];
-        match seen.iter().rposition(|byte| *byte == b'\n') {
-            Some(end) => {
-                self.line += seen.iter().filter(|byte| **byte == b'\n').count() as u64;
-                self.current.clear();
-                self.current.extend_from_slice(&seen[end + 1..]);
+        let mut found = None;
+        for piece in input[..read].split_inclusive(|byte| *byte == self.line_end) {
+            if self.current.len() < LONGEST_LINE {
+                self.current.extend_from_slice(piece);
             }
-            None if self.current.len() < LONGEST_LINE => self.current.extend_from_slice(seen),
-            None => {}
+            if piece.last() == Some(&self.line_end) {
+                found = found.or_else(|| utf_8_line(self.encoding, self.line, &self.current));
+                self.line += 1;
+                self.current.clear();
+            }
+        }
+        if last {
+            found = found.or_else(|| utf_8_line(self.encoding, self.line, &self.current));
         }
         let malformed = match result {
             encoding_rs::DecoderResult::Malformed(length, after) => {
@@ -129,7 +173,7 @@ impl<R: Read> Decoded<R> {
             self.bytes
                 .by_ref()
                 .take(rest)
-                .read_until(b'\n', &mut line)?;
+                .read_until(self.line_end, &mut line)?;
             while line
                 .last()
                 .is_some_and(|byte| matches!(byte, b'\n' | b'\r'))
@@ -147,8 +191,52 @@ impl<R: Read> Decoded<R> {
             ));
         }
         self.ended = last;
-        Ok(())
+        match found {
+            Some(found) => Err(mistold(found)),
+            None => Ok(()),
+        }
     }
+}
+
+/// The line `bytes`, if it shows that the file is UTF-8 and not of the one-byte encoding `told`.
+fn utf_8_line(told: &'static Encoding, line: u64, bytes: &[u8]) -> Option<Mistold> {
+    if !told.is_single_byte() || bytes.is_ascii() {
+        return None;
+    }
+    let text = std::str::from_utf8(bytes).ok()?;
+    is_certainly_utf_8(text, told).then(|| Mistold {
+        told: told.name(),
+        found: UTF_8.name(),
+        line,
+        text: text.trim_end_matches(['\r', '\n']).to_owned(),
+    })
+}
+
+fn mistold(found: Mistold) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, found)
+}
+
+/// Whether a line that is valid UTF-8, `text`, is no line of the one-byte encoding `told`.
+///
+/// Whatever is beyond ASCII in it comes in pairs, threes and fours then, the first of which a one-byte
+/// encoding reads as a letter and the others as symbols. Such text is rare, but real: a word that ends in
+/// a sharp s or in an accented capital, and then an ellipsis or an apostrophe. As UTF-8 it is a lone letter
+/// of a far script. So one of these is wanted as well: a character that `told` has (who names windows-1252
+/// writes its letters), one of three bytes or more (CJK, quotes, dashes), or two in a row.
+fn is_certainly_utf_8(text: &str, told: &'static Encoding) -> bool {
+    let mut was_beyond = false;
+    text.chars().any(|c| {
+        let is_beyond = !c.is_ascii();
+        let in_a_row = was_beyond && is_beyond;
+        was_beyond = is_beyond;
+        is_beyond && (in_a_row || c.len_utf8() > 2 || has(told, c))
+    })
+}
+
+/// Whether `encoding` has the character `c`.
+fn has(encoding: &'static Encoding, c: char) -> bool {
+    let (_, _, is_replaced) = encoding.encode(c.encode_utf8(&mut [0; 4]));
+    !is_replaced
 }
 
 impl<R: Read> Read for Decoded<R> {
@@ -236,6 +324,90 @@ mod tests {
         );
         assert_eq!(read(b"a\n\xff", None).unwrap_err().line, 2);
         assert_eq!(read(b"a\nb\xe5\xa8", None).unwrap_err().at, 1);
+    }
+
+    #[test]
+    fn lines_that_end_in_cr_alone_are_counted() {
+        let malformed = read(b"id,name\rw1,\"a\nb\"\rw2,caf\xe9\rw3,x\r", None).unwrap_err();
+        assert_eq!(
+            (malformed.line, malformed.at, malformed.bytes),
+            (3, 6, b"w2,caf\xe9".to_vec())
+        );
+    }
+
+    /// What is said of UTF-8 and marks that are read as something else.
+    fn told_wrong(bytes: &[u8], told: &str) -> Option<(u64, &'static str, String)> {
+        let mut text = String::new();
+        let read = Decoded::new(bytes, find(told))
+            .and_then(|mut decoded| decoded.read_to_string(&mut text));
+        let error = read.err()?.into_inner().unwrap();
+        let Mistold {
+            line, found, text, ..
+        } = *error.downcast().ok()?;
+        Some((line, found, text))
+    }
+
+    #[test]
+    fn utf_8_is_not_read_as_an_encoding_of_one_byte() {
+        for (text, told) in [
+            ("w1,Pr\u{fc}fung", "windows-1252"),
+            ("w1,Zg\u{142}oszenie \u{f3}sme", "iso-8859-2"),
+            (
+                "w1,\u{41f}\u{440}\u{438}\u{432}\u{435}\u{442}",
+                "windows-1251",
+            ),
+            (
+                "w1,\u{41f}\u{440}\u{438}\u{432}\u{435}\u{442}",
+                "windows-1252",
+            ),
+            ("w1,\u{5a01}", "windows-1252"),
+            ("w1,a \u{2013} b", "macintosh"),
+        ] {
+            for end in ["\n", "\r\n", "\r", ""] {
+                let bytes = format!(
+                    "id,name{}{text}{end}",
+                    if end.is_empty() { "\n" } else { end }
+                );
+                assert_eq!(
+                    told_wrong(bytes.as_bytes(), told),
+                    Some((2, "UTF-8", text.to_owned())),
+                    "{text} {told}"
+                );
+            }
+        }
+        // A line longer than what is decoded at once.
+        let long = format!("{}\u{fc}", "x".repeat(CHUNK - 1));
+        assert!(told_wrong(long.as_bytes(), "windows-1252").is_some());
+    }
+
+    #[test]
+    fn text_of_one_byte_is_read_whatever_its_symbols() {
+        for (bytes, told) in [
+            (&b"w1,Pr\xfcfung"[..], "windows-1252"),
+            (b"w1,wei\xdf\x85", "windows-1252"),
+            (b"w1,CAF\xc9\x92S", "windows-1252"),
+            (b"w1,\x84Fu\xdf\x93", "windows-1252"),
+            (b"w1,SOCI\xc9T\xc9\x99", "windows-1252"),
+            (b"w1,\xcf\xf0\xe8\xe2\xe5\xf2", "windows-1251"),
+            (b"w1,\xabRUS\xdf\xbb", "windows-1251"),
+            (b"w1,plain", "windows-1252"),
+        ] {
+            assert_eq!(told_wrong(bytes, told), None, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_mark_of_another_encoding_than_was_told_is_no_text() {
+        let utf_8 = Some((1, "UTF-8", "id,\u{e9}".to_owned()));
+        for told in ["windows-1252", "gbk", "big5", "shift_jis", "utf-16le"] {
+            assert_eq!(told_wrong(b"\xef\xbb\xbfid,\xc3\xa9\nw1,x", told), utf_8);
+        }
+        assert_eq!(
+            told_wrong(b"\xff\xfei\0d\0\n\0", "windows-1252"),
+            Some((1, "UTF-16LE", "id".to_owned()))
+        );
+        assert_eq!(told_wrong(b"\xef\xbb\xbfid", "utf-8"), None);
+        assert_eq!(told_wrong(b"\xff\xfei\0", "utf-16"), None);
     }
 
     #[test]

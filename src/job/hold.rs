@@ -1,7 +1,7 @@
 //! Workflows that are left alone for a while: `hold.csv`, with workflow_id, until and reason.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufReader, Cursor, Read};
+use std::io::{self, Read};
 use std::sync::Arc;
 
 use csv::StringRecord;
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::id::{Id, same_id, trim};
 
 use super::cell::{SHEET_ERROR, SHEET_ERROR_HINT, is_empty_row, is_sheet_error};
-use super::dialect::{Before, dialect};
+use super::dialect::{Begun, Dialect};
 use super::encoding::Decoded;
 use super::illegible::illegible;
 use super::line_ends::LineEnds;
@@ -82,11 +82,17 @@ impl Holds {
 
 impl Reading<'_> {
     fn all(&mut self, bytes: impl Read, holds: &mut Holds) -> Result<(), (io::Error, u8)> {
-        let plain = |error| (error, b',');
-        let mut bytes = BufReader::new(Decoded::new(bytes, None).map_err(plain)?);
-        let mut before = Before::default();
-        let (head, delimiter) = dialect(&mut bytes, &mut before).map_err(plain)?;
-        let lines = LineEnds::new(Cursor::new(head).chain(bytes), before.lines);
+        let bytes = Decoded::new(bytes, None).map_err(|error| (error, b','))?;
+        let begun = Begun::new(bytes);
+        let known = |name: &str| COLUMNS.iter().any(|column| normal(column) == normal(name));
+        let dialect = Dialect::of(begun.head(), known);
+        if let Some(problem) = dialect.problem(self.file) {
+            self.problems.push(problem);
+            return Ok(());
+        }
+        let delimiter = dialect.delimiter;
+        let input = begun.after(dialect.bytes_before);
+        let lines = LineEnds::new(input, dialect.lines_before, dialect.line_end);
         let mut reader = csv::ReaderBuilder::new()
             .delimiter(delimiter)
             .has_headers(false)
@@ -103,7 +109,7 @@ impl Reading<'_> {
             let start = record.position().map_or(0, csv::Position::byte);
             let line = reader.get_mut().line_of(start);
             match columns {
-                None => columns = Some(self.header(&record, line)),
+                None => columns = Some(self.header(&record, line, delimiter)),
                 Some(columns) => self.hold(&record, columns, line, holds),
             }
         }
@@ -132,7 +138,8 @@ impl Reading<'_> {
     }
 
     /// Which cells are workflow_id, until and reason.
-    fn header(&mut self, record: &StringRecord, line: u64) -> [Option<usize>; 3] {
+    fn header(&mut self, record: &StringRecord, line: u64, delimiter: u8) -> [Option<usize>; 3] {
+        let between = char::from(delimiter).to_string();
         for name in record {
             let plain = normal(name);
             let known = COLUMNS.iter().any(|column| normal(column) == plain);
@@ -156,7 +163,7 @@ impl Reading<'_> {
             let place = Place::Line {
                 file: Arc::clone(self.file),
                 line,
-                text: record.iter().collect::<Vec<_>>().join(","),
+                text: record.iter().collect::<Vec<_>>().join(&between),
             };
             self.wrong(
                 place,

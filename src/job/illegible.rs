@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use super::encoding::{Malformed, readings};
+use super::encoding::{Malformed, Mistold, readings};
 use super::line_ends::TooLong;
 use super::problem::{Place, Problem};
 
@@ -12,6 +12,21 @@ pub fn illegible(file: &Arc<str>, error: &io::Error, delimiter: u8) -> Problem {
     let inner = error.get_ref();
     if let Some(malformed) = inner.and_then(|inner| inner.downcast_ref::<Malformed>()) {
         return wrong_encoding(file, malformed, delimiter);
+    }
+    if let Some(found) = inner.and_then(|inner| inner.downcast_ref::<Mistold>()) {
+        let place = Place::Line {
+            file: Arc::clone(file),
+            line: found.line,
+            text: found.text.clone(),
+        };
+        return Problem::new(
+            place,
+            format!("the file is {}, not {}", found.found, found.told),
+            format!(
+                "leave encoding out (--encoding, [rows] encoding): {} is read without",
+                found.found
+            ),
+        );
     }
     if let Some(long) = inner.and_then(|inner| inner.downcast_ref::<TooLong>()) {
         return Problem::new(

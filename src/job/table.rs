@@ -1,6 +1,6 @@
 //! A CSV as spreadsheets write it: its dialect, its header, its rows.
 
-use std::io::{self, BufReader, Cursor, Read};
+use std::io::{self, Cursor, Read};
 use std::sync::Arc;
 
 use csv::StringRecord;
@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::model::id::trim;
 
 use super::cell::is_empty_row;
-use super::column::{Column, Meaning, meaning};
-use super::dialect::{Before, dialect};
+use super::column::{Column, Meaning, meaning, synonym};
+use super::dialect::{Begun, Dialect};
 use super::draft::Draft;
 use super::illegible::illegible;
 use super::line_ends::LineEnds;
@@ -23,6 +23,10 @@ const SENTINEL: char = '\0';
 
 /// As much as is read at once of a row that is read alone.
 const ROW_BUFFER: usize = 1_024;
+
+/// Columns of a file that a hint names, and characters of each.
+const MOST_NAMED: usize = 20;
+const LONGEST_NAME: usize = 40;
 
 /// What is said about a table outside of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,7 +52,7 @@ pub struct Table<R> {
     ended: bool,
 }
 
-type Input<R> = io::Chain<io::Chain<Cursor<Vec<u8>>, BufReader<R>>, Cursor<Vec<u8>>>;
+type Input<R> = io::Chain<Begun<R>, Cursor<Vec<u8>>>;
 
 /// What a column of the table is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,28 +72,29 @@ impl<R: Read> Table<R> {
         options: &Options,
         problems: &mut Problems,
     ) -> Option<Self> {
-        let mut bytes = BufReader::new(bytes);
-        let mut before = Before::default();
-        let (head, delimiter) = match dialect(&mut bytes, &mut before) {
-            Ok(found) => found,
-            Err(error) => {
-                problems.push(illegible(file, &error, b','));
-                return None;
-            }
-        };
-        if let Some((what, hint)) = not_a_csv(&head) {
+        let begun = Begun::new(bytes);
+        if let Some((what, hint)) = not_a_csv(begun.head()) {
             let place = Place::File(Arc::clone(file));
             problems.push(Problem::new(place, what, hint));
             return None;
         }
-        let input = Cursor::new(head)
-            .chain(bytes)
-            .chain(Cursor::new(format!("\n{SENTINEL}\n").into_bytes()));
+        let is_mapped = |name: &str| options.columns.iter().any(|(header, _)| same(header, name));
+        let known = |name: &str| match meaning(name) {
+            Meaning::Column(_) | Meaning::Synonym(_) => true,
+            Meaning::Ignored | Meaning::NearMiss(_) | Meaning::Unknown => is_mapped(name),
+        };
+        let dialect = Dialect::of(begun.head(), known);
+        if let Some(problem) = dialect.problem(file) {
+            problems.push(problem);
+            return None;
+        }
+        let sentinel = Cursor::new(format!("\n{SENTINEL}\n").into_bytes());
+        let input = begun.after(dialect.bytes_before).chain(sentinel);
         let reader = csv::ReaderBuilder::new()
-            .delimiter(delimiter)
+            .delimiter(dialect.delimiter)
             .has_headers(false)
             .flexible(true)
-            .from_reader(LineEnds::new(input, before.lines));
+            .from_reader(LineEnds::new(input, dialect.lines_before, dialect.line_end));
         let mut table = Self {
             reader,
             file: Arc::clone(file),
@@ -99,8 +104,8 @@ impl<R: Read> Table<R> {
             record: StringRecord::new(),
             line: 0,
             header_line: 0,
-            bytes_before: before.bytes,
-            delimiter,
+            bytes_before: dialect.bytes_before,
+            delimiter: dialect.delimiter,
             ended: false,
         };
         let before = problems.count();
@@ -126,14 +131,16 @@ impl<R: Read> Table<R> {
         self.header_line = self.line;
         let before = problems.count();
         let known = |name: &String| match meaning(name) {
-            Meaning::Column(_) | Meaning::Ignored | Meaning::NearMiss(_) => true,
+            Meaning::Column(_) | Meaning::Ignored | Meaning::NearMiss(_) | Meaning::Synonym(_) => {
+                true
+            }
             Meaning::Unknown => options.columns.iter().any(|(header, _)| same(header, name)),
         };
         if !self.headers.iter().any(known) {
             problems.push(Problem::new(
                 self.header_place(),
                 "the first line names no column",
-                "it must name the columns (workflow_id, name, enabled ...); if the delimiter is another one than , ; or tab, put a line sep=| before it",
+                format!("it must name the columns (workflow_id or workflow_name, name, enabled ...); {}", self.named()),
             ));
             return false;
         }
@@ -163,8 +170,12 @@ impl<R: Read> Table<R> {
         if !names_workflows {
             problems.push(Problem::new(
                 self.header_place(),
-                "no column is workflow_id",
-                "the first line names the columns; map another name with --column 'NAME=workflow_id'",
+                "no column says which workflow",
+                format!(
+                    "each row needs workflow_id or workflow_name; map another name with --column '{}'; {}",
+                    self.mapping(),
+                    self.named()
+                ),
             ));
         }
         for (name, _) in &options.columns {
@@ -172,7 +183,10 @@ impl<R: Read> Table<R> {
                 problems.push(Problem::new(
                     self.header_place(),
                     format!("there is no column {name:?} to map"),
-                    "the names of --column and [rows.columns] must stand in the header",
+                    format!(
+                        "the names of --column and [rows.columns] must stand in the header; {}",
+                        self.named()
+                    ),
                 ));
             }
         }
@@ -200,12 +214,53 @@ impl<R: Read> Table<R> {
         })
     }
 
+    /// What to do where no column says what to change; `otherwise` is another way to say it.
+    pub fn without_wishes(&self, otherwise: &str) -> Problem {
+        let ignored = self.headers.iter().zip(&self.slots);
+        let meant = ignored.filter(|(_, slot)| **slot == Slot::Ignored);
+        let mut meant = meant.filter_map(|(name, _)| Some((name, synonym(name)?)));
+        let hint = match meant.next() {
+            Some((name, column)) => format!(
+                "the column {name} is ignored: call it {column} if that is meant (--column '{name}={column}'), or {otherwise}"
+            ),
+            None => format!(
+                "add a column such as enabled, or {otherwise}; {}",
+                self.named()
+            ),
+        };
+        Problem::new(self.header_place(), "no column says what to change", hint)
+    }
+
+    /// The columns of the file, for hints.
+    fn named(&self) -> String {
+        let names = self.headers.iter().filter(|name| !name.is_empty());
+        let more = names.clone().nth(MOST_NAMED).is_some();
+        let mut shown: Vec<_> = names.take(MOST_NAMED).map(|name| shortened(name)).collect();
+        if more {
+            shown.push("...".to_owned());
+        }
+        format!("the file's columns: {}", shown.join(", "))
+    }
+
+    /// How a column of the file that seems to say which workflow is mapped.
+    fn mapping(&self) -> String {
+        let ways = [Column::WorkflowId, Column::WorkflowName].map(Column::as_str);
+        let mut meant = self.headers.iter().filter_map(|name| match meaning(name) {
+            Meaning::NearMiss(column) | Meaning::Synonym(column) => Some((name, column)),
+            Meaning::Column(_) | Meaning::Ignored | Meaning::Unknown => None,
+        });
+        match meant.find(|(_, column)| ways.contains(column)) {
+            Some((name, column)) => format!("{name}={column}"),
+            None => "Name=workflow_name".to_owned(),
+        }
+    }
+
     /// Where the header stands.
     pub fn header_place(&self) -> Place {
         Place::Line {
             file: Arc::clone(&self.file),
             line: self.header_line,
-            text: self.headers.join(","),
+            text: self.headers.join(&self.between()),
         }
     }
 
@@ -329,7 +384,7 @@ impl<R: Read> Table<R> {
         match last.strip_suffix(&format!("\n{SENTINEL}\n")) {
             Some(open) => {
                 self.ended = true;
-                let first = open.lines().next().unwrap_or_default().to_owned();
+                let first = open.split(['\r', '\n']).next().unwrap_or_default();
                 problems.push(Problem::new(
                     Place::Line {
                         file: Arc::clone(&self.file),
@@ -346,6 +401,11 @@ impl<R: Read> Table<R> {
 }
 
 impl<R> Table<R> {
+    /// What stands between cells.
+    fn between(&self) -> String {
+        char::from(self.delimiter).to_string()
+    }
+
     /// The names of the columns, those that rows are made of by their own.
     pub fn columns(&self) -> impl Iterator<Item = &str> {
         let named = self.headers.iter().zip(&self.slots);
@@ -403,7 +463,7 @@ impl<R: Read> Draft for Table<R> {
         Place::Line {
             file: Arc::clone(&self.file),
             line: self.line,
-            text: self.record.iter().collect::<Vec<_>>().join(","),
+            text: self.record.iter().collect::<Vec<_>>().join(&self.between()),
         }
     }
 
@@ -453,18 +513,26 @@ fn slot(name: &str, place: Place, options: &Options, problems: &mut Problems) ->
     match meaning(name) {
         Meaning::Column(column) => Slot::Column(column),
         Meaning::Ignored => Slot::Ignored,
-        Meaning::Unknown if options.ignore_others => Slot::Ignored,
+        Meaning::Unknown | Meaning::Synonym(_) if options.ignore_others => Slot::Ignored,
         Meaning::Unknown => {
             let hint = "leave it out, begin its name with x_ to have it ignored, or set other_columns = \"ignore\" in [rows]";
             problems.push(Problem::new(place, "no such column", hint));
             Slot::Ignored
         }
-        Meaning::NearMiss(column) => {
+        Meaning::NearMiss(column) | Meaning::Synonym(column) => {
             let hint =
                 format!("did you mean {column}? (begin the name with x_ to have it ignored)");
             problems.push(Problem::new(place, "no such column", hint));
             Slot::Ignored
         }
+    }
+}
+
+/// A column's name, not too long.
+fn shortened(name: &str) -> String {
+    match name.char_indices().nth(LONGEST_NAME) {
+        Some((end, _)) => format!("{}...", &name[..end]),
+        None => name.to_owned(),
     }
 }
 

@@ -66,24 +66,24 @@ fn no_workflow_id_column() {
         "workflow,name\nw1,x\n",
         "",
         expect![[r#"
-        error: no such column
-         --> rows.csv:1:header
-          |
-        1 | workflow
-          | ^^^^^^^^
-          |
-          = help: did you mean workflow_id? (begin the name with x_ to have it ignored)
+            error: no such column
+             --> rows.csv:1:header
+              |
+            1 | workflow
+              | ^^^^^^^^
+              |
+              = help: did you mean workflow_id? (begin the name with x_ to have it ignored)
 
-        error: no column is workflow_id
-         --> rows.csv:1
-          |
-        1 | workflow,name
-          | ^^^^^^^^^^^^^
-          |
-          = help: the first line names the columns; map another name with --column 'NAME=workflow_id'
+            error: no column says which workflow
+             --> rows.csv:1
+              |
+            1 | workflow,name
+              | ^^^^^^^^^^^^^
+              |
+              = help: each row needs workflow_id or workflow_name; map another name with --column 'workflow=workflow_id'; the file's columns: workflow, name
 
-        2 problems; nothing was sent
-    "#]],
+            2 problems; nothing was sent
+        "#]],
     );
 }
 
@@ -412,16 +412,16 @@ fn a_list_of_ids_that_says_nothing_to_do() {
         "workflow_id\nw1\nw2\n",
         "",
         expect![[r#"
-        error: no column says what to change
-         --> rows.csv:1
-          |
-        1 | workflow_id
-          | ^^^^^^^^^^^
-          |
-          = help: add a column such as enabled, or say --set FIELD=VALUE
+            error: no column says what to change
+             --> rows.csv:1
+              |
+            1 | workflow_id
+              | ^^^^^^^^^^^
+              |
+              = help: add a column such as enabled, or say --set FIELD=VALUE; the file's columns: workflow_id
 
-        1 problem; nothing was sent
-    "#]],
+            1 problem; nothing was sent
+        "#]],
     );
 }
 
@@ -654,7 +654,7 @@ fn what_is_no_csv_at_all() {
             1 | 9b9f1b1e-5a52-4d1b-8a3b-6f6f2c9f4c11,Triage
               | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
               |
-              = help: it must name the columns (workflow_id, name, enabled ...); if the delimiter is another one than , ; or tab, put a line sep=| before it
+              = help: it must name the columns (workflow_id or workflow_name, name, enabled ...); the file's columns: 9b9f1b1e-5a52-4d1b-8a3b-6f6f2c9f4c11, Triage
 
             1 problem; nothing was sent
         "#]],
@@ -663,25 +663,270 @@ fn what_is_no_csv_at_all() {
         "workflow_id|name\nw1|x\n",
         "",
         expect![[r#"
-            error: no such column
-             --> rows.csv:1:header
-              |
-            1 | workflow_id|name
-              | ^^^^^^^^^^^^^^^^
-              |
-              = help: did you mean workflow_name? (begin the name with x_ to have it ignored)
-
-            error: no column is workflow_id
+            error: the cells are separated by |, and no line says so
              --> rows.csv:1
               |
             1 | workflow_id|name
               | ^^^^^^^^^^^^^^^^
               |
-              = help: the first line names the columns; map another name with --column 'NAME=workflow_id'
+              = help: put a line sep=| before the header, or save the file with , or ;
+
+            1 problem; nothing was sent
+        "#]],
+    );
+}
+
+#[test]
+fn cells_that_are_separated_by_another_character() {
+    refused(
+        "sep=,\nworkflow_id;name\nw1;x\n",
+        "",
+        expect![[r#"
+        error: the cells are separated by ;, not as the line sep= says
+         --> rows.csv:1
+          |
+        1 | sep=,
+          | ^^^^^
+          |
+          = help: correct the line, or leave it out
+
+        1 problem; nothing was sent
+    "#]],
+    );
+    refused(
+        "SEP=\nworkflow_id;name\nw1;x\n",
+        "",
+        expect![[r#"
+        error: the line sep= names no delimiter
+         --> rows.csv:1
+          |
+        1 | SEP=
+          | ^^^^
+          |
+          = help: write sep= and the one character between the cells (here ;), or leave the line out
+
+        1 problem; nothing was sent
+    "#]],
+    );
+    refused(
+        "id\u{ff0c}title\nw1\u{ff0c}x\n",
+        "",
+        expect![[r#"
+        error: the cells are separated by ，
+         --> rows.csv:1
+          |
+        1 | id，title
+          | ^^^^^^^^^
+          |
+          = help: save the file with , ; or tab between the cells
+
+        1 problem; nothing was sent
+    "#]],
+    );
+    // A picture has the delimiter of the file.
+    refused(
+        "SEP=;\nworkflow_id;name\nw1\n",
+        "",
+        expect![[r#"
+        error: the row has not as many cells as the header
+         --> rows.csv:3
+          |
+        3 | w1
+          | ^^
+          |
+          = help: cells: 1, columns: 2; a text that holds the delimiter or a line break must stand in quotes
+
+        1 problem; nothing was sent
+    "#]],
+    );
+}
+
+#[test]
+fn commas_in_the_header_of_a_file_with_semicolons() {
+    let csv = "workflow_id;x_Bemerkung (kurz, klar, ohne Umlaute);name\nw1;;Eins\nw2;a;Zwei\n";
+    let desk = Desk::with("rows.csv", csv).file("upper.csv", format!("SEP=;\n{csv}"));
+    for file in ["rows.csv", "upper.csv"] {
+        let said = desk.flowbatch(&format!("check {file} --simulate"));
+        assert_eq!((said.code, said.stderr.as_str()), (0, ""), "{file}");
+        assert!(said.stdout.contains("2 rows"), "{}", said.stdout);
+    }
+}
+
+#[test]
+fn columns_by_other_words() {
+    refused(
+        "id;title;state\nw1;x;on\n",
+        "",
+        expect![[r#"
+        error: no such column
+         --> rows.csv:1:header
+          |
+        1 | id
+          | ^^
+          |
+          = help: did you mean workflow_id? (begin the name with x_ to have it ignored)
+
+        error: no such column
+         --> rows.csv:1:header
+          |
+        1 | title
+          | ^^^^^
+          |
+          = help: did you mean name? (begin the name with x_ to have it ignored)
+
+        error: no such column
+         --> rows.csv:1:header
+          |
+        1 | state
+          | ^^^^^
+          |
+          = help: did you mean enabled? (begin the name with x_ to have it ignored)
+
+        error: no column says which workflow
+         --> rows.csv:1
+          |
+        1 | id;title;state
+          | ^^^^^^^^^^^^^^
+          |
+          = help: each row needs workflow_id or workflow_name; map another name with --column 'id=workflow_id'; the file's columns: id, title, state
+
+        4 problems; nothing was sent
+    "#]],
+    );
+    refused(
+        "id\nw1\n",
+        "",
+        expect![[r#"
+        error: no such column
+         --> rows.csv:1:header
+          |
+        1 | id
+          | ^^
+          |
+          = help: did you mean workflow_id? (begin the name with x_ to have it ignored)
+
+        error: no column says which workflow
+         --> rows.csv:1
+          |
+        1 | id
+          | ^^
+          |
+          = help: each row needs workflow_id or workflow_name; map another name with --column 'id=workflow_id'; the file's columns: id
+
+        2 problems; nothing was sent
+    "#]],
+    );
+    refused(
+        "workflow_id,status\nw1,true\n",
+        "",
+        expect![[r#"
+        error: no column says what to change
+         --> rows.csv:1
+          |
+        1 | workflow_id,status
+          | ^^^^^^^^^^^^^^^^^^
+          |
+          = help: the column status is ignored: call it enabled if that is meant (--column 'status=enabled'), or say --set FIELD=VALUE
+
+        1 problem; nothing was sent
+    "#]],
+    );
+    refused(
+        "workflow_id,name\nw1,x\n",
+        "--column Kennung=profile",
+        expect![[r#"
+            error: there is no column "Kennung" to map
+             --> rows.csv:1
+              |
+            1 | workflow_id,name
+              | ^^^^^^^^^^^^^^^^
+              |
+              = help: the names of --column and [rows.columns] must stand in the header; the file's columns: workflow_id, name
+
+            1 problem; nothing was sent
+        "#]],
+    );
+}
+
+#[test]
+fn lines_that_end_in_cr_alone() {
+    refused(
+        "workflow_id,name,enabled\rw1,One,yes\rw2,Two,perhaps\rw2,\"Two\nagain\",no\rw3,\"x\r",
+        "",
+        expect![[r#"
+            error: not a boolean
+             --> rows.csv:3:enabled
+              |
+            3 | perhaps
+              | ^^^^^^^
+              |
+              = help: write true or false (also yes/no, 1/0, and a spreadsheet's own words such as WAHR/FALSCH, VRAI/FAUX, 是/否)
+
+            error: a quote is opened and never closed
+             --> rows.csv:5
+              |
+            5 | "x
+              | ^^
+              |
+              = help: close it, or double a quote that belongs to the text: ""
 
             2 problems; nothing was sent
         "#]],
     );
+    let desk = Desk::with("rows.csv", "workflow_id,name\rw1,One\rw2,Two\rw3,Three\r");
+    let said = desk.flowbatch("check rows.csv --simulate");
+    assert_eq!((said.code, said.stderr.as_str()), (0, ""));
+    assert!(said.stdout.contains("3 rows"), "{}", said.stdout);
+}
+
+#[test]
+fn utf_8_under_another_encoding() {
+    refused(
+        "workflow_id,name\nw1,plain\nw2,Pr\u{fc}fung\nw3,M\u{fc}ller\n",
+        "--encoding windows-1252",
+        expect![[r#"
+            error: the file is UTF-8, not windows-1252
+             --> rows.csv:3
+              |
+            3 | w2,Prüfung
+              | ^^^^^^^^^^
+              |
+              = help: leave encoding out (--encoding, [rows] encoding): UTF-8 is read without
+
+            1 problem; nothing was sent
+        "#]],
+    );
+    refused(
+        "\u{feff}workflow_id,name\nw1,\u{5a01}\u{80c1}\n",
+        "--encoding gbk",
+        expect![[r#"
+            error: the file is UTF-8, not GBK
+             --> rows.csv:1
+              |
+            1 | workflow_id,name
+              | ^^^^^^^^^^^^^^^^
+              |
+              = help: leave encoding out (--encoding, [rows] encoding): UTF-8 is read without
+
+            1 problem; nothing was sent
+        "#]],
+    );
+    let job = "[target]\nsimulator = true\n[[stage]]\nname = \"a\"\n[stage.rows]\nfile = \"rows.csv\"\nencoding = \"iso-8859-2\"\n";
+    let desk = Desk::with("job.toml", job).file("rows.csv", "workflow_id,name\nw1,\u{119}\u{f3}\n");
+    let said = desk.flowbatch("check job.toml");
+    assert_eq!(said.code, 2);
+    expect![[r#"
+        error: the file is UTF-8, not ISO-8859-2
+         --> rows.csv:2
+          |
+        2 | w1,ęó
+          | ^^^^^
+          |
+          = help: leave encoding out (--encoding, [rows] encoding): UTF-8 is read without
+
+        1 problem; nothing was sent
+    "#]]
+    .assert_eq(&said.stderr);
 }
 
 #[test]
