@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::model::counted::counted;
 use crate::model::span;
 use crate::model::update::Update;
 
@@ -54,7 +55,7 @@ impl Resumed {
         let left = match self.left {
             0 => "no rows are left; the report is made up for".to_owned(),
             1 => "1 row is left".to_owned(),
-            left => format!("{left} rows are left"),
+            left => format!("{} are left", counted(left, "row")),
         };
         let doubt = match self.in_doubt {
             0 => String::new(),
@@ -244,21 +245,17 @@ impl LaneText {
 
     /// One of several lanes.
     fn line(&self) -> String {
-        let count = |count: u64, noun: &str| match count {
-            1 => format!("1 {noun}"),
-            count => format!("{count} {noun}s"),
-        };
         let looked_up = self.whence();
         let place = match (&self.workspace_id, &self.project_id) {
             (Some(workspace), Some(project)) => {
                 format!("workspace {workspace} of project {project}{looked_up}")
             }
-            _ => format!("{}{looked_up}", count(self.workspaces, "workspace")),
+            _ => format!("{}{looked_up}", counted(self.workspaces, "workspace")),
         };
         format!(
             "  {}: {} in {place}, {}",
             self.target,
-            count(self.rows, "row"),
+            counted(self.rows, "row"),
             self.credential
         )
     }

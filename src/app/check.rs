@@ -5,6 +5,7 @@ use tempfile::NamedTempFile;
 use crate::cli::CheckArgs;
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::model::counted::counted;
 
 use super::{Done, credential, intake, terminal};
 
@@ -32,10 +33,10 @@ pub(super) fn check(args: &CheckArgs) -> Done {
         let wishes = taken.census.wishes.text();
         let mut parts = Vec::new();
         if rows > 0 || taken.changes.is_empty() {
-            let places = count(workspaces, "workspace");
+            let places = counted(workspaces, "workspace");
             parts.push(format!(
                 "{} in {places}{skipped}: {wishes}",
-                count(rows, "row")
+                counted(rows, "row")
             ));
         }
         // What the live state says about them is not asked here.
@@ -46,13 +47,13 @@ pub(super) fn check(args: &CheckArgs) -> Done {
         }
         match taken.census.without_workspace.len() as u64 {
             0 => {}
-            named => parts.push(format!("{} to be looked up", count(named, "workspace"))),
+            named => parts.push(format!("{} to be looked up", counted(named, "workspace"))),
         }
         match taken.all_templates().count() as u64 {
             0 => {}
             many => parts.push(format!(
                 "{} to be worked out from the live state",
-                count(many, "default")
+                counted(many, "default")
             )),
         }
         terminal::print(&format!(
@@ -65,12 +66,4 @@ pub(super) fn check(args: &CheckArgs) -> Done {
         }
     }
     Ok(Exit::Done)
-}
-
-/// `1 row`, `2 rows`
-fn count(number: u64, noun: &str) -> String {
-    match number {
-        1 => format!("1 {noun}"),
-        number => format!("{number} {noun}s"),
-    }
 }

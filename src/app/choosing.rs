@@ -22,6 +22,7 @@ use crate::job::stage::When;
 use crate::job::table::Options;
 use crate::job::template::{Fault, Subjects, Template, Templates};
 use crate::job::wish::read_update;
+use crate::model::counted::counted;
 use crate::model::field::Field;
 use crate::model::id::same_id;
 use crate::model::id::trim;
@@ -603,8 +604,8 @@ impl LookedAt {
             0 => String::new(),
             excluded => format!(", {excluded} excluded"),
         };
-        let (line, workflows) = (change.line(), self.workflows);
-        format!("{found} of {workflows} workflows by the [[change]] on line {line}{excluded}")
+        let (line, workflows) = (change.line(), counted(self.workflows, "workflow"));
+        format!("{found} of {workflows} by the [[change]] on line {line}{excluded}")
     }
 
     /// Who excludes nobody may have meant somebody.

@@ -12,6 +12,7 @@ use crate::job::file::{File, Method};
 use crate::job::filter::Filter;
 use crate::job::intent::Job;
 use crate::job::problems::Problems;
+use crate::model::counted::counted;
 use crate::model::id::Id;
 use crate::model::outcome::Ended;
 use crate::model::route::Route;
@@ -259,11 +260,7 @@ async fn export_wanted(
         ));
     }
     if !args.output.quiet {
-        let plural = if written == 1 {
-            "workflow"
-        } else {
-            "workflows"
-        };
+        let workflows = counted(written, "workflow");
         let simulated = if open.is_simulated() {
             " (simulated)"
         } else {
@@ -271,15 +268,14 @@ async fn export_wanted(
         };
         let of_all = match (&wanted.workspace_id, places.len()) {
             (Some(_), _) => String::new(),
-            (None, 1) => " of 1 workspace".to_owned(),
-            (None, many) => format!(" of {many} workspaces"),
+            (None, many) => format!(" of {}", counted(many as u64, "workspace")),
         };
         let to = args
             .out
             .as_ref()
             .map(|path| format!(" to {}", path.display()));
         terminal::complain(&format!(
-            "exported {written} {plural}{of_all}{}{simulated}",
+            "exported {workflows}{of_all}{}{simulated}",
             to.unwrap_or_default()
         ));
     }

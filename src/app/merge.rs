@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::job::record::JobRecord;
 use crate::job::settled::{self, Settled};
+use crate::model::counted::counted;
 use crate::model::outcome::Ended;
 use crate::model::row::Row;
 use crate::sinks::merge::{Merged, merge_reports, merge_undo};
@@ -336,9 +337,9 @@ impl MergedSummary {
     /// For people.
     fn text(&self, out: &Path, has_undo: bool) -> String {
         let mut text = format!(
-            "merged {} of {} parts of {}\n\n",
+            "merged {} of {} of {}\n\n",
             self.parts.len(),
-            self.partitions,
+            counted(self.partitions.into(), "part"),
             self.job
         );
         for (status, count) in &self.counts {

@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::job::destination::Destination;
 use crate::job::flags::Snapshot;
+use crate::model::counted::counted;
 use crate::model::event::Counts;
 use crate::model::outcome::{Ended, Status};
 use crate::model::span;
@@ -342,8 +343,8 @@ impl View<'_> {
             }
             if shown.more > 0 {
                 lines.push(format!(
-                    "  and {} more rows (--full shows them)",
-                    shown.more
+                    "  and {} (--full shows them)",
+                    counted(shown.more, "more row")
                 ));
             }
         }
@@ -359,10 +360,7 @@ impl View<'_> {
         if counts.changes > 0 {
             lines.push(format!(
                 "  {}, at most {} a lane: at least {at_least}",
-                match counts.requests() {
-                    1 => "1 request".to_owned(),
-                    requests => format!("{requests} requests"),
-                },
+                counted(counts.requests(), "request"),
                 settings.rate
             ));
         }

@@ -12,6 +12,7 @@ use crate::engine::schedule::Schedule;
 use crate::job::index::Index;
 use crate::job::settings::Settings;
 use crate::model::change::Change;
+use crate::model::counted::counted;
 use crate::model::event::{Counts, Event, Stamped};
 use crate::model::id::{Id, same_id};
 use crate::model::outcome::Ended;
@@ -195,20 +196,15 @@ pub(super) fn plan(
 pub(super) fn held_back(settings: &Settings, counts: &Counts) -> Option<(Ended, String)> {
     let drifted = counts.conflicts + counts.hopeless;
     if settings.must_hold && drifted > 0 {
-        let (rows, have) = if drifted == 1 {
-            ("row", "does")
-        } else {
-            ("rows", "do")
-        };
-        let why = format!(
-            "{drifted} {rows} of the plan {have} not hold any more, and --allow-drift was not given"
-        );
+        let rows = counted(drifted, "row");
+        let have = if drifted == 1 { "does" } else { "do" };
+        let why =
+            format!("{rows} of the plan {have} not hold any more, and --allow-drift was not given");
         return Some((Ended::Ceiling, why));
     }
     if settings.strict && counts.hopeless > 0 {
-        let rows = counts.hopeless;
-        let plural = if rows == 1 { "row" } else { "rows" };
-        let why = format!("{rows} {plural} cannot be carried out, and --strict allows none");
+        let rows = counted(counts.hopeless, "row");
+        let why = format!("{rows} cannot be carried out, and --strict allows none");
         return Some((Ended::Ceiling, why));
     }
     // All rows of the plan are known by now.

@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader, Write};
 use rustix::termios::{QueueSelector, tcflush, tcgetpgrp};
 
 use crate::error::Error;
+use crate::model::counted::counted;
 
 /// Whom to ask.
 pub(super) enum Asked {
@@ -51,11 +52,6 @@ const MANY: u64 = 20;
 impl Question {
     /// Whether `changes` workflows are to be changed, `disables` of them disabled.
     pub(super) fn new(preview: &str, changes: u64, disables: u64) -> Self {
-        let plural = if changes == 1 {
-            "workflow"
-        } else {
-            "workflows"
-        };
         if disables > MANY {
             return Self {
                 text: format!(
@@ -65,7 +61,7 @@ impl Question {
             };
         }
         Self {
-            text: format!("{preview}\nchange {changes} {plural}? [y/N] "),
+            text: format!("{preview}\nchange {}? [y/N] ", counted(changes, "workflow")),
             number: None,
         }
     }

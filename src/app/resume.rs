@@ -10,6 +10,7 @@ use crate::job::destination::Destination;
 use crate::job::flags::Flags;
 use crate::job::problems::Problems;
 use crate::job::record::Original;
+use crate::model::counted::counted;
 use crate::model::event::{RunStarted, SessionStarted};
 use crate::model::outcome::Ended;
 use crate::model::route::LaneFacts;
@@ -299,11 +300,14 @@ fn nothing_left(folder: &RunFolder, digest: &Digest, failed_too: bool) -> String
     } = digest.tally;
     let mut text = format!("run {} has nothing left to send", folder.id);
     if failed > 0 && !failed_too {
-        text += &format!("; {failed} rows failed for good: --failed sends them again");
+        let them = if failed == 1 { "it" } else { "them" };
+        let rows = counted(failed, "row");
+        text += &format!("; {rows} failed for good: --failed sends {them} again");
     }
     if conflict > 0 {
-        let report = folder.file("report.csv");
-        text += &format!("; {conflict} rows want a person: {}", report.display());
+        let need = if conflict == 1 { "needs" } else { "need" };
+        let (rows, report) = (counted(conflict, "row"), folder.file("report.csv"));
+        text += &format!("; {rows} {need} attention: {}", report.display());
     }
     text
 }

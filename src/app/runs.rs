@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use crate::cli::{ListShape, PruneArgs, RunsArgs, RunsCommand};
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::model::counted::counted;
 use crate::model::outcome::Ended;
 use crate::model::span;
 use crate::sinks::digest::Digest;
@@ -154,8 +155,8 @@ fn prune(state: &State, args: &PruneArgs) -> Done {
         };
         kept.push((folder.id, why));
     }
-    let plural = if pruned == 1 { "record" } else { "records" };
-    terminal::print(&format!("pruned {pruned} {plural}; summaries stay"));
+    let records = counted(pruned, "record");
+    terminal::print(&format!("pruned {records}; summaries stay"));
     for (id, why) in kept {
         terminal::complain(&format!("kept {id}: {why}"));
     }

@@ -13,6 +13,7 @@ use crate::engine::run::{Beginning, Broken, Run, Tools};
 use crate::engine::schedule::Schedule;
 use crate::exit::Exit;
 use crate::job::flags;
+use crate::model::counted::counted;
 use crate::model::event::Event;
 use crate::model::outcome::Ended;
 use crate::model::rate::Rate;
@@ -225,8 +226,9 @@ impl Legs<'_> {
                 let wishes = &taken.census.wishes;
                 let rows = self.rows;
                 let preview = format!(
-                    "{}\n{rows} rows: {}\nthe live state is not read: whatever is there is overwritten",
+                    "{}\n{}: {}\nthe live state is not read: whatever is there is overwritten",
                     self.target,
+                    counted(rows, "row"),
                     wishes.text()
                 );
                 let question = Question::new(&preview, rows, wishes.disabled);
@@ -398,8 +400,8 @@ fn preview(target: &str, plan: &Plan, samples: &[String], rate: Rate) -> String 
     }
     if plan.places.len() > MOST_PLACES {
         lines.push(format!(
-            "  and {} more workspaces",
-            plan.places.len() - MOST_PLACES
+            "  and {}",
+            counted((plan.places.len() - MOST_PLACES) as u64, "more workspace")
         ));
     }
     let counts = &plan.counts;

@@ -8,6 +8,7 @@ use crate::cli::SimulateArgs;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::job::destination::{SIMULATED_PROJECT, SIMULATED_WORKSPACE};
+use crate::model::counted::counted;
 use crate::model::id::Id;
 use crate::model::rate::{self, Rate};
 use crate::model::simulation::{Fault, FaultKind, Simulation};
@@ -45,8 +46,10 @@ pub(super) fn simulate(args: &SimulateArgs) -> Done {
         let mut stop = signals::listen();
         terminal::print(&format!("http://{}", server.address()));
         terminal::complain(&format!(
-            "simulating project {}, workspace {}, {} workflows; stop with Ctrl-C",
-            workspace.project_id, workspace.workspace_id, args.workflows
+            "simulating project {}, workspace {}, {}; stop with Ctrl-C",
+            workspace.project_id,
+            workspace.workspace_id,
+            counted(args.workflows as u64, "workflow")
         ));
         terminal::complain(&admission.text);
         server

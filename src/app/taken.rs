@@ -19,6 +19,7 @@ use crate::job::rollout::{Placed, Rollout, Waves};
 use crate::job::rows::{Census, Part, Reader, Rest, Suspects};
 use crate::job::stage::stage_of;
 use crate::job::template::Template;
+use crate::model::counted::counted;
 use crate::model::id::Id;
 use crate::model::route::{LaneFacts, Route};
 use crate::model::target::{LaneId, Workspace};
@@ -104,8 +105,8 @@ impl Taken {
                 Place::Flag(format!("--only {part}")),
                 "no row is like that",
                 format!(
-                    "the job has {} rows; row= counts them from 1",
-                    self.census.rows
+                    "the job has {}; row= counts them from 1",
+                    counted(self.census.rows, "row")
                 ),
             ));
         }
@@ -331,14 +332,10 @@ impl Taken {
                 _ => format!(" in waves up to {}", ends.join(", ")),
             }
         };
-        let count = |rows: u64| match rows {
-            1 => "1 row".to_owned(),
-            rows => format!("{rows} rows"),
-        };
         if let Some(rollout) = &self.job.rollout {
             let rows = self.census.rows - self.census.skipped;
             let waves = in_waves(rollout, rows);
-            return vec![format!("waves:      {}{waves}", count(rows))];
+            return vec![format!("waves:      {}{waves}", counted(rows, "row"))];
         }
         let mut before = 0;
         let stages = self.job.stages.iter().enumerate();
@@ -348,10 +345,10 @@ impl Taken {
             before = last;
             let choosing = self.changes.iter().filter(|change| change.stage == index);
             let (what, waves) = match (rows, choosing.count()) {
-                (rows, 0) => (count(rows), in_waves(&stage.rollout, rows)),
+                (rows, 0) => (counted(rows, "row"), in_waves(&stage.rollout, rows)),
                 (0, _) => ("rows by the live state".to_owned(), String::new()),
                 (rows, _) => {
-                    let what = format!("{} and more by the live state", count(rows));
+                    let what = format!("{} and more by the live state", counted(rows, "row"));
                     (what, String::new())
                 }
             };

@@ -10,6 +10,7 @@ use crate::engine::ports::Watcher;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::job::flags::Snapshot;
+use crate::model::counted::counted;
 use crate::model::event::Event;
 use crate::model::outcome::Ended;
 use crate::plan::preview::{Action, PlannedRow};
@@ -164,7 +165,7 @@ fn replay(folder: &RunFolder, findings: &mut Findings) -> Result<Option<Replayed
         ),
         (false, Some(_)) => findings.good(
             "journal.jsonl",
-            &format!("{events} events, each with its checksum"),
+            &format!("{}, each with its checksum", counted(events, "event")),
         ),
     }
     Ok(Some(Replayed { digest, summed_up }))

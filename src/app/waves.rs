@@ -6,6 +6,7 @@ use crate::engine::ports::RowsError;
 use crate::job::index::Index;
 use crate::job::rollout::{Pause, Rollout, Waves};
 use crate::job::stage::{Stage, When};
+use crate::model::counted::counted;
 use crate::model::event::{StageLeft, StageWave, WaveEnded};
 use crate::model::id::Id;
 use crate::model::outcome::Status;
@@ -274,7 +275,7 @@ impl WaveCourse {
 
     /// Whether somebody is to be asked before the wave after `wave`, which has so many rows, and what.
     pub(super) fn question(&self, wave: u32, rows: u64) -> Option<String> {
-        let plural = if rows == 1 { "row" } else { "rows" };
+        let rows = counted(rows, "row");
         let (ended, next) = (self.ended(wave, &[]), self.ended(wave + 1, &[]));
         let done = match ended.rows {
             0 => "had nothing to change",
@@ -282,7 +283,7 @@ impl WaveCourse {
         };
         match self.rollout(wave)?.pause {
             Pause::Confirm => Some(format!(
-                "{} {done}; wave {} has {rows} {plural} to change",
+                "{} {done}; wave {} has {rows} to change",
                 ended.label(),
                 next.stage.map_or(next.wave, |stage| stage.wave)
             )),

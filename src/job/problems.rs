@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::picture::Painter;
 use super::problem::{Place, Problem, Source};
+use crate::model::counted::counted;
 
 /// Lines on which the same problem is told one by one; beyond, it is told once with its count.
 const TOLD_ONE_BY_ONE: u64 = 10;
@@ -99,8 +100,7 @@ impl Problems {
         if count > told {
             let _ = writeln!(text, "and {} more: mend these first\n", count - told);
         }
-        let plural = if count == 1 { "problem" } else { "problems" };
-        let _ = write!(text, "{count} {plural}; nothing was sent");
+        let _ = write!(text, "{}; nothing was sent", counted(count, "problem"));
         text
     }
 }

@@ -1,6 +1,7 @@
 //! The nouns: what the rest of the house talks about. Pure data, no clock, no dice, no I/O.
 
 pub mod change;
+pub mod counted;
 pub mod daytime;
 pub mod endpoint;
 pub mod event;

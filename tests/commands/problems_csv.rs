@@ -742,6 +742,21 @@ fn cells_that_are_separated_by_another_character() {
 }
 
 #[test]
+fn a_selection_that_no_row_matches() {
+    refused(
+        "workflow_id,name\nw1,x\n",
+        "--only row=7",
+        expect![[r#"
+        error: no row is like that
+        --> --only row=7
+         = help: the job has 1 row; row= counts them from 1
+
+        1 problem; nothing was sent
+    "#]],
+    );
+}
+
+#[test]
 fn commas_in_the_header_of_a_file_with_semicolons() {
     let csv = "workflow_id;x_Bemerkung (kurz, klar, ohne Umlaute);name\nw1;;Eins\nw2;a;Zwei\n";
     let desk = Desk::with("rows.csv", csv).file("upper.csv", format!("SEP=;\n{csv}"));

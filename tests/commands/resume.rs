@@ -911,7 +911,7 @@ fn rows_that_failed_for_good_go_again_only_if_told_to() {
     assert!(
         again
             .stderr
-            .contains("1 rows failed for good: --failed sends them again"),
+            .contains("1 row failed for good: --failed sends it again"),
         "{}",
         again.stderr
     );
