@@ -212,7 +212,7 @@ impl Taken {
                 Err(error) => problems.push(illegible(&label, &error, b',')),
                 Ok(None) => {}
                 Ok(Some(table)) if !table.has_wishes() && !self.has_defaults => {
-                    problems.push(table.without_wishes("say --set FIELD=VALUE"));
+                    problems.push(table.nothing_to_change("say --set FIELD=VALUE"));
                 }
                 Ok(Some(table)) => {
                     check_columns(&self.job.defaults.templates, &table, problems);
@@ -414,7 +414,7 @@ fn check_table(input: &Input, rows: &StageRows, problems: &mut Problems) {
         return;
     };
     if !table.has_wishes() && rows.update.is_empty() && rows.templates.is_empty() {
-        problems.push(table.without_wishes("say it in [stage.defaults]"));
+        problems.push(table.nothing_to_change("say it in [stage.defaults]"));
     }
     check_columns(&rows.templates, &table, problems);
     let mut told = Problems::default();

@@ -89,7 +89,7 @@ enum Sep {
 }
 
 impl Dialect {
-    /// That of a CSV that begins with `head`. The delimiter is told by a line `sep=`; else it is the
+    /// That of a CSV that begins with `head`. A line `sep=` names the delimiter; else it is the
     /// one of `,` `;` tab by which the header has most names that are `known`, and of equals the most
     /// frequent one outside quotes.
     pub(super) fn of(head: &[u8], known: impl Fn(&str) -> bool) -> Self {

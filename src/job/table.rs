@@ -214,8 +214,8 @@ impl<R: Read> Table<R> {
         })
     }
 
-    /// What to do where no column says what to change; `otherwise` is another way to say it.
-    pub fn without_wishes(&self, otherwise: &str) -> Problem {
+    /// The problem of a table in which no column says what to change; `otherwise` is another way to say it.
+    pub fn nothing_to_change(&self, otherwise: &str) -> Problem {
         let ignored = self.headers.iter().zip(&self.slots);
         let meant = ignored.filter(|(_, slot)| **slot == Slot::Ignored);
         let mut meant = meant.filter_map(|(name, _)| Some((name, synonym(name)?)));
