@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::printable::is_printable;
+
 /// The longest id the service documents (workflow and version ids: 32 to 64 characters),
 /// doubled, because the limit is not confirmed.
 const LONGEST: usize = 128;
@@ -121,23 +123,8 @@ fn is_blank(c: char) -> bool {
 /// Whether `c` is no blank and shows nothing either: a soft hyphen, a zero-width character, a mark of
 /// the direction of writing, a filler, a BOM.
 pub fn is_invisible(c: char) -> bool {
-    matches!(
-        c,
-        '\u{ad}'
-            | '\u{34f}'
-            | '\u{61c}'
-            | '\u{115f}'
-            | '\u{1160}'
-            | '\u{180e}'
-            | '\u{200b}'..='\u{200f}'
-            | '\u{202a}'..='\u{202e}'
-            | '\u{2060}'..='\u{2064}'
-            | '\u{2066}'..='\u{206f}'
-            | '\u{2800}'
-            | '\u{3164}'
-            | '\u{feff}'
-            | '\u{ffa0}'
-    )
+    // A braille pattern without dots.
+    c == '\u{2800}' || !(c.is_control() || is_printable(c))
 }
 
 /// `text` without blanks, no-break spaces, BOM and other characters around it that cannot be seen.
