@@ -49,6 +49,19 @@ pub(super) struct Closed<'a> {
     pub(super) ran: Result<Ended, Broken>,
 }
 
+/// What was written of a run that is over, and what was not.
+struct Outputs<'a> {
+    /// The report, if it could be written.
+    written: Option<&'a Written>,
+    /// What could not be written, each with why and what to do.
+    trouble: &'a [String],
+    /// What CSV files leave out, each with what helps.
+    left_out: &'a [String],
+    pages: &'a [String],
+    /// Of `summary.json`.
+    sha256: &'a str,
+}
+
 /// Writes what is to be written of a run that is over, and tells how it went.
 pub(super) fn close(mut closed: Closed<'_>) -> Done {
     let mut trouble = Vec::new();
@@ -83,15 +96,23 @@ pub(super) fn close(mut closed: Closed<'_>) -> Done {
     let summed_up = closed.folder.write("summary.json", bytes.as_bytes());
     keep(summed_up, &mut trouble);
     let sha256 = sha256(bytes.as_bytes());
-    if written.is_some() {
-        keep(closed.write_pages(), &mut trouble);
-    }
+    let pages = match &written {
+        Some(_) => keep(closed.write_pages(), &mut trouble).unwrap_or_default(),
+        None => Vec::new(),
+    };
     keep(closed.write_metrics(&summary), &mut trouble);
     let exit = Exit::of_run(ended, &closed.digest.tally, !trouble.is_empty());
+    let outputs = Outputs {
+        written: written.as_ref(),
+        trouble: &trouble,
+        left_out: &left_out.text(),
+        pages: &pages,
+        sha256: &sha256,
+    };
     match (closed.output.output, closed.output.quiet) {
         (_, true) if exit == Exit::Done => {}
         (OutputShape::Text, true) => {
-            terminal::print(&closed.mail(written.as_ref(), &trouble, &left_out, &sha256, exit));
+            terminal::print(&closed.mail(&outputs, exit));
         }
         (shape, _) => {
             for text in &trouble {
@@ -99,9 +120,7 @@ pub(super) fn close(mut closed: Closed<'_>) -> Done {
             }
             match shape {
                 OutputShape::Json => terminal::print_json(&json),
-                OutputShape::Text => {
-                    terminal::print(&closed.text(written.as_ref(), &trouble, &left_out, &sha256))
-                }
+                OutputShape::Text => terminal::print(&closed.text(&outputs)),
             }
         }
     }
@@ -228,7 +247,7 @@ impl Closed<'_> {
     }
 
     /// Writes the run as one page where it is asked for, and into its folder where there is a ticket that wants it.
-    fn write_pages(&self) -> Result<(), Error> {
+    fn write_pages(&self) -> Result<Vec<String>, Error> {
         let page = Page {
             folder: &self.folder,
             taken: &self.taken,
@@ -236,14 +255,18 @@ impl Closed<'_> {
             report: &self.report_path(),
             salvage: self.salvage,
         };
+        let mut written = Vec::new();
         // One that an earlier session or `report` has left would be stale.
         if self.record.ticket.is_some() || self.folder.file("report.html").exists() {
-            page.write_to(&self.folder.file("report.html"), self.folder.readers())?;
+            let path = self.folder.file("report.html");
+            page.write_to(&path, self.folder.readers())?;
+            written.push(path.display().to_string());
         }
-        match &self.record.html {
-            Some(path) => page.write_to(path, Readers::Usual),
-            None => Ok(()),
+        if let Some(path) = &self.record.html {
+            page.write_to(path, Readers::Usual)?;
+            written.push(path.display().to_string());
         }
+        Ok(written)
     }
 
     /// Writes figures for Prometheus where `--metrics-file` asks for them.
@@ -348,46 +371,25 @@ impl Closed<'_> {
     }
 
     /// The closing text for people.
-    fn text(
-        &self,
-        written: Option<&Written>,
-        trouble: &[String],
-        left_out: &LeftOut,
-        sha256: &str,
-    ) -> String {
-        self.tell(written, trouble, left_out, sha256, |closing| {
-            closing_text(&self.digest, closing)
-        })
+    fn text(&self, outputs: &Outputs<'_>) -> String {
+        self.tell(outputs, |closing| closing_text(&self.digest, closing))
     }
 
     /// What a run that nobody watched says if somebody should look.
-    fn mail(
-        &self,
-        written: Option<&Written>,
-        trouble: &[String],
-        left_out: &LeftOut,
-        sha256: &str,
-        exit: Exit,
-    ) -> String {
+    fn mail(&self, outputs: &Outputs<'_>, exit: Exit) -> String {
         let attention = File::open(self.report_path())
             .ok()
-            .filter(|_| written.is_some());
+            .filter(|_| outputs.written.is_some());
         let attention = attention.and_then(|report| Attention::read(report).ok());
         let attention = attention.unwrap_or_default();
-        self.tell(written, trouble, left_out, sha256, |closing| {
+        self.tell(outputs, |closing| {
             mail_text(&self.digest, closing, &attention, &host(), exit.code())
         })
     }
 
     /// What `text` makes of the end, without the last line's end.
-    fn tell(
-        &self,
-        written: Option<&Written>,
-        trouble: &[String],
-        left_out: &LeftOut,
-        sha256: &str,
-        text: impl FnOnce(&Closing<'_>) -> String,
-    ) -> String {
+    fn tell(&self, outputs: &Outputs<'_>, text: impl FnOnce(&Closing<'_>) -> String) -> String {
+        let written = outputs.written;
         let tally = &self.digest.tally;
         let work_left = tally.failed + tally.unknown + tally.left() > 0;
         let next = work_left.then(|| match written {
@@ -423,10 +425,11 @@ impl Closed<'_> {
             simulated: self.open.is_simulated(),
             target: &self.open.text(),
             folder: &self.folder.path.display().to_string(),
-            sha256,
+            sha256: outputs.sha256,
             report: written.map(|_| report.as_str()),
-            trouble,
-            left_out: &left_out.text(),
+            pages: outputs.pages,
+            trouble: outputs.trouble,
+            left_out: outputs.left_out,
             next: next.as_deref(),
             zone: &TimeZone::system(),
         };

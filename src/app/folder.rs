@@ -2,7 +2,9 @@
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, BufReader, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{
+    DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown, fchown,
+};
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{Context, SHA256};
@@ -28,16 +30,62 @@ impl State {
             None => default_path()?,
         };
         let state = Self(std::path::absolute(&path).map_err(Error::file("cannot find", &path))?);
-        for folder in [state.0.clone(), state.0.join("runs"), state.0.join("tmp")] {
-            make_folder(&folder)?;
+        make_folder(&state.0)?;
+        let readers = Readers::of(&state.0);
+        for folder in OWN_FOLDERS.map(|name| state.0.join(name)) {
+            match make_shared(&folder, readers) {
+                // It may be another user's, to be read only.
+                Err(error)
+                    if error.kind() == io::ErrorKind::PermissionDenied && folder.exists() => {}
+                made => made.map_err(Error::file("cannot make the folder", &folder))?,
+            }
         }
         Ok(state)
+    }
+
+    /// Whether a run may be kept here; gives what should be known all the same.
+    ///
+    /// # Errors
+    /// What is in the folder is not this user's: another user could change what was recorded, and what is believed of it.
+    pub(super) fn check_ours(&self) -> Result<Option<String>, Error> {
+        let us = rustix::process::geteuid().as_raw();
+        for folder in OWN_FOLDERS.map(|name| self.0.join(name)) {
+            let Ok(found) = fs::symlink_metadata(&folder) else {
+                continue;
+            };
+            let path = folder.display();
+            let fault = match (found.is_symlink(), found.uid()) {
+                (true, _) => format!("{path} is a link"),
+                (false, owner) if owner != us => {
+                    format!("{path} belongs to another user (uid {owner})")
+                }
+                (false, _) => continue,
+            };
+            return Err(Error::Usage {
+                what: format!("no run can be kept there: {fault}"),
+                hint: "give each user a state folder of their own: --state-dir DIR, or FLOWBATCH_STATE_DIR".to_owned(),
+            });
+        }
+        let found = fs::metadata(&self.0).map_err(Error::file("cannot read", &self.0))?;
+        // With the sticky bit, others can put something in but not take ours away.
+        let is_open = found.permissions().mode() & 0o1002 == 0o002;
+        Ok(is_open.then(|| {
+            format!(
+                "all users may write in {}, and could take the records away: chmod o-w it",
+                self.0.display()
+            )
+        }))
     }
 
     /// An unfinished file that is gone unless it is kept.
     pub(super) fn temporary(&self) -> Result<NamedTempFile, Error> {
         let folder = self.0.join("tmp");
-        NamedTempFile::new_in(&folder).map_err(Error::file("cannot write in", folder))
+        match NamedTempFile::new_in(&folder) {
+            // Who may only read another user's runs has no room there.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => NamedTempFile::new(),
+            made => made,
+        }
+        .map_err(Error::file("cannot write in", folder))
     }
 
     /// Where the simulated world is kept.
@@ -139,7 +187,12 @@ impl State {
 
     /// A folder that goes when it is dropped.
     pub(super) fn temporary_folder(&self) -> Result<TempDir, Error> {
-        tempfile::tempdir_in(self.0.join("tmp")).map_err(Error::file("cannot write in", &self.0))
+        let folder = self.0.join("tmp");
+        match tempfile::tempdir_in(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => tempfile::tempdir(),
+            made => made,
+        }
+        .map_err(Error::file("cannot write in", folder))
     }
 
     /// All runs, the oldest first.
@@ -173,12 +226,11 @@ impl State {
     pub(super) fn new_run(&self, id: &str) -> Result<RunFolder, Error> {
         let id = id.to_owned();
         let path = self.0.join("runs").join(&id);
-        let mode = match is_shared(&self.0) {
-            true => 0o750,
-            false => 0o700,
+        let made = match path.try_exists() {
+            Ok(true) => Err(io::ErrorKind::AlreadyExists.into()),
+            Ok(false) => make_shared(&path, Readers::of(&self.0)),
+            Err(error) => Err(error),
         };
-        let made = DirBuilder::new().mode(0o700).create(&path);
-        let made = made.and_then(|()| fs::set_permissions(&path, Permissions::from_mode(mode)));
         // A record that is safe is of no use in a folder that is not.
         made.and_then(|()| File::open(self.0.join("runs"))?.sync_all())
             .map_err(Error::file("cannot make the run folder", &path))?;
@@ -213,9 +265,39 @@ fn default_path() -> Result<PathBuf, Error> {
     }
 }
 
-/// Whether the group of the folder may read in it.
-fn is_shared(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o050 == 0o050)
+/// Folders of a state folder that nobody else may have made.
+const OWN_FOLDERS: [&str; 3] = ["runs", "tmp", "locks"];
+
+/// Makes the folder `path`, unless it is there, for this user and these `readers`. Whoever is no member of their group can
+/// let them in only where the folder around it hands its group on (setgid).
+fn make_shared(path: &Path, readers: Readers) -> io::Result<()> {
+    let around = path.parent().map(fs::metadata).transpose()?;
+    let hands_on = around.map_or(0, |around| around.permissions().mode() & 0o2000);
+    let mode = match readers {
+        // Born so, it needs no other mode: to set one would take setgid away.
+        Readers::Group(_) if hands_on != 0 => 0o750,
+        Readers::Group(_) | Readers::Owner | Readers::Usual => 0o700,
+    };
+    match DirBuilder::new().mode(mode).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let Readers::Group(group) = readers else {
+        return Ok(());
+    };
+    let found = fs::symlink_metadata(path)?;
+    if found.uid() != rustix::process::geteuid().as_raw() || !found.is_dir() {
+        return Ok(());
+    }
+    if found.gid() != group && chown(path, None, Some(group)).is_err() {
+        // Another group's members are not those who were let in.
+        return Ok(());
+    }
+    let found = fs::symlink_metadata(path)?.permissions().mode();
+    match found & 0o050 == 0o050 && found & 0o2000 >= hands_on {
+        true => Ok(()),
+        false => fs::set_permissions(path, Permissions::from_mode(0o750 | hands_on)),
+    }
 }
 
 /// Makes `path` and what leads to it, for this user alone.
@@ -316,10 +398,7 @@ impl RunFolder {
 
     /// Who may read its files: whoever may read the folder.
     pub(super) fn readers(&self) -> Readers {
-        match is_shared(&self.path) {
-            true => Readers::Group,
-            false => Readers::Owner,
-        }
+        Readers::of(&self.path)
     }
 
     pub(super) fn file(&self, name: &str) -> PathBuf {
@@ -351,22 +430,35 @@ impl RunFolder {
 }
 
 /// Who may read a file that is written.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Readers {
     /// This user alone.
     Owner,
-    /// This user, and the group of the file.
-    Group,
+    /// This user, and this group.
+    Group(u32),
     /// Whoever could read the file that was there, else whoever the umask lets.
     Usual,
 }
 
 impl Readers {
-    /// Lets them read `file`, which was made for this user alone.
+    /// Those who may read in the folder `path`.
+    fn of(path: &Path) -> Self {
+        match fs::metadata(path) {
+            Ok(found) if found.permissions().mode() & 0o050 == 0o050 => Self::Group(found.gid()),
+            Ok(_) | Err(_) => Self::Owner,
+        }
+    }
+
+    /// Lets them read `file`, which was made for this user alone. A group that this user cannot give it to is not let in, and
+    /// no other is in its place.
     pub(super) fn admit(self, file: &File) -> io::Result<()> {
-        match self {
-            Self::Group => file.set_permissions(Permissions::from_mode(0o640)),
-            Self::Owner | Self::Usual => Ok(()),
+        let Self::Group(group) = self else {
+            return Ok(());
+        };
+        let is_theirs = file.metadata()?.gid() == group || fchown(file, None, Some(group)).is_ok();
+        match is_theirs {
+            true => file.set_permissions(Permissions::from_mode(0o640)),
+            false => Ok(()),
         }
     }
 }
@@ -396,12 +488,19 @@ pub(super) fn write_whole(
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         Some(_) | None => Path::new("."),
     };
-    let mut file = match readers {
-        Readers::Owner | Readers::Group => NamedTempFile::new_in(folder)?,
+    let made = match readers {
+        Readers::Owner | Readers::Group(_) => NamedTempFile::new_in(folder),
         // As for any new file: the umask takes from this what it takes.
         Readers::Usual => tempfile::Builder::new()
             .permissions(Permissions::from_mode(0o666))
-            .tempfile_in(folder)?,
+            .tempfile_in(folder),
+    };
+    let mut file = match made {
+        // A file alone may be mounted into a folder where nothing can be made.
+        Err(_) if found.is_ok() && readers == Readers::Usual => {
+            return write_in_place(&path, write);
+        }
+        made => made?,
     };
     if let (Readers::Usual, Ok(found)) = (readers, found) {
         file.as_file().set_permissions(found.permissions())?;
@@ -409,10 +508,24 @@ pub(super) fn write_whole(
     readers.admit(file.as_file())?;
     write(file.as_file_mut())?;
     file.as_file().sync_all()?;
-    file.persist(&path).map_err(|error| error.error)?;
+    match file.persist(&path) {
+        // A file that is a mount point cannot be replaced.
+        Err(error) if error.error.kind() == io::ErrorKind::ResourceBusy => {
+            let mut whole = error.file.reopen()?;
+            return write_in_place(&path, |file| io::copy(&mut whole, file).map(|_| ()));
+        }
+        persisted => persisted.map_err(|error| error.error)?,
+    };
     // Durably, where the folder may be read; what counts is that the file is whole.
     let _ = File::open(folder).and_then(|folder| folder.sync_all());
     Ok(())
+}
+
+/// Writes the file that is there.
+fn write_in_place(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+    let mut file = File::options().write(true).truncate(true).open(path)?;
+    write(&mut file)?;
+    file.sync_all()
 }
 
 /// Where `path` leads, also if nothing is there yet.

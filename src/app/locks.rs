@@ -17,7 +17,7 @@ use crate::job::partition::Partition;
 use crate::model::id::{Id, same_id};
 use crate::model::target::{LaneId, Workspace};
 
-use super::folder::{State, make_folder, sha256};
+use super::folder::{State, sha256};
 use super::taken::Taken;
 use super::{clock, terminal};
 
@@ -127,8 +127,10 @@ impl Locks {
         holder: impl Fn() -> Holder,
         policy: Policy,
     ) -> Result<Option<Self>, Error> {
+        if let Some(warning) = state.check_ours()? {
+            policy.tell(&format!("warning: {warning}"));
+        }
         let folder = state.path().join("locks");
-        make_folder(&folder)?;
         let places = places(&folder, taken);
         raise_file_limit();
         loop {

@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
+use rustix::fs::Access;
+
 use crate::cli::RecordArgs;
 use crate::error::Error;
 use crate::model::report_column::REPORT_COLUMNS;
@@ -78,7 +80,7 @@ pub(super) fn check_report(path: &Path, job: &str, input: Option<&Input>) -> Res
         return refuse("that is a directory".to_owned());
     }
     match is_replaceable(&real) {
-        Ok(true) => Ok(()),
+        Ok(true) => check_folder("the report", &real),
         Ok(false) => refuse("a file is there that is no report".to_owned()),
         Err(error) => refuse(format!("what is there cannot be read: {error}")),
     }
@@ -110,18 +112,32 @@ pub(super) fn check_export(path: &Path, force: bool) -> Result<(), Error> {
     }
 }
 
-/// Refuses a path for `what` in a folder that does not exist, before anything is done for it.
+/// Refuses a path for `what` that cannot be written, before anything is done for it.
 pub(super) fn check_folder(what: &str, path: &Path) -> Result<(), Error> {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => Err(Error::Usage {
-            what: format!(
-                "{what} cannot go to {}: there is no folder {}",
-                path.display(),
-                folder.display()
-            ),
+    let refuse = |why: String| {
+        Err(Error::Usage {
+            what: format!("{what} cannot go to {}: {why}", path.display()),
             hint: "name another file".to_owned(),
-        }),
-        Some(_) | None => Ok(()),
+        })
+    };
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        Some(_) | None => Path::new("."),
+    };
+    if !folder.is_dir() {
+        return refuse(format!("there is no folder {}", folder.display()));
+    }
+    // What is there may be written in place.
+    if File::options().write(true).open(path).is_ok() {
+        return Ok(());
+    }
+    match rustix::fs::access(folder, Access::WRITE_OK | Access::EXEC_OK) {
+        Ok(()) => Ok(()),
+        Err(error) => refuse(format!(
+            "nothing can be written in {}: {}",
+            folder.display(),
+            io::Error::from(error)
+        )),
     }
 }
 

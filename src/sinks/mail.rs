@@ -60,6 +60,9 @@ pub fn mail_text(
     if let Some(report) = closing.report {
         let _ = writeln!(tail, "report: {report}");
     }
+    for page in closing.pages {
+        let _ = writeln!(tail, "page:   {page}");
+    }
     let _ = writeln!(tail, "record: {}", closing.folder);
     let _ = writeln!(tail, "sha256: {} (summary.json)", closing.sha256);
     if let Some(undo) = closing.undo {

@@ -179,6 +179,8 @@ pub struct Closing<'a> {
     pub sha256: &'a str,
     /// Where the report is, if it could be written.
     pub report: Option<&'a str>,
+    /// Where pages of the run were written.
+    pub pages: &'a [String],
     /// What could not be written, each with why and what to do.
     pub trouble: &'a [String],
     /// What CSV files leave out, each with what helps.
@@ -267,6 +269,9 @@ pub fn closing_text(digest: &Digest, closing: &Closing<'_>) -> String {
     let _ = writeln!(text, "\n  target: {}", closing.target);
     if let Some(report) = closing.report {
         let _ = writeln!(text, "  report: {report}");
+    }
+    for page in closing.pages {
+        let _ = writeln!(text, "  page:   {page}");
     }
     let _ = writeln!(text, "  record: {}", closing.folder);
     let _ = writeln!(text, "  sha256: {} (summary.json)", closing.sha256);

@@ -104,7 +104,12 @@ impl Desk {
     }
 
     pub(crate) fn command(&self, arguments: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_flowbatch"));
+        self.command_of(Path::new(env!("CARGO_BIN_EXE_flowbatch")), arguments)
+    }
+
+    /// A command of the copy `program`.
+    pub(crate) fn command_of(&self, program: &Path, arguments: &str) -> Command {
+        let mut command = Command::new(program);
         command
             .args(words(arguments))
             .current_dir(self.folder.path())
@@ -138,7 +143,7 @@ impl Desk {
     /// Runs `flowbatch ARGUMENTS`.
     pub(crate) fn flowbatch(&self, arguments: &str) -> Said {
         let output = self.command(arguments).output().unwrap();
-        said(&output)
+        Said::of(&output)
     }
 
     /// Runs `flowbatch ARGUMENTS` with `input` on standard input.
@@ -148,7 +153,7 @@ impl Desk {
         let mut pipe = child.stdin.take().unwrap();
         pipe.write_all(input.as_bytes()).unwrap();
         drop(pipe);
-        said(&child.wait_with_output().unwrap())
+        Said::of(&child.wait_with_output().unwrap())
     }
 
     /// The folder of the only run.
@@ -222,16 +227,18 @@ fn words(text: &str) -> Vec<String> {
     words
 }
 
-fn said(output: &std::process::Output) -> Said {
-    for said in [&output.stdout, &output.stderr] {
-        let text = String::from_utf8_lossy(said);
-        assert_eq!(Canaries::found_in(said), None, "{text}");
-    }
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    Said {
-        code: output.status.code().unwrap_or(-1),
-        stdout: text(&output.stdout),
-        stderr: text(&output.stderr),
+impl Said {
+    pub(crate) fn of(output: &std::process::Output) -> Self {
+        for said in [&output.stdout, &output.stderr] {
+            let text = String::from_utf8_lossy(said);
+            assert_eq!(Canaries::found_in(said), None, "{text}");
+        }
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: text(&output.stdout),
+            stderr: text(&output.stderr),
+        }
     }
 }
 

@@ -42,3 +42,4 @@ mod stages;
 mod stories;
 mod trust;
 mod undo;
+mod users;

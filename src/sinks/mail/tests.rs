@@ -46,6 +46,7 @@ fn row(number: u64, message: &str) -> AttentionRow {
 
 fn closing<'a>(trouble: &'a [String], zone: &'a TimeZone) -> Closing<'a> {
     Closing {
+        pages: &[],
         left_out: &[],
         job: "nightly",
         simulated: false,
