@@ -370,18 +370,29 @@ impl Closed<'_> {
         })
     }
 
+    /// The rows that need a person, as far as the report is there.
+    fn attention(&self, outputs: &Outputs<'_>) -> Attention {
+        let tally = &self.digest.tally;
+        // A report may be long.
+        let is_needed =
+            tally.failed + tally.conflict + tally.unknown + tally.differs + tally.left() > 0;
+        let report = File::open(self.report_path()).ok();
+        let report = report.filter(|_| outputs.written.is_some() && is_needed);
+        let attention = report.and_then(|report| Attention::read(report).ok());
+        attention.unwrap_or_default()
+    }
+
     /// The closing text for people.
     fn text(&self, outputs: &Outputs<'_>) -> String {
-        self.tell(outputs, |closing| closing_text(&self.digest, closing))
+        let attention = self.attention(outputs);
+        self.tell(outputs, |closing| {
+            closing_text(&self.digest, closing, &attention)
+        })
     }
 
     /// What a run that nobody watched says if somebody should look.
     fn mail(&self, outputs: &Outputs<'_>, exit: Exit) -> String {
-        let attention = File::open(self.report_path())
-            .ok()
-            .filter(|_| outputs.written.is_some());
-        let attention = attention.and_then(|report| Attention::read(report).ok());
-        let attention = attention.unwrap_or_default();
+        let attention = self.attention(outputs);
         self.tell(outputs, |closing| {
             mail_text(&self.digest, closing, &attention, &host(), exit.code())
         })

@@ -1,6 +1,7 @@
 //! Rows that need a person, grouped by what went wrong: a fold over a report.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::Read;
 
 use serde::Deserialize;
@@ -9,6 +10,10 @@ use serde::de::value::Error as Unknown;
 
 use crate::model::formula::unguarded;
 use crate::model::outcome::{ErrorClass, Status};
+use crate::model::printable::is_printable;
+
+/// Characters of a message of somebody else's.
+const MOST_CHARACTERS: usize = 200;
 
 /// Rows of one kind that are kept; the others are counted.
 const MOST_ROWS: usize = 20;
@@ -70,6 +75,37 @@ struct Cells<'a> {
     error_code: &'a str,
     error_message: &'a str,
     stage: &'a str,
+}
+
+impl AttentionRow {
+    /// `row 3 (line 4) 9b9f… "Triage": its own message`, without a message that was `said` already.
+    pub(super) fn text(&self, said: &str) -> String {
+        let stage = match self.stage.as_str() {
+            "" => String::new(),
+            stage => format!(" of stage {stage:?}"),
+        };
+        let mut text = format!("row {} (line {}{stage})", self.number, self.line);
+        if !self.workflow_id.is_empty() {
+            let _ = write!(text, " {}", self.workflow_id);
+        }
+        if !self.live_name.is_empty() {
+            let _ = write!(text, " {:?}", clipped(&self.live_name));
+        }
+        if self.message != said {
+            let _ = write!(text, ": {}", clipped(&self.message));
+        }
+        text
+    }
+}
+
+/// `text` in one line, and not a long one.
+pub(super) fn clipped(text: &str) -> String {
+    let mut characters = text.chars().map(|c| if is_printable(c) { c } else { ' ' });
+    let mut clipped: String = characters.by_ref().take(MOST_CHARACTERS).collect();
+    if characters.next().is_some() {
+        clipped.push('…');
+    }
+    clipped
 }
 
 impl Attention {

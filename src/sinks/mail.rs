@@ -3,9 +3,8 @@
 use std::fmt::Write as _;
 
 use crate::model::outcome::Status;
-use crate::model::printable::is_printable;
 
-use super::attention::{Attention, AttentionRow, Group};
+use super::attention::{Attention, Group, clipped};
 use super::digest::Digest;
 use super::summary::{Closing, errors, hint, request_line, time_line, verdict};
 
@@ -20,9 +19,6 @@ const MOST_KINDS: usize = 6;
 
 /// Targets and workspaces that were given up, and things that could not be written.
 const MOST_CLOSED: usize = 3;
-
-/// Characters of a message of somebody else's.
-const MOST_CHARACTERS: usize = 200;
 
 /// The text, whose first line would do as a subject. `host` is where it ran.
 pub fn mail_text(
@@ -152,7 +148,7 @@ fn groups(text: &mut String, attention: &Attention, room: usize) {
         );
         let _ = writeln!(text, "  {}", hint(group.class, &first.message));
         for row in group.rows.iter().take(told) {
-            let _ = writeln!(text, "  {}", row_text(row, &first.message));
+            let _ = writeln!(text, "  {}", row.text(&first.message));
         }
         let more = group.count.saturating_sub(told as u64);
         if more > 0 {
@@ -182,35 +178,6 @@ fn shares(groups: &[Group], most: usize) -> Vec<usize> {
             return shares;
         }
     }
-}
-
-/// `row 3 (line 4) 9b9f… "Triage": its own message`
-fn row_text(row: &AttentionRow, said: &str) -> String {
-    let stage = match row.stage.as_str() {
-        "" => String::new(),
-        stage => format!(" of stage {stage:?}"),
-    };
-    let mut text = format!("row {} (line {}{stage})", row.number, row.line);
-    if !row.workflow_id.is_empty() {
-        let _ = write!(text, " {}", row.workflow_id);
-    }
-    if !row.live_name.is_empty() {
-        let _ = write!(text, " {:?}", clipped(&row.live_name));
-    }
-    if row.message != said {
-        let _ = write!(text, ": {}", clipped(&row.message));
-    }
-    text
-}
-
-/// `text` in one line, and not a long one.
-fn clipped(text: &str) -> String {
-    let mut characters = text.chars().map(|c| if is_printable(c) { c } else { ' ' });
-    let mut clipped: String = characters.by_ref().take(MOST_CHARACTERS).collect();
-    if characters.next().is_some() {
-        clipped.push('…');
-    }
-    clipped
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::model::route::LaneFacts;
 use crate::model::span;
 use crate::model::tally::Tally;
 
+use super::attention::Attention;
 use super::digest::{Digest, Session};
 
 /// `summary.json`.
@@ -198,8 +199,11 @@ pub struct Closing<'a> {
 /// Different errors that are told.
 const MOST_ERRORS: usize = 5;
 
+/// Rows of each that are told.
+const MOST_ERROR_ROWS: usize = 5;
+
 /// The closing text for people.
-pub fn closing_text(digest: &Digest, closing: &Closing<'_>) -> String {
+pub fn closing_text(digest: &Digest, closing: &Closing<'_>, attention: &Attention) -> String {
     let mut text = String::new();
     let simulated = if closing.simulated {
         " (simulated)"
@@ -254,8 +258,12 @@ pub fn closing_text(digest: &Digest, closing: &Closing<'_>) -> String {
     for stage in &digest.stages_left {
         let _ = writeln!(text, "  {}", stage_text(stage));
     }
-    errors(&mut text, digest);
-    if tally.differs > 0 {
+    match attention.groups.is_empty() {
+        // The report could not be written, or no row ever had its turn.
+        true => errors(&mut text, digest),
+        false => groups(&mut text, attention),
+    }
+    if tally.differs > 0 && attention.groups.is_empty() {
         let rows = if tally.differs == 1 { "row" } else { "rows" };
         let hint = hint(ErrorClass::Differs, "");
         let _ = writeln!(text, "\n  differs ({} {rows}): {hint}", tally.differs);
@@ -425,6 +433,37 @@ pub(super) fn request_line(digest: &Digest) -> String {
     line
 }
 
+/// The kinds of errors, with their first rows.
+fn groups(text: &mut String, attention: &Attention) {
+    let _ = writeln!(text, "\n  errors:");
+    for group in attention.groups.iter().take(MOST_ERRORS) {
+        let message = group.rows.first().map_or("", |row| row.message.as_str());
+        let code = match group.code.as_str() {
+            "" => String::new(),
+            code => format!(" {code}"),
+        };
+        let plural = if group.count == 1 { "row" } else { "rows" };
+        let _ = writeln!(
+            text,
+            "    {}{code} ({} {plural}): {message}",
+            group.class, group.count
+        );
+        let _ = writeln!(text, "      {}", hint(group.class, message));
+        for row in group.rows.iter().take(MOST_ERROR_ROWS) {
+            let _ = writeln!(text, "      {}", row.text(message));
+        }
+        let more = group.count.saturating_sub(MOST_ERROR_ROWS as u64);
+        if more > 0 {
+            let _ = writeln!(text, "      and {more} more, see the report");
+        }
+    }
+    let kinds = attention.groups.len().saturating_sub(MOST_ERRORS);
+    if kinds > 0 {
+        let _ = writeln!(text, "    and {kinds} more kinds, see the report");
+    }
+}
+
+/// The kinds of errors, as far as the journal tells.
 pub(super) fn errors(text: &mut String, digest: &Digest) {
     let errors = digest.errors();
     if errors.is_empty() {

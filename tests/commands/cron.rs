@@ -294,6 +294,31 @@ fn a_record_that_fails_names_the_commands_that_go_on_and_back() {
 }
 
 #[test]
+fn the_terminal_shows_the_first_five_rows_of_each_kind_of_error() {
+    let mut csv = "workflow_id,name,expect_name\n".to_owned();
+    for row in 1..=7 {
+        let _ = writeln!(csv, "w{row},New {row},Something else {row}");
+    }
+    let desk = Desk::with("rows.csv", csv);
+    let said = desk.flowbatch("run rows.csv --simulate --rate 1000/s --max-errors 100%");
+    assert_eq!(said.code, 1, "{}", said.stderr);
+    for row in 1..=7 {
+        let line = format!(
+            "\n      row {row} (line {}) w{row} \"Workflow w{row}\"",
+            row + 1
+        );
+        assert_eq!(said.stdout.contains(&line), row <= 5, "{}", said.stdout);
+    }
+    let head = "    conflict (7 rows): name is \"Workflow w1\", expected \"Something else 1\"";
+    assert!(said.stdout.contains(head), "{}", said.stdout);
+    assert!(
+        said.stdout.contains("\n      and 2 more, see the report\n"),
+        "{}",
+        said.stdout
+    );
+}
+
+#[test]
 fn a_hold_for_a_workflow_that_is_nowhere_is_a_warning() {
     let (cloud, desk, ids) = start(60);
     let rows: String = ids.iter().take(40).map(|id| format!("{id},x\n")).collect();

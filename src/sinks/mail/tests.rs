@@ -6,6 +6,7 @@ use super::*;
 use crate::engine::ports::Watcher;
 use crate::model::event::{Event, Stamped};
 use crate::model::outcome::{Ended, ErrorClass, Failure, Outcome};
+use crate::sinks::attention::AttentionRow;
 
 fn digest(failed: u64, rows: u64) -> Digest {
     let mut digest = Digest::default();
