@@ -128,9 +128,10 @@ impl Announcement {
         };
         let gaps = requests.saturating_sub(settings.burst.get().into());
         let gaps = u32::try_from(gaps).unwrap_or(u32::MAX);
-        let warnings = taken.job.warnings.iter().chain(&open.warnings);
+        let warnings = taken.job.warnings.iter().chain(&open.warnings).cloned();
+        let warnings = warnings.chain(open.file_limit_text(settings));
         Self {
-            warnings: warnings.cloned().collect(),
+            warnings: warnings.collect(),
             target: open.text(),
             lanes,
             rows: census.rows - census.skipped,
@@ -144,7 +145,7 @@ impl Announcement {
                 true => format!("{}, or what the service allows", settings.rate),
                 false => settings.rate.to_string(),
             },
-            concurrency: settings.concurrency,
+            concurrency: open.lanes_of(settings).1,
             at_least: span::show(settings.rate.interval().saturating_mul(gaps)),
             last_start,
             chosen: taken.notes.clone(),

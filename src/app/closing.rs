@@ -71,6 +71,7 @@ pub(super) fn close(mut closed: Closed<'_>) -> Done {
         keep(closed.catch_up(), &mut trouble);
     }
     closed.digest.ended = Some(ended);
+    keep(closed.open.close(), &mut trouble);
     let written = keep(closed.write_report(), &mut trouble);
     let mut left_out = LeftOut::default();
     // Only a record that failed leaves rows that were sent without an end.
@@ -84,7 +85,6 @@ pub(super) fn close(mut closed: Closed<'_>) -> Done {
         // What an earlier session left says nothing about this one.
         None => keep(closed.forget(), &mut trouble).unwrap_or_default(),
     }
-    keep(closed.open.close(), &mut trouble);
     let exit = Exit::of_run(ended, &closed.digest.tally, !trouble.is_empty());
     let rows = written.as_ref().map(|written| written.rows);
     let summary = Summary {

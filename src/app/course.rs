@@ -16,16 +16,16 @@ use crate::plan::decision::Terms;
 
 use super::environment;
 
-/// How a run with `settings` goes by so many lanes, on these `terms`, until its `deadline`, or until the clock shows `stop_at`.
+/// How a run with `settings` goes by so many lanes, with at most so many requests in parallel by each, on these `terms`, until its `deadline`, or until the clock shows `stop_at`.
 pub(super) fn course(
     settings: &Settings,
-    lanes: usize,
+    (lanes, concurrency): (usize, usize),
     terms: Terms,
     (deadline, stop_at): (Option<Duration>, Option<Timestamp>),
 ) -> Course {
     Course {
         rules: Rules {
-            concurrency: settings.concurrency,
+            concurrency,
             rate: settings.rate,
             finds_limit: settings.finds_limit,
             burst: settings.burst,

@@ -15,6 +15,7 @@ use crate::engine::schedule::Paces;
 use crate::error::Error;
 use crate::job::destination::Destination;
 use crate::job::profiles::Profiles;
+use crate::job::settings::Settings;
 use crate::model::endpoint::Endpoint;
 use crate::model::route::{LaneFacts, Route};
 use crate::model::row::Row;
@@ -34,7 +35,7 @@ use super::folder::{Readers, make_folder, write_whole};
 use super::lanes::{self, Asked, Gates, Opened};
 use super::taken::Taken;
 use super::taken_rows::RowsByLane;
-use super::{clock, profiles, terminal};
+use super::{clock, file_limit, profiles, terminal};
 
 /// Where a run goes, and what keeps that place alive.
 pub(super) struct Open {
@@ -300,6 +301,31 @@ impl Open {
         self.is_simulated
     }
 
+    /// How many lanes there are, and how many requests there may be in parallel by each.
+    pub(super) fn lanes_of(&self, settings: &Settings) -> (usize, usize) {
+        let lanes = self.lanes.len();
+        // Of a connection to the simulator, both ends are in this process.
+        let files = if self.is_simulated { 2 } else { 1 };
+        (
+            lanes,
+            file_limit::fitting(settings.concurrency, lanes, files),
+        )
+    }
+
+    /// That fewer requests than the job says can be in parallel, if that is so.
+    pub(super) fn file_limit_text(&self, settings: &Settings) -> Option<String> {
+        file_limit::text(settings.concurrency, self.lanes_of(settings).1)
+    }
+
+    /// Ends all connections: what is still to be written needs their files.
+    pub(super) async fn disconnect(&mut self) {
+        self.client = Client::new(Vec::new());
+        // Each ends when its task has had its turn.
+        for _ in 0..TURNS {
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Ends the simulator, if there is one, and keeps its world.
     pub(super) fn close(&mut self) -> Result<(), Error> {
         let Some(simulator) = &mut self.simulator else {
@@ -320,6 +346,9 @@ impl Open {
         .map_err(Error::file("cannot write", &simulator.kept))
     }
 }
+
+/// Turns that the task of a connection needs to end: to see that nobody asks any more, and to let go.
+const TURNS: u32 = 4;
 
 /// Workflows in a simulated workspace that nobody has used yet.
 pub(super) const SIMULATED: usize = 25;

@@ -1,6 +1,6 @@
 //! The state folder and the folders of runs in it.
 
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
 use std::io::{self, BufReader, Read, Write};
 use std::os::unix::fs::{
     DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown, fchown,
@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{Context, SHA256};
 use jiff::Timestamp;
+use rustix::io::Errno;
 use serde::Deserialize;
 use tempfile::{NamedTempFile, TempDir};
 
@@ -66,6 +67,7 @@ impl State {
                 hint: "give each user a state folder of their own: --state-dir DIR, or FLOWBATCH_STATE_DIR".to_owned(),
             });
         }
+        self.check_file_system()?;
         let found = fs::metadata(&self.0).map_err(Error::file("cannot read", &self.0))?;
         // With the sticky bit, others can put something in but not take ours away.
         let is_open = found.permissions().mode() & 0o1002 == 0o002;
@@ -75,6 +77,52 @@ impl State {
                 self.0.display()
             )
         }))
+    }
+
+    /// Whether the file system knows what a record needs.
+    fn check_file_system(&self) -> Result<(), Error> {
+        let file = self.temporary()?;
+        let file = file.as_file();
+        let lock = || match file.try_lock() {
+            Err(TryLockError::Error(error)) => Err(error),
+            Ok(()) | Err(TryLockError::WouldBlock) => Ok(()),
+        };
+        let mode = Permissions::from_mode(0o600);
+        for (what, tried) in [
+            ("permissions (chmod)", file.set_permissions(mode)),
+            ("locks (flock)", lock()),
+            ("writes that last (fsync)", file.sync_all()),
+        ] {
+            tried.map_err(|error| self.unfit(what, error))?;
+        }
+        Ok(())
+    }
+
+    /// Why no run can be kept here, where `what` failed.
+    fn unfit(&self, what: &str, error: io::Error) -> Error {
+        let errno = Errno::from_io_error(&error);
+        let is_unknown = matches!(
+            errno,
+            Some(
+                Errno::INVAL
+                    | Errno::NOTSUP
+                    | Errno::NOSYS
+                    | Errno::NOLCK
+                    | Errno::PERM
+                    | Errno::NOTTY
+            )
+        );
+        match is_unknown {
+            true => Error::Usage {
+                what: format!(
+                    "the file system of {} knows no {what}: {error}",
+                    self.0.display()
+                ),
+                hint: "keep runs on a local file system: --state-dir DIR, or FLOWBATCH_STATE_DIR"
+                    .to_owned(),
+            },
+            false => Error::file("cannot write in", &self.0)(error),
+        }
     }
 
     /// An unfinished file that is gone unless it is kept.
@@ -596,5 +644,21 @@ impl<W: Write> Write for Hashed<W> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.bytes.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_file_system_does_not_know_is_named_with_what_to_do() {
+        let state = State("/mnt/share".into());
+        let text = |errno: Errno| state.unfit("locks (flock)", errno.into()).text();
+        let unknown = "error: the file system of /mnt/share knows no locks (flock): Operation not supported (os error 95)\n  \
+                       keep runs on a local file system: --state-dir DIR, or FLOWBATCH_STATE_DIR";
+        assert_eq!(text(Errno::NOTSUP), unknown);
+        let full = "error: cannot write in /mnt/share: No space left on device (os error 28)";
+        assert_eq!(text(Errno::NOSPC), full);
     }
 }

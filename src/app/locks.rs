@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 
 use crate::cli::IfLocked;
@@ -132,7 +131,6 @@ impl Locks {
         }
         let folder = state.path().join("locks");
         let places = places(&folder, taken);
-        raise_file_limit();
         loop {
             match Self::attempt(&places, &holder(), policy.if_locked)? {
                 Tried::Taken(locks) => return Ok(Some(locks)),
@@ -280,17 +278,6 @@ fn places(folder: &Path, taken: &Taken) -> Vec<Place> {
         );
     }
     places.into_values().collect()
-}
-
-/// Each lock is an open file: as many as the system lets this process have.
-fn raise_file_limit() {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        ..limit
-    };
-    // Where it may not, opening the file says so.
-    let _ = setrlimit(Resource::Nofile, raised);
 }
 
 /// Whether the lock is shared now with other parts of the same job, and with nobody else.

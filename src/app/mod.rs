@@ -14,6 +14,7 @@ mod credential;
 mod credentials_file;
 mod destination;
 mod export;
+mod file_limit;
 mod folder;
 mod found;
 mod holds;
@@ -76,6 +77,7 @@ use unbegun::Unbegun;
 pub fn main() -> u8 {
     let listening = signals::take();
     shelter::take();
+    file_limit::raise();
     clock::begin();
     if let Err(error) = listening {
         terminal::complain(&error.text());

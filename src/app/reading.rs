@@ -59,6 +59,9 @@ impl Reading<'_> {
             progress.above.clone(),
         );
         if !output.quiet {
+            if let Some(warning) = self.open.file_limit_text(self.settings) {
+                terminal::complain(&format!("warning: {warning}"));
+            }
             terminal::complain(&self.announcement);
         }
         let mut digest = Digest::default();
@@ -94,7 +97,7 @@ impl Reading<'_> {
         let deadline = self.settings.deadline.map(|left| clock.now() + left);
         let course = course(
             self.settings,
-            self.open.lanes.len(),
+            self.open.lanes_of(self.settings),
             Terms::default(),
             (deadline, None),
         );

@@ -131,7 +131,12 @@ impl Session<'_> {
         let settings = &self.taken.job.settings;
         let deadline = deadline.map(|left| clock.now() + left);
         let stop_at = stop_at(settings, &zone, clock::began());
-        let course = course(settings, self.open.lanes.len(), terms, (deadline, stop_at));
+        let course = course(
+            settings,
+            self.open.lanes_of(settings),
+            terms,
+            (deadline, stop_at),
+        );
         let tools = Tools {
             service: &self.open.client,
             record: &mut self.journal,
@@ -175,6 +180,7 @@ impl Session<'_> {
             Ok(Went::Ended(ended)) => Ok(ended),
             Err(broken) => Err(broken),
         };
+        self.open.disconnect().await;
         let done = close(Closed {
             record: self.record,
             output: self.output,

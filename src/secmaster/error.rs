@@ -41,6 +41,9 @@ const TLS: [&str; 4] = [
     "peer is incompatible",
 ];
 
+/// What the system says where a process has as many files open as it may (EMFILE).
+const NO_FILES: &str = "Too many open files";
+
 /// Why `error` left no answer; a connection may take `connect_timeout`.
 pub fn silence(error: &reqwest::Error, connect_timeout: Duration) -> Silence {
     // reqwest and its pool say only that a request was not sent; what follows says why.
@@ -57,6 +60,10 @@ pub fn silence(error: &reqwest::Error, connect_timeout: Duration) -> Silence {
         Cause::Connect
     } else {
         Cause::Lost
+    };
+    let detail = match detail.contains(NO_FILES) {
+        true => format!("{detail}; raise the limit on open files (ulimit -n), or lower -j"),
+        false => detail,
     };
     let detail = match cause == Cause::Connect && error.is_timeout() {
         true => format!("connection timed out after {}", span::show(connect_timeout)),

@@ -258,3 +258,37 @@ fn a_reader_that_has_gone_is_no_error() {
         );
     }
 }
+
+#[test]
+fn a_process_that_may_open_few_files_sends_fewer_requests_in_parallel_and_writes_its_report() {
+    let desk = Desk::new();
+    let service = Service::start_with(&desk, 120);
+    let program = env!("CARGO_BIN_EXE_flowbatch");
+    let listed = desk.shell(&format!(
+        "HW_AUTH_TOKEN={} {program} export {} --out all.csv",
+        service::TOKEN,
+        service.target()
+    ));
+    assert!({ listed }.status().unwrap().success());
+    let rows: String = csv_rows(&desk.path("all.csv"))
+        .iter()
+        .map(|row| format!("{},reviewed\n", row["workflow_id"]))
+        .collect();
+    let desk = desk.file("rows.csv", format!("workflow_id,description\n{rows}"));
+    for command in ["plan rows.csv", "run rows.csv"] {
+        let line = format!(
+            "ulimit -n 48; HW_AUTH_TOKEN={} exec {program} {command} -j 64 --rate 1000/s --burst 100 {}",
+            service::TOKEN,
+            service.target()
+        );
+        let output = desk.shell(&line).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{command}: {text}");
+        assert!(
+            text.contains("warning: this process may open few files: at most "),
+            "{text}"
+        );
+    }
+    let report = csv_rows(&desk.only_run().join("report.csv"));
+    assert_eq!(report.len(), 120);
+}
