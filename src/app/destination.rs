@@ -1,6 +1,6 @@
 //! Where requests go and what they show there: services with credentials, or the simulator.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -353,16 +353,36 @@ const TURNS: u32 = 4;
 /// Workflows in a simulated workspace that nobody has used yet.
 pub(super) const SIMULATED: usize = 25;
 
-/// Adds what rows name.
+/// Adds what rows name: workflows by their ids; and by their names, so that any file can be tried, in workspaces where nothing
+/// was before and all rows go by names. Elsewhere a name that is not there is missing, as it would be at a service.
 fn adopt_rows(world: &mut World, taken: &Taken) -> Result<(), RowsError> {
+    let mut by_names: HashMap<Workspace, bool> = HashMap::new();
+    // What rows give as a name is not there yet.
+    let mut given: HashSet<String> = HashSet::new();
     let mut rows = taken.rows()?;
     while let Some(row) = RowsByLane::next(&mut rows, LaneId(0))? {
-        // Who is called something must be there.
-        if row.called.is_some() {
-            continue;
+        let place = by_names.entry(row.workspace.clone());
+        let is_new = place.or_insert_with(|| world.workflows(&row.workspace).next().is_none());
+        given.extend(row.update.name.clone().filter(|_| taken.census.named > 0));
+        if row.called.is_none() {
+            *is_new = false;
+            let version = row.update.version_id.as_deref();
+            world.adopt(&row.workspace, row.workflow_id.as_str(), version);
         }
-        let version = row.update.version_id.as_deref();
-        world.adopt(&row.workspace, row.workflow_id.as_str(), version);
+    }
+    if !by_names.values().any(|by_names| *by_names) {
+        return Ok(());
+    }
+    let mut rows = taken.rows()?;
+    while let Some(row) = RowsByLane::next(&mut rows, LaneId(0))? {
+        if let Some(name) = row.called.as_deref()
+            && by_names
+                .get(&row.workspace)
+                .is_some_and(|by_names| *by_names)
+            && !given.contains(name)
+        {
+            world.adopt_called(&row.workspace, name);
+        }
     }
     Ok(())
 }

@@ -80,6 +80,13 @@ impl Maker<'_> {
         resident
     }
 
+    /// A workflow of which no more is known than its name.
+    pub(super) fn called(&self, name: &str, at: String) -> Resident {
+        let mut resident = self.named(&self.uuid("called", name), None, at);
+        resident.workflow.name = name.to_owned();
+        resident
+    }
+
     /// A workflow of which no more is known than its id, and perhaps that of its version.
     pub(super) fn named(&self, id: &str, version_id: Option<&str>, at: String) -> Resident {
         let version_id = match version_id {

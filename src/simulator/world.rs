@@ -145,6 +145,19 @@ impl World {
         }
     }
 
+    /// Adds a workflow that is called `name`, unless one is, or is nearly: that is the same, misspelt.
+    pub fn adopt_called(&mut self, workspace: &Workspace, name: &str) {
+        let is_known = |workflow: &WorkflowRecord| is_nearly(&workflow.name, name);
+        if self.workflows(workspace).any(is_known) {
+            return;
+        }
+        let seed = self.simulation.seed;
+        let maker = Maker { seed, workspace };
+        let at = self.calendar.time_of_making();
+        let estate = self.estates.entry(workspace.clone()).or_default();
+        estate.settle(maker.called(name, at));
+    }
+
     /// Adds a version that stands at `status`; for drafts and the like, which nobody adopts.
     pub fn draft(
         &mut self,

@@ -170,3 +170,42 @@ fn every_example_stands_in_their_readme() {
         }
     }
 }
+
+#[test]
+fn the_jobs_to_try_do_not_disturb_each_other_in_one_state_folder() {
+    let jobs = Path::new(env!("CARGO_MANIFEST_DIR")).join("jobs");
+    let mut names: Vec<_> = fs::read_dir(&jobs)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "toml")
+        })
+        .collect();
+    names.sort();
+    let counts = |desk: &Desk, job: &Path| {
+        let job = job.display();
+        let said = desk.flowbatch(&format!("run {job} --yes --rate 1000/s --burst 50 -j 32"));
+        let counts = said.stdout.lines().filter(|line| {
+            let mut words = line.split_whitespace();
+            let is_status = words.next().is_some_and(|word| {
+                flowbatch::model::outcome::Status::ALL
+                    .iter()
+                    .any(|status| status.as_str() == word)
+            });
+            is_status && words.next().is_some_and(|word| word.parse::<u64>().is_ok())
+        });
+        (said.code, counts.map(str::to_owned).collect::<Vec<_>>())
+    };
+    let alone: Vec<_> = names.iter().map(|job| counts(&Desk::new(), job)).collect();
+    for reverse in [false, true] {
+        let desk = Desk::new();
+        let mut order: Vec<_> = names.iter().zip(&alone).collect();
+        if reverse {
+            order.reverse();
+        }
+        for (job, alone) in order {
+            assert_eq!(&counts(&desk, job), alone, "{}", job.display());
+        }
+    }
+}

@@ -3,7 +3,7 @@
 use flowbatch::model::update::Update;
 
 use crate::cloud::workspace;
-use crate::language::csv_rows;
+use crate::language::{Desk, csv_rows};
 use crate::plant::{PROJECT, described, edit, kill_before_last_end, ok, place, start, target};
 
 #[test]
@@ -151,5 +151,35 @@ fn two_rows_that_give_one_name_are_told() {
         said.stdout.contains("another row of the job gives it"),
         "{}",
         said.stdout
+    );
+}
+
+#[test]
+fn a_file_of_names_can_be_tried_in_the_simulator() {
+    let desk = Desk::with(
+        "names.csv",
+        "workflow_name,enabled\nPhishing triage,true\nDisable leaver,yes\nIsolate host,true\n",
+    )
+    .file("typo.csv", "workflow_name,enabled\nPhising triage,false\n");
+    let said = desk.flowbatch("run names.csv --simulate --rate 1000/s");
+    assert_eq!(said.code, 0, "{}{}", said.stdout, said.stderr);
+    assert!(
+        said.stdout.contains("succeeded             3"),
+        "{}",
+        said.stdout
+    );
+    let again = desk.flowbatch("run names.csv --simulate --rate 1000/s");
+    assert!(
+        again.stdout.contains("unchanged             3"),
+        "{}",
+        again.stdout
+    );
+    let typo = desk.flowbatch("run typo.csv --simulate --rate 1000/s");
+    assert_eq!(typo.code, 3, "{}", typo.stdout);
+    assert!(
+        typo.stdout
+            .contains("is called \"Phising triage\"; there is"),
+        "{}",
+        typo.stdout
     );
 }
