@@ -102,10 +102,12 @@ pub(super) fn close(mut closed: Closed<'_>) -> Done {
     };
     keep(closed.write_metrics(&summary), &mut trouble);
     let exit = Exit::of_run(ended, &closed.digest.tally, !trouble.is_empty());
+    let mut notes = left_out.text();
+    notes.extend(closed.no_way_back(written.as_ref()));
     let outputs = Outputs {
         written: written.as_ref(),
         trouble: &trouble,
-        left_out: &left_out.text(),
+        left_out: &notes,
         pages: &pages,
         sha256: &sha256,
     };
@@ -367,6 +369,16 @@ impl Closed<'_> {
             path: path.to_owned(),
             sha256,
             rows: None,
+        })
+    }
+
+    /// That nothing can be put back, where the run changed something without looking.
+    fn no_way_back(&self, written: Option<&Written>) -> Option<String> {
+        let is_blind = self.taken.job.settings.snapshot == Snapshot::Off;
+        let has_undo = written.is_none_or(|written| written.changed.count() > 0);
+        let has_changed = self.digest.tally.succeeded + self.digest.tally.unknown > 0;
+        (is_blind && has_changed && !has_undo).then(|| {
+            "undo:   none, because --snapshot off leaves out what was there before".to_owned()
         })
     }
 

@@ -67,27 +67,30 @@ fn job(args: &InitArgs) -> Done {
         write_new(&schema, &(schema_text() + "\n"))?;
     }
     let csv = folder.join(&sketch.csv);
+    let program = program();
     let mut next = vec![format!("wrote {}; to go on:", path.display())];
     if !csv.exists() {
         let flags: String = match sketch.target.as_slice() {
             [] => " --simulate".to_owned(),
-            target => target
-                .iter()
-                .map(|(key, value)| {
+            target => {
+                let given = target.iter().map(|(key, value)| {
                     let value = shell([value.clone()]);
                     format!(" --{} {value}", key.replace('_', "-"))
-                })
-                .collect(),
+                });
+                let is_given = target.iter().any(|(key, _)| *key == "workspace_id");
+                let all = (!is_given).then(|| " --all-workspaces".to_owned());
+                given.chain(all).collect()
+            }
         };
         next.push(format!(
-            "  flowbatch export{flags} --out {}",
+            "  {program} export{flags} --out {}",
             shell([csv.display().to_string()])
         ));
         next.push(format!("  (edit {} in a spreadsheet)", csv.display()));
     }
     for command in ["check", "plan", "run"] {
         let path = shell([path.display().to_string()]);
-        next.push(format!("  flowbatch {command} {path}"));
+        next.push(format!("  {program} {command} {path}"));
     }
     terminal::print(&next.join("\n"));
     Ok(Exit::Done)
@@ -104,7 +107,9 @@ fn check(key: &str, value: &str) -> Result<(), Error> {
             "not an id",
             "copy it from the console, or from `flowbatch export`",
         ),
-        "profile" if value.trim().is_empty() => ("no name", "see `flowbatch auth list`"),
+        "profile" if value.trim().is_empty() => {
+            ("no name", "write the name of a profile of profiles.toml")
+        }
         _ => return Ok(()),
     };
     let flag = format!("--{}", key.replace('_', "-"));
@@ -174,11 +179,19 @@ fn demo(folder: &Path) -> Done {
     }
     write_new(&file("demo.csv"), &csv)?;
     let job = shell([job.display().to_string()]);
+    let program = program();
     terminal::print(&format!(
-        "wrote {job} and what belongs to it. Nothing leaves this machine:\n  flowbatch check {job}\n  flowbatch plan {job}\n  \
-         flowbatch run {job}\n  flowbatch runs\n  flowbatch undo last --simulate"
+        "wrote {job} and what belongs to it. Nothing leaves this machine:\n  {program} check {job}\n  {program} plan {job}\n  \
+         {program} run {job}\n  {program} runs\n  {program} undo last --simulate"
     ));
     Ok(Exit::Done)
+}
+
+/// This program, as it was called: it need not be in the PATH.
+fn program() -> String {
+    let called = std::env::args_os().next();
+    let called = called.map(|called| called.to_string_lossy().into_owned());
+    shell([called.unwrap_or_else(|| "flowbatch".to_owned())])
 }
 
 /// Writes a file that is not there yet.

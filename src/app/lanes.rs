@@ -339,7 +339,7 @@ pub(super) fn read_ca(path: &Path) -> Result<Vec<u8>, Error> {
     match Transport::certificates(&pem) {
         Ok(0) => Err(wrong("holds no certificate".to_owned())),
         Ok(_) => Ok(pem),
-        Err(error) => Err(wrong(format!("cannot be used: {error}"))),
+        Err(error) => Err(wrong(format!("cannot be used: {}", error.why()))),
     }
 }
 

@@ -152,8 +152,14 @@ fn environment(name: &str) -> Option<String> {
 
 /// The user who runs this.
 fn operator() -> String {
-    let name = environment("USER").or_else(|| environment("LOGNAME"));
-    name.unwrap_or_else(|| format!("uid {}", rustix::process::geteuid().as_raw()))
+    let variables = ["USER", "LOGNAME"].into_iter().filter_map(environment);
+    let named = variables.into_iter().find(|name| !name.trim().is_empty());
+    named.unwrap_or_else(|| {
+        // Cron and containers set none.
+        let uid = nix::unistd::geteuid();
+        let known = nix::unistd::User::from_uid(uid).ok().flatten();
+        known.map_or_else(|| format!("uid {uid}"), |user| user.name)
+    })
 }
 
 /// This machine's name.

@@ -51,7 +51,18 @@ pub(super) fn run(args: &RunArgs) -> Done {
         });
     }
     let mut taken = match is_saved {
-        true => take_in_plan(args, &state)?,
+        true => match take_in_plan(args, &state)? {
+            Some(taken) => taken,
+            None => {
+                if !args.output.quiet {
+                    terminal::complain(&format!(
+                        "the plan {} changes nothing: there is nothing to run",
+                        args.job.job
+                    ));
+                }
+                return Ok(Exit::Done);
+            }
+        },
         false => intake::take_in(&args.job, || state.temporary())?,
     };
     taken.job.settings.strict |= args.caution.strict;
@@ -74,16 +85,18 @@ pub(super) fn run(args: &RunArgs) -> Done {
     runtime()?.block_on(run_taken(&wanted, &state, taken, asked, None))
 }
 
-/// Takes in a saved plan, which goes as the command line says and changes what it says itself.
-fn take_in_plan(args: &RunArgs, state: &State) -> Result<Taken, Error> {
+/// Takes in a saved plan, if it changes anything, which goes as the command line says and changes what it says itself.
+fn take_in_plan(args: &RunArgs, state: &State) -> Result<Option<Taken>, Error> {
     let mut problems = Problems::default();
-    let mut taken = saved_plan::take_in(&args.job.job, state)?;
+    let Some(mut taken) = saved_plan::take_in(&args.job.job, state)? else {
+        return Ok(None);
+    };
     let simulated = is_simulator(taken.job.destination);
     saved_plan::check_flags(&args.job, simulated, &mut problems);
     let flags = args.caution.flags(args.job.pace.flags(Flags::default()));
     taken.job.settings = taken.job.settings.again(&flags, &mut problems);
     match problems.is_empty() {
-        true => Ok(taken),
+        true => Ok(Some(taken)),
         false => Err(Error::Problems(
             problems.render(None, terminal::wants_color()),
         )),

@@ -139,7 +139,7 @@ pub(super) fn check_target(path: &Path) -> Result<(), Error> {
 }
 
 /// Takes in the plan that was saved as `path`.
-pub(super) fn take_in(path: &str, state: &State) -> Result<Taken, Error> {
+pub(super) fn take_in(path: &str, state: &State) -> Result<Option<Taken>, Error> {
     let wrong = |what: &str| Error::Usage {
         what: format!("{path} is no plan that can be run: {what}"),
         hint: "save one with `flowbatch plan JOB --out plan.json`".to_owned(),
@@ -196,10 +196,7 @@ pub(super) fn take_in(path: &str, state: &State) -> Result<Taken, Error> {
         return Err(wrong("it was changed after it was saved"));
     }
     if count == 0 {
-        return Err(Error::Usage {
-            what: format!("the plan {path} changes nothing"),
-            hint: "there is nothing to run".to_owned(),
-        });
+        return Ok(None);
     }
     out.flush().map_err(Error::machine(doing))?;
     drop(out);
@@ -215,7 +212,7 @@ pub(super) fn take_in(path: &str, state: &State) -> Result<Taken, Error> {
     record.updates = Vec::new();
     record.defaults.update = Update::default();
     record.selection = Selection::default();
-    Taken::again(record, Copy::Temporary(copy))
+    Taken::again(record, Copy::Temporary(copy)).map(Some)
 }
 
 /// The row that carries out `planned` if nobody has changed what it changes.

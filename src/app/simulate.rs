@@ -42,7 +42,10 @@ pub(super) fn simulate(args: &SimulateArgs) -> Done {
         let world = Arc::new(Mutex::new(world));
         let server = server::bind(args.port, world, admission.access)
             .await
-            .map_err(Error::machine("cannot open the port"))?;
+            .map_err(|error| Error::Usage {
+                what: format!("port {} cannot be opened: {error}", args.port),
+                hint: "name another --port, or 0 for any that is free".to_owned(),
+            })?;
         let mut stop = signals::listen();
         terminal::print(&format!("http://{}", server.address()));
         terminal::complain(&format!(

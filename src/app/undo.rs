@@ -55,10 +55,16 @@ pub(super) fn undo(args: &UndoArgs) -> Done {
     let only = read_only(&args.only)?;
     let (mut taken, lost) = what_to_undo(args, &state, &folder, &only)?;
     let record = folder.job()?;
-    let (lanes, name) = (record.lanes, record.name);
+    let (lanes, name) = (record.lanes, &record.name);
     report_target::check(&args.record, "", taken.input.as_ref())?;
     if !args.output.quiet {
         terminal::complain(&format!("undoes:     run {} of {name}", folder.id));
+        if !record.undoes.is_empty() {
+            terminal::complain(&format!(
+                "            it was an undo itself: what run {} changed is set again",
+                record.undoes.join(", ")
+            ));
+        }
     }
     if let Some(rows) = rows_text(&lost) {
         terminal::complain(&format!(

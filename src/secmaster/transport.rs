@@ -50,6 +50,11 @@ pub enum Http {
 pub struct SetUp(String);
 
 impl SetUp {
+    /// Why.
+    pub fn why(&self) -> &str {
+        &self.0
+    }
+
     fn because(error: &reqwest::Error) -> Self {
         // What follows says better what it was.
         Self(chain(error.source().unwrap_or(error)))

@@ -43,6 +43,13 @@ pub struct Group {
     pub rows: Vec<AttentionRow>,
 }
 
+impl Group {
+    /// Whether of some of them nobody knows whether they were carried out.
+    pub(super) fn has_unknown(&self) -> bool {
+        self.rows.iter().any(|row| row.status == Status::Unknown)
+    }
+}
+
 /// A row that needs a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttentionRow {

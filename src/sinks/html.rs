@@ -17,7 +17,9 @@ use crate::model::span;
 use super::attention::{Attention, Group};
 use super::chart::{latency_chart, percentiles, timeline_chart};
 use super::digest::{Digest, Session};
-use super::summary::{FileFacts, hint, request_line, stage_text, time_line, verdict, wave_text};
+use super::summary::{
+    FileFacts, UNKNOWN_HINT, hint, request_line, stage_text, time_line, verdict, wave_text,
+};
 use super::timeline::Timeline;
 
 const STYLE: &str = include_str!("html/page.css");
@@ -300,6 +302,7 @@ fn group_part(group: &Group) -> Markup {
         details open[group.count <= 5] {
             summary { (group.class) " " (group.code) " – " (group.count) " " (plural) ": " bdi { (message) } }
             p.hint { (hint(group.class, message)) }
+            @if group.has_unknown() { p.hint { (UNKNOWN_HINT) } }
             ul {
                 @for row in &group.rows {
                     li {

@@ -6,7 +6,7 @@ use crate::model::outcome::Status;
 
 use super::attention::{Attention, Group, clipped};
 use super::digest::Digest;
-use super::summary::{Closing, errors, hint, request_line, time_line, verdict};
+use super::summary::{Closing, UNKNOWN_HINT, errors, hint, request_line, time_line, verdict};
 
 /// Lines of the text, at most.
 pub const MOST_LINES: usize = 60;
@@ -129,8 +129,8 @@ fn several(text: &mut String, what: &str, lines: &[String]) {
 /// The kinds of errors, in so many lines at most.
 fn groups(text: &mut String, attention: &Attention, room: usize) {
     let shown = &attention.groups[..attention.groups.len().min(MOST_KINDS)];
-    // Besides its rows, each has a blank line, a heading, an advice and a count.
-    let rows = room.saturating_sub(shown.len() * 4 + 2).min(MOST_ROWS);
+    // Besides its rows, each has a blank line, a heading, two pieces of advice and a count.
+    let rows = room.saturating_sub(shown.len() * 5 + 2).min(MOST_ROWS);
     for (group, told) in shown.iter().zip(shares(shown, rows)) {
         let Some(first) = group.rows.first() else {
             continue;
@@ -147,6 +147,9 @@ fn groups(text: &mut String, attention: &Attention, room: usize) {
             group.class, group.count
         );
         let _ = writeln!(text, "  {}", hint(group.class, &first.message));
+        if group.has_unknown() {
+            let _ = writeln!(text, "  {UNKNOWN_HINT}");
+        }
         for row in group.rows.iter().take(told) {
             let _ = writeln!(text, "  {}", row.text(&first.message));
         }

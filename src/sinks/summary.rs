@@ -449,6 +449,9 @@ fn groups(text: &mut String, attention: &Attention) {
             group.class, group.count
         );
         let _ = writeln!(text, "      {}", hint(group.class, message));
+        if group.has_unknown() {
+            let _ = writeln!(text, "      {UNKNOWN_HINT}");
+        }
         for row in group.rows.iter().take(MOST_ERROR_ROWS) {
             let _ = writeln!(text, "      {}", row.text(message));
         }
@@ -545,6 +548,10 @@ fn auth_hint(message: &str) -> &'static str {
     }
 }
 
+/// What to do first about rows of which nobody knows whether they were carried out.
+pub const UNKNOWN_HINT: &str =
+    "look at the workflows of rows that are unknown first: their updates may have been applied";
+
 /// What to do about an error of `class` that says `message`.
 pub fn hint(class: ErrorClass, message: &str) -> &'static str {
     match class {
@@ -560,9 +567,7 @@ pub fn hint(class: ErrorClass, message: &str) -> &'static str {
             "something else is there than was expected: look at the workflow before you change the row"
         }
         ErrorClass::RateLimited => "lower --rate",
-        ErrorClass::Server => {
-            "the service failed: look at the rows that are unknown, then run what is left later"
-        }
+        ErrorClass::Server => "the service failed: run what is left later",
         ErrorClass::Timeout => {
             "no answer in time: look at the workflow before running it again; raise --timeout if it is slow"
         }
@@ -579,8 +584,6 @@ pub fn hint(class: ErrorClass, message: &str) -> &'static str {
         ErrorClass::Differs => {
             "the service shows another value than was sent (it trims or cuts): look at it, and write that value into the job"
         }
-        ErrorClass::Canceled => {
-            "the run ended first: look at the rows that are unknown, then run what is left"
-        }
+        ErrorClass::Canceled => "the run ended first: run what is left",
     }
 }

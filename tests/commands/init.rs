@@ -9,21 +9,16 @@ fn a_job_that_was_begun_is_checked_planned_and_run_as_it_says() {
     let desk = Desk::new();
     let said = desk.flowbatch("init --demo try");
     assert_eq!(said.code, 0, "{}", said.stderr);
-    let commands = said
+    // The program need not be in the PATH.
+    let commands: Vec<_> = said
         .stdout
         .lines()
-        .filter_map(|line| line.strip_prefix("  flowbatch "));
-    let commands: Vec<_> = commands.collect();
+        .filter_map(|line| line.strip_prefix("  "))
+        .collect();
     assert_eq!(commands.len(), 5, "{}", said.stdout);
     for command in commands {
-        let said = desk.flowbatch(command);
-        assert_eq!(
-            (said.code, command),
-            (0, command),
-            "{}{}",
-            said.stdout,
-            said.stderr
-        );
+        let output = desk.shell(command).output().unwrap();
+        assert!(output.status.success(), "{command}: {output:?}");
     }
     let again = desk.flowbatch("init --demo try");
     assert_eq!(
@@ -42,7 +37,8 @@ fn flags_say_where_a_job_goes_and_what_is_there_stays() {
         desk.flowbatch("init jobs.toml --region cn-north-4 --workspace-id ws-1 --csv rows.csv");
     assert_eq!(said.code, 0, "{}", said.stderr);
     assert_eq!(
-        said.stdout,
+        said.stdout
+            .replace(env!("CARGO_BIN_EXE_flowbatch"), "flowbatch"),
         "wrote jobs.toml; to go on:\n  flowbatch export --region cn-north-4 --workspace-id ws-1 --out rows.csv\n  \
          (edit rows.csv in a spreadsheet)\n  flowbatch check jobs.toml\n  flowbatch plan jobs.toml\n  flowbatch run jobs.toml\n"
     );
@@ -69,6 +65,27 @@ fn flags_say_where_a_job_goes_and_what_is_there_stays() {
     let csv = desk.flowbatch("init rows.csv");
     let text = "error: rows.csv does not end in .toml, as job files do\n  name it so\n";
     assert_eq!((csv.code, csv.stderr.as_str()), (2, text));
+}
+
+#[test]
+fn without_a_workspace_the_export_is_of_all() {
+    let desk = Desk::new();
+    let said = desk.flowbatch("init jobs.toml --region cn-north-4");
+    assert!(
+        said.stdout
+            .contains(" export --region cn-north-4 --all-workspaces --out jobs.csv\n"),
+        "{}",
+        said.stdout
+    );
+    let fault = desk.flowbatch("init other.toml --profile ''");
+    assert_eq!(fault.code, 2);
+    assert!(
+        fault
+            .stderr
+            .contains("write the name of a profile of profiles.toml"),
+        "{}",
+        fault.stderr
+    );
 }
 
 #[test]

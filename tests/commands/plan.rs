@@ -391,3 +391,26 @@ fn a_plan_is_not_saved_over_a_job() {
         ok(&desk.flowbatch("plan rows.csv --simulate --out plan.json"));
     }
 }
+
+#[test]
+fn a_saved_plan_that_changes_nothing_is_well_and_runs_nothing() {
+    let desk = Desk::with("rows.csv", "workflow_id,name\nw1,One\n");
+    let fast = "--simulate --rate 1000/s";
+    assert_eq!(desk.flowbatch(&format!("run rows.csv {fast}")).code, 0);
+    let plan = desk.flowbatch(&format!("plan rows.csv {fast} --out plan.json"));
+    assert_eq!(plan.code, 0, "{}", plan.stderr);
+    let said = desk.flowbatch("run plan.json");
+    assert_eq!(
+        (said.code, said.stdout.as_str()),
+        (0, ""),
+        "{}",
+        said.stderr
+    );
+    assert_eq!(
+        said.stderr,
+        "the plan plan.json changes nothing: there is nothing to run\n"
+    );
+    let quiet = desk.flowbatch("run plan.json -q");
+    assert_eq!((quiet.code, quiet.stderr.as_str()), (0, ""));
+    desk.only_run();
+}

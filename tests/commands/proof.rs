@@ -549,3 +549,27 @@ fn an_update_that_is_answered_without_a_body_is_read_back_once_and_sent_once() {
         }
     }
 }
+
+#[test]
+fn unknown_rows_are_spoken_of_only_where_there_are_some() {
+    for (closes, is_unknown) in [(false, false), (true, true)] {
+        let (service, desk) = start(3);
+        let desk = desk.file("rows.csv", "workflow_id,name\nw1,N1\nw2,N2\nw3,N3\n");
+        service.behaves(move |_, asked| match (asked.put, closes) {
+            (0, _) => Odd::No,
+            (_, true) => Odd::Closes,
+            (_, false) => Odd::Refuses(500),
+        });
+        for quiet in ["", "-q"] {
+            let flags = "--max-errors 100% --max-attempts 1";
+            let ran = desk.flowbatch(&format!(
+                "run rows.csv {flags} {quiet} {}",
+                service.target()
+            ));
+            let text = ran.stdout;
+            assert_eq!(text.contains(" unknown"), is_unknown, "{text}");
+            let advice = "look at the workflows of rows that are unknown first";
+            assert_eq!(text.contains(advice), is_unknown, "{text}");
+        }
+    }
+}

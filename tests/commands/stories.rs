@@ -545,3 +545,64 @@ fn nohup_is_obeyed() {
         String::from_utf8_lossy(&output.stderr)
     );
 }
+
+#[test]
+fn an_undo_of_an_undo_says_that_it_does_it_again() {
+    let desk = Desk::with("rows.csv", "workflow_id,name\nw1,One\nw2,Two\n");
+    let fast = "--simulate --rate 1000/s";
+    assert_eq!(desk.flowbatch(&format!("run rows.csv {fast}")).code, 0);
+    let undo = desk.flowbatch("undo last --simulate --rate 1000/s");
+    assert!(
+        !undo.stderr.contains("it was an undo itself"),
+        "{}",
+        undo.stderr
+    );
+    let again = desk.flowbatch("undo last --simulate --rate 1000/s");
+    assert_eq!(again.code, 0, "{}", again.stderr);
+    assert!(
+        again.stderr.contains("it was an undo itself: what run "),
+        "{}",
+        again.stderr
+    );
+}
+
+#[test]
+fn a_run_that_did_not_look_says_that_there_is_no_way_back() {
+    let desk = Desk::with("rows.csv", "workflow_id,name\nw1,One\n");
+    let said = desk.flowbatch("run rows.csv --simulate --snapshot off --rate 1000/s");
+    let text = "undo:   none, because --snapshot off leaves out what was there before\n";
+    assert!(said.stdout.contains(text), "{}", said.stdout);
+    let looked = desk.flowbatch("run rows.csv --simulate --rate 1000/s");
+    assert!(!looked.stdout.contains("undo:   none"), "{}", looked.stdout);
+}
+
+#[test]
+fn a_user_without_variables_is_known_by_name() {
+    let desk = Desk::with("rows.csv", "workflow_id,name\nw1,One\n");
+    let mut command = desk.command("run rows.csv --simulate --output json");
+    let output = command
+        .env_remove("USER")
+        .env_remove("LOGNAME")
+        .output()
+        .unwrap();
+    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let known = desk.shell("id -un").output().unwrap();
+    let known = String::from_utf8(known.stdout).unwrap();
+    assert_eq!(summary["operator"], known.trim());
+}
+
+#[test]
+fn a_port_that_is_taken_is_named() {
+    let desk = Desk::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let said = desk.flowbatch(&format!("simulate --port {port}"));
+    assert_eq!(said.code, 2);
+    assert!(
+        said.stderr.contains(&format!(
+            "port {port} cannot be opened: Address already in use"
+        )),
+        "{}",
+        said.stderr
+    );
+}
