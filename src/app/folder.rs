@@ -351,7 +351,10 @@ fn make_shared(path: &Path, readers: Readers) -> io::Result<()> {
 /// Makes `path` and what leads to it, for this user alone.
 pub(super) fn make_folder(path: &Path) -> Result<(), Error> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.map_err(Error::file("cannot make the folder", path))
+    made.map_err(|error| Error::Damaged {
+        what: format!("cannot make the folder {}: {error}", path.display()),
+        hint: "say --state-dir DIR, or set FLOWBATCH_STATE_DIR".to_owned(),
+    })
 }
 
 impl RunFolder {

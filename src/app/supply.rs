@@ -49,7 +49,7 @@ impl Reread {
                 Ok(token) => Ok(Credential::Token(token)),
                 Err(fault) => Err(Error::Refused {
                     what: format!("token from {}: {fault}", path.display()),
-                    hint: "write the token into it, and nothing else".to_owned(),
+                    hint: fault.hint().to_owned(),
                 }),
             }
         };

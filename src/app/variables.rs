@@ -99,7 +99,10 @@ impl<'a> Variables<'a> {
         let source = format!("token from {}", self.name(TOKEN_VARIABLE));
         match Token::parse(text.expose_secret()) {
             Ok(token) => Ok(Some(Found::fixed(source, Credential::Token(token)))),
-            Err(fault) => Err(none(format!("{source}: {fault}"))),
+            Err(fault) => Err(Error::Refused {
+                what: format!("{source}: {fault}"),
+                hint: fault.hint().to_owned(),
+            }),
         }
     }
 

@@ -125,7 +125,7 @@ fn files_that_hold_no_credential() {
         4,
         &expect![[r#"
             error: token from token: the token holds blanks, line breaks or characters outside ASCII
-              write the token into it, and nothing else
+              give the token on one line, and nothing else
         "#]],
     );
     for (content, expected) in [
@@ -202,6 +202,10 @@ fn tokens_that_are_told_as_what_they_are() {
         (
             utf_16.clone(),
             "the token file token is in UTF-16\n  save it as UTF-8\n",
+        ),
+        (
+            format!("Bearer {token}").into_bytes(),
+            "token from token: the token begins with Bearer\n  give the token alone",
         ),
         (
             vec![b'a'; (4 << 20) + 1],

@@ -28,9 +28,27 @@ pub enum TokenFault {
     /// What IAM or a tool answered, and not the token in it.
     #[error("it is JSON, not the token alone")]
     Json,
+    /// As it stands in a header of another service.
+    #[error("the token begins with Bearer")]
+    Bearer,
     /// Characters that no header can carry.
     #[error("the token holds blanks, line breaks or characters outside ASCII")]
     Characters,
+}
+
+impl TokenFault {
+    /// What to do about it.
+    pub fn hint(self) -> &'static str {
+        match self {
+            Self::Empty => "set it, or unset the variable to have the credential found elsewhere",
+            Self::Quotes => "give the token without the quotes around it",
+            Self::Json => {
+                "give the token alone: the header X-Subject-Token of IAM's answer, or a tool's member for it"
+            }
+            Self::Bearer => "give the token alone, as IAM's header X-Subject-Token holds it",
+            Self::Characters => "give the token on one line, and nothing else",
+        }
+    }
 }
 
 impl Token {
@@ -45,6 +63,12 @@ impl Token {
         }
         if token.starts_with(['{', '[']) {
             return Err(TokenFault::Json);
+        }
+        if token
+            .get(..7)
+            .is_some_and(|start| start.eq_ignore_ascii_case("bearer "))
+        {
+            return Err(TokenFault::Bearer);
         }
         if token.starts_with(['"', '\'', '\u{201c}']) {
             return Err(TokenFault::Quotes);
