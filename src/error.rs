@@ -166,10 +166,18 @@ impl Error {
         let kept = &lines[..most.saturating_sub(4)];
         let end = kept.iter().rposition(|line| line.is_empty());
         let kept = &kept[..end.unwrap_or(kept.len())];
-        format!(
-            "{}\n\nand more, which `flowbatch check` shows\n\n{last}",
-            kept.join("\n")
-        )
+        let more = match self {
+            Self::Problems(_) => "and more, which `flowbatch check` shows",
+            Self::GivenUp { .. }
+            | Self::Usage { .. }
+            | Self::Refused { .. }
+            | Self::Late { .. }
+            | Self::Locked { .. }
+            | Self::Damaged { .. }
+            | Self::File { .. }
+            | Self::Machine { .. } => "and more, which the command without -q shows",
+        };
+        format!("{}\n\n{more}\n\n{last}", kept.join("\n"))
     }
 }
 

@@ -353,36 +353,44 @@ const TURNS: u32 = 4;
 /// Workflows in a simulated workspace that nobody has used yet.
 pub(super) const SIMULATED: usize = 25;
 
-/// Adds what rows name: workflows by their ids; and by their names, so that any file can be tried, in workspaces where nothing
-/// was before and all rows go by names. Elsewhere a name that is not there is missing, as it would be at a service.
+/// Adds what rows name, so that any file can be tried: workflows by their ids; and by their names in workspaces whose rows all go by
+/// names of which none is there yet. Where one is, a name that is not there is missing, as it would be at a service.
 fn adopt_rows(world: &mut World, taken: &Taken) -> Result<(), RowsError> {
     let mut by_names: HashMap<Workspace, bool> = HashMap::new();
-    // What rows give as a name is not there yet.
-    let mut given: HashSet<String> = HashSet::new();
     let mut rows = taken.rows()?;
     while let Some(row) = RowsByLane::next(&mut rows, LaneId(0))? {
-        let place = by_names.entry(row.workspace.clone());
-        let is_new = place.or_insert_with(|| world.workflows(&row.workspace).next().is_none());
-        given.extend(row.update.name.clone().filter(|_| taken.census.named > 0));
-        if row.called.is_none() {
-            *is_new = false;
-            let version = row.update.version_id.as_deref();
-            world.adopt(&row.workspace, row.workflow_id.as_str(), version);
+        let is_new = by_names.entry(row.workspace.clone()).or_insert(true);
+        match row.called.as_deref() {
+            Some(name) => *is_new &= !world.nearly_knows(&row.workspace, name),
+            None => {
+                *is_new = false;
+                let version = row.update.version_id.as_deref();
+                world.adopt(&row.workspace, row.workflow_id.as_str(), version);
+            }
         }
     }
     if !by_names.values().any(|by_names| *by_names) {
         return Ok(());
     }
+    // What an earlier row gives as a name is there by then, and what was given by an earlier run is there by now.
+    let mut given: HashSet<(Workspace, String)> = HashSet::new();
     let mut rows = taken.rows()?;
     while let Some(row) = RowsByLane::next(&mut rows, LaneId(0))? {
-        if let Some(name) = row.called.as_deref()
-            && by_names
-                .get(&row.workspace)
-                .is_some_and(|by_names| *by_names)
-            && !given.contains(name)
+        let place = &row.workspace;
+        let new = row
+            .update
+            .name
+            .clone()
+            .filter(|new| row.called.as_ref() != Some(new));
+        if let Some(name) = row.called
+            && by_names.get(place).is_some_and(|by_names| *by_names)
+            && !given.contains(&(place.clone(), name.clone()))
+            && !world.knows(place, &name)
+            && !new.as_ref().is_some_and(|new| world.knows(place, new))
         {
-            world.adopt_called(&row.workspace, name);
+            world.adopt_called(place, &name);
         }
+        given.extend(new.map(|new| (place.clone(), new)));
     }
     Ok(())
 }

@@ -248,7 +248,7 @@ async fn export_wanted(
     for text in &odd {
         terminal::complain(&format!("warning: {text}"));
     }
-    if let (0, [_, ..]) = (written, args.filter.as_slice()) {
+    if let (0, [_, ..], false) = (written, args.filter.as_slice(), args.output.quiet) {
         let conditions: Vec<_> = args
             .filter
             .iter()

@@ -29,9 +29,10 @@ pub(super) fn fitting(wanted: usize, lanes: usize, files: u64) -> usize {
 
 /// That fewer requests than `wanted` may be in parallel.
 pub(super) fn text(wanted: usize, fitting: usize) -> Option<String> {
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     (fitting < wanted).then(|| {
         format!(
-            "this process may open few files: at most {fitting} requests in parallel, not {wanted} (raise the limit: ulimit -n)"
+            "this process may open {limit} files: at most {fitting} requests in parallel, not {wanted} (raise the hard limit: ulimit -Hn, LimitNOFILE=)"
         )
     })
 }

@@ -1,7 +1,7 @@
 //! The state folder and the folders of runs in it.
 
 use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{
     DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown, fchown,
 };
@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{Context, SHA256};
 use jiff::Timestamp;
+use rustix::fs::Mode;
 use rustix::io::Errno;
 use serde::Deserialize;
 use tempfile::{NamedTempFile, TempDir};
@@ -34,7 +35,13 @@ impl State {
         make_folder(&state.0)?;
         let readers = Readers::of(&state.0);
         for folder in OWN_FOLDERS.map(|name| state.0.join(name)) {
-            match make_shared(&folder, readers) {
+            let made = match make_shared(&folder, readers) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    admit_to(&folder, readers, hands_on(&folder))
+                }
+                made => made,
+            };
+            match made {
                 // It may be another user's, to be read only.
                 Err(error)
                     if error.kind() == io::ErrorKind::PermissionDenied && folder.exists() => {}
@@ -55,19 +62,32 @@ impl State {
                 continue;
             };
             let path = folder.display();
-            let fault = match (found.is_symlink(), found.uid()) {
-                (true, _) => format!("{path} is a link"),
-                (false, owner) if owner != us => {
-                    format!("{path} belongs to another user (uid {owner})")
-                }
+            let (fault, hint) = match (found.is_symlink(), found.uid()) {
+                (true, _) => (
+                    format!("{path} is a link"),
+                    "move the whole state folder there, and name it: --state-dir DIR, or FLOWBATCH_STATE_DIR",
+                ),
+                (false, owner) if owner != us => (
+                    format!("{path} belongs to another user (uid {owner})"),
+                    "run it as that user, or with a state folder of your own: --state-dir DIR, or FLOWBATCH_STATE_DIR",
+                ),
                 (false, _) => continue,
             };
             return Err(Error::Usage {
                 what: format!("no run can be kept there: {fault}"),
-                hint: "give each user a state folder of their own: --state-dir DIR, or FLOWBATCH_STATE_DIR".to_owned(),
+                hint: hint.to_owned(),
             });
         }
         self.check_file_system()?;
+        let runs = fs::metadata(self.0.join("runs")).ok();
+        if let (Readers::Group(group), Some(runs)) = (Readers::of(&self.0), runs)
+            && (runs.gid() != group || runs.permissions().mode() & 0o050 != 0o050)
+        {
+            return Ok(Some(format!(
+                "the group of {} may read there, and this user cannot let it into the runs: chmod g+s the folder",
+                self.0.display()
+            )));
+        }
         let found = fs::metadata(&self.0).map_err(Error::file("cannot read", &self.0))?;
         // With the sticky bit, others can put something in but not take ours away.
         let is_open = found.permissions().mode() & 0o1002 == 0o002;
@@ -92,6 +112,10 @@ impl State {
             ("permissions (chmod)", file.set_permissions(mode)),
             ("locks (flock)", lock()),
             ("writes that last (fsync)", file.sync_all()),
+            (
+                "folders that last (fsync)",
+                File::open(self.0.join("runs")).and_then(|runs| runs.sync_all()),
+            ),
         ] {
             tried.map_err(|error| self.unfit(what, error))?;
         }
@@ -274,11 +298,7 @@ impl State {
     pub(super) fn new_run(&self, id: &str) -> Result<RunFolder, Error> {
         let id = id.to_owned();
         let path = self.0.join("runs").join(&id);
-        let made = match path.try_exists() {
-            Ok(true) => Err(io::ErrorKind::AlreadyExists.into()),
-            Ok(false) => make_shared(&path, Readers::of(&self.0)),
-            Err(error) => Err(error),
-        };
+        let made = make_shared(&path, Readers::of(&self.0));
         // A record that is safe is of no use in a folder that is not.
         made.and_then(|()| File::open(self.0.join("runs"))?.sync_all())
             .map_err(Error::file("cannot make the run folder", &path))?;
@@ -316,20 +336,31 @@ fn default_path() -> Result<PathBuf, Error> {
 /// Folders of a state folder that nobody else may have made.
 const OWN_FOLDERS: [&str; 3] = ["runs", "tmp", "locks"];
 
-/// Makes the folder `path`, unless it is there, for this user and these `readers`. Whoever is no member of their group can
+/// The setgid bit of the folder around `path`.
+fn hands_on(path: &Path) -> u32 {
+    let around = path.parent().and_then(|around| fs::metadata(around).ok());
+    around.map_or(0, |around| around.permissions().mode() & 0o2000)
+}
+
+/// Makes the folder `path` for this user and these `readers`. Whoever is no member of their group can
 /// let them in only where the folder around it hands its group on (setgid).
 fn make_shared(path: &Path, readers: Readers) -> io::Result<()> {
-    let around = path.parent().map(fs::metadata).transpose()?;
-    let hands_on = around.map_or(0, |around| around.permissions().mode() & 0o2000);
+    let hands_on = hands_on(path);
     let mode = match readers {
         // Born so, it needs no other mode: to set one would take setgid away.
         Readers::Group(_) if hands_on != 0 => 0o750,
         Readers::Group(_) | Readers::Owner | Readers::Usual => 0o700,
     };
-    match DirBuilder::new().mode(mode).create(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
+    // The mode is meant as it is.
+    let umask = rustix::process::umask(Mode::empty());
+    let made = DirBuilder::new().mode(mode).create(path);
+    rustix::process::umask(umask);
+    made?;
+    admit_to(path, readers, hands_on)
+}
+
+/// Lets `readers` into the folder `path`, if it is this user's, and no other group in their place.
+fn admit_to(path: &Path, readers: Readers, hands_on: u32) -> io::Result<()> {
     let Readers::Group(group) = readers else {
         return Ok(());
     };
@@ -548,8 +579,17 @@ pub(super) fn write_whole(
     };
     let mut file = match made {
         // A file alone may be mounted into a folder where nothing can be made.
-        Err(_) if found.is_ok() && readers == Readers::Usual => {
-            return write_in_place(&path, write);
+        Err(error)
+            if found.is_ok()
+                && readers == Readers::Usual
+                && matches!(
+                    error.kind(),
+                    io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+                ) =>
+        {
+            let mut whole = tempfile::tempfile()?;
+            write(&mut whole)?;
+            return write_in_place(&path, &mut whole);
         }
         made => made?,
     };
@@ -562,8 +602,7 @@ pub(super) fn write_whole(
     match file.persist(&path) {
         // A file that is a mount point cannot be replaced.
         Err(error) if error.error.kind() == io::ErrorKind::ResourceBusy => {
-            let mut whole = error.file.reopen()?;
-            return write_in_place(&path, |file| io::copy(&mut whole, file).map(|_| ()));
+            return write_in_place(&path, &mut error.file.reopen()?);
         }
         persisted => persisted.map_err(|error| error.error)?,
     };
@@ -572,10 +611,12 @@ pub(super) fn write_whole(
     Ok(())
 }
 
-/// Writes the file that is there.
-fn write_in_place(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
-    let mut file = File::options().write(true).truncate(true).open(path)?;
-    write(&mut file)?;
+/// Writes what is `whole` into the file that is there.
+fn write_in_place(path: &Path, whole: &mut File) -> io::Result<()> {
+    let mut file = File::options().write(true).open(path)?;
+    whole.seek(SeekFrom::Start(0))?;
+    file.set_len(0)?;
+    io::copy(whole, &mut file)?;
     file.sync_all()
 }
 

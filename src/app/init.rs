@@ -60,6 +60,13 @@ fn job(args: &InitArgs) -> Done {
     for (key, value) in &sketch.target {
         check(key, value)?;
     }
+    let leads = |key: &str| matches!(key, "region" | "profile");
+    if !sketch.target.is_empty() && !sketch.target.iter().any(|(key, _)| leads(key)) {
+        return Err(Error::Usage {
+            what: "there is no target".to_owned(),
+            hint: "say --region or --profile as well".to_owned(),
+        });
+    }
     write_new(&path, &sketch.text())?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let schema = folder.join(SCHEMA);

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::cli::IfLocked;
@@ -320,7 +321,15 @@ fn open(path: &Path) -> Result<File, Error> {
         .create(true)
         .truncate(false)
         .mode(0o600);
-    options.open(path).map_err(Error::file("cannot open", path))
+    options.open(path).map_err(|error| {
+        match Errno::from_io_error(&error) == Some(Errno::MFILE) {
+            true => Error::Damaged {
+                what: format!("cannot open {}: {error}", path.display()),
+                hint: "each workspace is a lock: raise the hard limit on open files (ulimit -Hn, LimitNOFILE=)".to_owned(),
+            },
+            false => Error::file("cannot open", path)(error),
+        }
+    })
 }
 
 fn read(file: &mut File) -> Option<Holder> {

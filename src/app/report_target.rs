@@ -14,6 +14,9 @@ use crate::sinks::export::check_untouched;
 use super::input::Input;
 use super::page;
 
+/// The longest file that is looked through before an export takes its place.
+const LARGEST_EXPORT: u64 = 256 << 20;
+
 /// How a file of metrics begins.
 const FIRST_METRIC: &str = "# HELP flowbatch_";
 
@@ -103,6 +106,10 @@ pub(super) fn check_export(path: &Path, force: bool) -> Result<(), Error> {
         Ok(found) if !found.is_file() || found.len() == 0 => return Ok(()),
         Ok(_) | Err(_) => {}
     }
+    let found = fs::metadata(path).map_or(0, |found| found.len());
+    if found > LARGEST_EXPORT {
+        return refuse("a file is there that is no export: it is longer than any".to_owned());
+    }
     match fs::read(path) {
         Ok(bytes) => match check_untouched(&bytes) {
             Ok(()) => Ok(()),
@@ -127,9 +134,12 @@ pub(super) fn check_folder(what: &str, path: &Path) -> Result<(), Error> {
     if !folder.is_dir() {
         return refuse(format!("there is no folder {}", folder.display()));
     }
-    // What is there may be written in place.
-    if File::options().write(true).open(path).is_ok() {
-        return Ok(());
+    match fs::metadata(path) {
+        // A pipe that is opened to look has been opened.
+        Ok(found) if !found.is_file() => return Ok(()),
+        // What is there may be written in place.
+        Ok(_) if File::options().write(true).open(path).is_ok() => return Ok(()),
+        Ok(_) | Err(_) => {}
     }
     match rustix::fs::access(folder, Access::WRITE_OK | Access::EXEC_OK) {
         Ok(()) => Ok(()),

@@ -7,6 +7,7 @@ use std::path::Path;
 use crate::cli::{Command, RecordArgs};
 use crate::error::Error;
 use crate::job::file::name_in;
+use crate::model::printable::unpainted;
 use crate::sinks::mail::{MOST_LINES, unbegun_mail};
 use crate::sinks::metrics::{earlier_job, unbegun_metrics};
 
@@ -32,6 +33,9 @@ impl Unbegun {
     /// What `command` would run, if it would run something.
     pub(super) fn of(command: &Command) -> Option<Self> {
         let (record, output, what) = match command {
+            // The last run of a job is none that was only tried.
+            Command::Run(args) if args.dry_run => return None,
+            Command::Undo(args) if args.dry_run => return None,
             Command::Run(args) => (&args.record, &args.output, What::Job(args.job.job.clone())),
             Command::Resume(args) => (&args.record, &args.output, What::Resume(args.run.clone())),
             Command::Undo(args) => (&args.record, &args.output, What::Undo(args.run.clone())),
@@ -75,7 +79,7 @@ impl Unbegun {
                 terminal::complain(&error.text());
             }
         }
-        let brief = error.brief(MOST_LINES - 2);
+        let brief = unpainted(&error.brief(MOST_LINES - 2));
         self.quiet
             .then(|| unbegun_mail(&name, &host(), &brief, error.exit().code()))
     }
@@ -91,16 +95,14 @@ impl Unbegun {
         };
         match &self.what {
             What::Job(job) => {
-                let text = match job.ends_with(".toml") {
-                    true => fs::read_to_string(job).ok(),
-                    false => None,
-                };
-                match text.map(|text| name_in(&text)) {
-                    Some(Some(name)) => name,
-                    // A file that is wrong does not say what it is called.
-                    Some(None) => known.unwrap_or_else(|| stem(job)),
-                    None => stem(job),
-                }
+                let text = fs::read_to_string(job)
+                    .ok()
+                    .filter(|_| job.ends_with(".toml"));
+                // A name with a variable in it is expanded with the job.
+                let name = text
+                    .and_then(|text| name_in(&text))
+                    .filter(|name| !name.contains("${"));
+                name.or(known).unwrap_or_else(|| stem(job))
             }
             What::Resume(run) => of_run(run)
                 .or(known)

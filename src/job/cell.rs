@@ -137,6 +137,10 @@ const ERROR_PREFIXES: [&str; 18] = [
 /// Sources: Microsoft's "Error values" in the documentation of Excel (`ERROR.TYPE`, `Range.Errors`)
 /// and their localized names, LibreOffice's help "Error Codes in LibreOffice Calc".
 pub fn is_sheet_error(cell: &str) -> bool {
+    // Most are none at a glance.
+    if memchr::memchr2(b'#', b':', cell.as_bytes()).is_none() {
+        return false;
+    }
     let cell = trim(cell);
     match cell.strip_prefix('#') {
         Some(name) => is_error_name(name),

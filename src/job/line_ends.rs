@@ -18,8 +18,10 @@ pub(super) fn line_end(head: &[u8]) -> u8 {
         is_quoted ^= **byte == b'"';
         !is_quoted && matches!(byte, b'\r' | b'\n')
     });
+    // A file that was converted twice has CR CR LF.
+    let has_lf = head.contains(&b'\n');
     match (end, bytes.next()) {
-        (Some(b'\r'), next) if next != Some(&b'\n') => b'\r',
+        (Some(b'\r'), next) if next != Some(&b'\n') && !has_lf => b'\r',
         (Some(_) | None, _) => b'\n',
     }
 }

@@ -66,6 +66,22 @@ pub fn printable_painted(text: &str) -> String {
     clean
 }
 
+/// `text` without the colours that this program gave it.
+pub fn unpainted(text: &str) -> String {
+    let mut parts = text.split('\u{1b}');
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match is_color(part).then(|| part.split_once('m')).flatten() {
+            Some((_, rest)) => plain.push_str(rest),
+            None => {
+                plain.push('\u{1b}');
+                plain.push_str(part);
+            }
+        }
+    }
+    plain
+}
+
 /// Whether `rest` goes on an escape sequence that only selects how text is rendered (ECMA-48, SGR).
 fn is_color(rest: &str) -> bool {
     rest.strip_prefix('[').is_some_and(|rest| {
@@ -128,5 +144,9 @@ mod tests {
         let text = "\x1b[1m\x1b[38;5;9merror\x1b[0m: \x1b[2J\x1b]0;x\x07\x1b";
         let shown = "\x1b[1m\x1b[38;5;9merror\x1b[0m: \\u{1b}[2J\\u{1b}]0;x\\u{7}\\u{1b}";
         assert_eq!(printable_painted(text), shown);
+        assert_eq!(
+            unpainted("\x1b[1m\x1b[38;5;9merror\x1b[0m: \x1b[2Jx"),
+            "error: \x1b[2Jx"
+        );
     }
 }

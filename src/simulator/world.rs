@@ -145,12 +145,20 @@ impl World {
         }
     }
 
-    /// Adds a workflow that is called `name`, unless one is, or is nearly: that is the same, misspelt.
+    /// Whether a workflow of the workspace is called `name`.
+    pub fn knows(&self, workspace: &Workspace, name: &str) -> bool {
+        let mut workflows = self.workflows(workspace);
+        workflows.any(|workflow| workflow.name == name)
+    }
+
+    /// Whether one is called nearly so: it is the same, misspelt.
+    pub fn nearly_knows(&self, workspace: &Workspace, name: &str) -> bool {
+        let mut workflows = self.workflows(workspace);
+        workflows.any(|workflow| is_nearly(&workflow.name, name))
+    }
+
+    /// Adds a workflow that is called `name`.
     pub fn adopt_called(&mut self, workspace: &Workspace, name: &str) {
-        let is_known = |workflow: &WorkflowRecord| is_nearly(&workflow.name, name);
-        if self.workflows(workspace).any(is_known) {
-            return;
-        }
         let seed = self.simulation.seed;
         let maker = Maker { seed, workspace };
         let at = self.calendar.time_of_making();

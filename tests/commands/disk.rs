@@ -285,7 +285,7 @@ fn a_process_that_may_open_few_files_sends_fewer_requests_in_parallel_and_writes
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(0), "{command}: {text}");
         assert!(
-            text.contains("warning: this process may open few files: at most "),
+            text.contains("warning: this process may open 48 files: at most "),
             "{text}"
         );
     }

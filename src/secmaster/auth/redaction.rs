@@ -22,6 +22,8 @@ pub(super) struct Echoes {
     label: &'static str,
     /// The secret as it is, in base64 and as JSON has it; none where it is too short to be looked for.
     forms: Vec<SecretString>,
+    /// With which bytes one of them begins, or its percent-encoding.
+    begins: Box<[bool; 256]>,
     /// How many first characters make a value hold the secret.
     weighty: usize,
 }
@@ -44,9 +46,18 @@ impl Echoes {
             add(once);
             add(in_ascii);
         }
+        let mut begins = Box::new([false; 256]);
+        let first = forms
+            .iter()
+            .filter_map(|form| form.expose_secret().bytes().next());
+        let percent = (!forms.is_empty()).then_some(b'%');
+        for byte in first.chain(percent) {
+            begins[usize::from(byte)] = true;
+        }
         Self {
             label,
             forms,
+            begins,
             weighty: match secret.len() {
                 0..WEIGHTY => usize::MAX,
                 WEIGHTY..=WEIGHTY_TOKEN => WEIGHTY,
@@ -57,22 +68,21 @@ impl Echoes {
 
     /// Whether `text` holds the secret, or so much of its beginning that it can be no accident.
     pub(super) fn are_in(&self, text: &str) -> bool {
-        let starts = text.char_indices().map(|(at, _)| &text[at..]);
-        let mut forms = self.forms.iter().map(ExposeSecret::expose_secret);
+        let starts = text.bytes().enumerate();
+        let mut starts = starts.filter(|(_, byte)| self.begins[usize::from(*byte)]);
         self.weighty < usize::MAX
-            && forms.any(|form| {
-                let mut starts = starts.clone();
-                starts.any(|rest| echo(form, rest, self.weighty).is_some())
+            && starts.any(|(at, _)| {
+                let rest = text.get(at..).unwrap_or_default();
+                let mut forms = self.forms.iter().map(ExposeSecret::expose_secret);
+                forms.any(|form| echo(form, rest, self.weighty).is_some())
             })
     }
 
     /// `text` with the secret blotted out, should the other side have echoed it: as it is, in base64 or as JSON has
     /// it, each of them percent-encoded in whole or in part, whole or cut.
     pub(super) fn blot_out(&self, text: String) -> String {
-        let forms = || self.forms.iter().map(ExposeSecret::expose_secret);
         // Only there an echo can begin: none begins in the middle of a character.
-        let may_begin =
-            |byte: &u8| *byte == b'%' || forms().any(|form| form.as_bytes().first() == Some(byte));
+        let may_begin = |byte: &u8| self.begins[usize::from(*byte)];
         let mut clean = String::new();
         // What stands before is clean, and not taken over yet.
         let mut begin = 0;
@@ -80,7 +90,8 @@ impl Echoes {
         while let Some(step) = text.as_bytes()[at..].iter().position(may_begin) {
             at += step;
             let rest = &text[at..];
-            let echoes = forms().filter_map(|form| echo(form, rest, START));
+            let forms = self.forms.iter().map(ExposeSecret::expose_secret);
+            let echoes = forms.filter_map(|form| echo(form, rest, START));
             let Some(length) = echoes.max() else {
                 at = text.ceil_char_boundary(at + 1);
                 continue;
