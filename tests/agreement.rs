@@ -434,8 +434,10 @@ impl Recorded {
                         Some(Failure::new(ErrorClass::NotFound, "not seen")),
                     ),
                 };
-                run.decide(|schedule| schedule.end_by_plan(&taken, status, None, failure, None))
-                    .unwrap();
+                run.decide(|schedule| {
+                    schedule.end_by_plan(&taken, status, None, failure, None, false)
+                })
+                .unwrap();
             }
             run.rows(&mut Planned(planned)).await.unwrap();
             run.finish().await.unwrap()

@@ -94,6 +94,7 @@ fn event_of_a_row(turn: usize, row: u64) -> Event {
                 failure: Some(Failure::new(ErrorClass::Validation, "no")),
                 note: None,
                 refused: false,
+                held_back: false,
             },
             replaces: None,
         },

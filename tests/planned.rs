@@ -363,7 +363,7 @@ async fn play_now(scenario: &Scenario) -> Played {
                     (Status::Failed, Some(failure))
                 }
             };
-            run.decide(|schedule| schedule.end_by_plan(&taken, status, None, failure, None))
+            run.decide(|schedule| schedule.end_by_plan(&taken, status, None, failure, None, false))
                 .unwrap();
         }
         run.rows(&mut Planned(planned)).await.unwrap();

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::error::Error;
 use crate::model::counted::counted;
 use crate::model::span;
 use crate::model::update::Update;
@@ -91,7 +92,7 @@ impl Announcement {
         open: &Open,
         resumed: Option<Resumed>,
         last_start: Option<String>,
-    ) -> Self {
+    ) -> Result<Self, Error> {
         let (census, settings) = (&taken.census, &taken.job.settings);
         let lanes = open.lanes.iter().zip(&census.lanes);
         let used = lanes.filter(|(facts, _)| facts.credential.is_some());
@@ -130,7 +131,8 @@ impl Announcement {
         let gaps = u32::try_from(gaps).unwrap_or(u32::MAX);
         let warnings = taken.job.warnings.iter().chain(&open.warnings).cloned();
         let warnings = warnings.chain(open.file_limit_text(settings));
-        Self {
+        let course = taken.course_lines();
+        Ok(Self {
             warnings: warnings.collect(),
             target: open.text(),
             lanes,
@@ -150,9 +152,9 @@ impl Announcement {
             last_start,
             chosen: taken.notes.clone(),
             resumed,
-            course: taken.course_lines(),
+            course: course.map_err(Error::machine("the rows cannot be read again"))?,
             partition: taken.job.selection.partition.map(String::from),
-        }
+        })
     }
 
     /// For people.

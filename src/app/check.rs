@@ -61,7 +61,8 @@ pub(super) fn check(args: &CheckArgs) -> Done {
             taken.name,
             parts.join("; "),
         ));
-        for line in taken.course_lines() {
+        let course = taken.course_lines();
+        for line in course.map_err(Error::machine("the rows cannot be read again"))? {
             terminal::print(&format!("  {line}"));
         }
     }

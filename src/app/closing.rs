@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use crate::cli::{OutputArgs, OutputShape, RecordArgs};
 use crate::engine::ports::Watcher;
 use crate::engine::run::Broken;
+use crate::engine::work::millis;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::job::flags::Snapshot;
@@ -278,7 +279,7 @@ impl Closed<'_> {
         };
         // Without it there was no success yet.
         let earlier = fs::read_to_string(to).unwrap_or_default();
-        let text = metrics_text(summary, self.digest.throttled().1, &earlier);
+        let text = metrics_text(summary, &earlier);
         write_whole(to, Readers::Usual, |file| file.write_all(text.as_bytes()))
             .map_err(Error::file("cannot write the metrics to", to))
     }
@@ -293,6 +294,7 @@ impl Closed<'_> {
             ..
         } = self;
         let start = digest.start.as_ref();
+        let (pauses, paused) = digest.throttled();
         let file = |name: &str, rows: Option<u64>| {
             let sha256 = sha256_of(&folder.file(name)).ok()?;
             Some(FileFacts {
@@ -345,6 +347,10 @@ impl Closed<'_> {
             counts: Counts::from(&digest.tally),
             started_at: digest.started_at,
             finished_at: digest.last_at,
+            took_ms: millis(digest.time.total()),
+            asked_ms: millis(digest.time.asked()),
+            pauses,
+            paused_ms: millis(paused),
             sessions: digest.sessions.clone(),
             ended,
             waves: digest.waves.values().cloned().collect(),
@@ -414,7 +420,10 @@ impl Closed<'_> {
     fn tell(&self, outputs: &Outputs<'_>, text: impl FnOnce(&Closing<'_>) -> String) -> String {
         let written = outputs.written;
         let tally = &self.digest.tally;
-        let work_left = tally.failed + tally.unknown + tally.left() > 0;
+        let work_left = match written {
+            Some(written) => written.left.count() > 0,
+            None => tally.failed + tally.unknown + tally.left() > 0,
+        };
         let next = work_left.then(|| match written {
             Some(written) => next_command(&self.folder, written, tally.failed, &self.digest),
             None => format!(

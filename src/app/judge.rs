@@ -338,6 +338,7 @@ pub(super) struct PlannedEnd {
     name: Option<String>,
     failure: Option<Failure>,
     note: Option<String>,
+    held_back: bool,
 }
 
 impl PlannedEnd {
@@ -349,8 +350,9 @@ impl PlannedEnd {
             name,
             failure,
             note,
+            held_back,
         } = self;
-        run.decide(|schedule| schedule.end_by_plan(&row, status, name, failure, note))
+        run.decide(|schedule| schedule.end_by_plan(&row, status, name, failure, note, held_back))
     }
 
     /// The end of a row that is not to be carried out after all, and why.
@@ -364,6 +366,7 @@ impl PlannedEnd {
             name: None,
             failure: None,
             note: Some(why.to_owned()),
+            held_back: false,
         }
     }
 
@@ -381,8 +384,8 @@ fn renamed_before(row: &Row, name: Option<&str>) -> Option<String> {
     })
 }
 
-/// Shows `end` the ends of rows that need no request. Of a plan that is held back none has ended but those that could not be
-/// read: whoever goes on later judges them anew.
+/// Shows `end` the ends of rows that need no request. Of a plan that is held back only those have ended that failed, are in
+/// conflict or could not be read, and whoever goes on later judges all of them anew.
 pub(super) fn planned_ends<R: Record>(
     run: &mut AppRun<'_, R>,
     taken: &Taken,
@@ -416,7 +419,6 @@ pub(super) fn planned_ends<R: Record>(
             Verdict::Planned { row, .. } => {
                 let status = match row.action {
                     Action::Change | Action::ReadBack => return Ok(()),
-                    Action::Conflict | Action::Fail if is_held_back => Status::NotAttempted,
                     Action::Conflict => Status::Conflict,
                     Action::Fail => Status::Failed,
                 };
@@ -437,6 +439,7 @@ pub(super) fn planned_ends<R: Record>(
                 name,
                 failure,
                 note,
+                held_back: is_held_back && status != Status::NotAttempted,
             },
         );
         if let Err(error) = ended {

@@ -157,7 +157,7 @@ pub(super) async fn make(
         open: &open,
         settings: &taken.job.settings,
         output: asked.output,
-        announcement: Announcement::new(&taken, &open, None, None).text(),
+        announcement: Announcement::new(&taken, &open, None, None)?.text(),
         rows: (taken.census.rows, taken.census.skipped),
     };
     let came = reading

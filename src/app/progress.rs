@@ -6,8 +6,10 @@ use jiff::tz::TimeZone;
 
 use crate::cli::{OutputArgs, ProgressShape};
 use crate::engine::ports::Watcher;
+use crate::model::tally::Tally;
 use crate::sinks::bar::{Above, Bar};
 use crate::sinks::lines::{Lines, Shape};
+use crate::sinks::progress;
 
 use super::terminal::{Unechoed, is_dumb};
 
@@ -20,22 +22,23 @@ pub(super) struct Progress {
     _unechoed: Option<Unechoed>,
 }
 
-/// How progress is shown.
-pub(super) fn progress(output: &OutputArgs) -> Progress {
+/// How the progress of a run is shown that earlier sessions have brought as far as `tally`.
+pub(super) fn progress(output: &OutputArgs, tally: Tally) -> Progress {
     let zone = TimeZone::system();
-    let lines = |shape| Progress {
-        watcher: Some(Box::new(Lines::new(io::stderr(), shape))),
+    let begin = progress::Progress::from(tally);
+    let lines = |begin, shape| Progress {
+        watcher: Some(Box::new(Lines::new(begin, io::stderr(), shape))),
         ..Progress::default()
     };
     let on_terminal = io::stderr().is_terminal();
     match output.progress {
         _ if output.quiet => Progress::default(),
         ProgressShape::None => Progress::default(),
-        ProgressShape::Json => lines(Shape::Json),
-        ProgressShape::Plain => lines(Shape::Plain(zone)),
-        ProgressShape::Auto if !on_terminal || is_dumb() => lines(Shape::Plain(zone)),
+        ProgressShape::Json => lines(begin, Shape::Json),
+        ProgressShape::Plain => lines(begin, Shape::Plain(zone)),
+        ProgressShape::Auto if !on_terminal || is_dumb() => lines(begin, Shape::Plain(zone)),
         ProgressShape::Auto | ProgressShape::Bar => {
-            let bar = Bar::new(zone);
+            let bar = Bar::new(begin, zone);
             Progress {
                 above: Some(bar.above()),
                 watcher: Some(Box::new(bar)),

@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::job::settings::Settings;
 use crate::model::event::{FORMAT, RunStarted, Stamped};
 use crate::model::outcome::Ended;
+use crate::model::tally::Tally;
 use crate::plan::decision::Terms;
 use crate::sinks::digest::Digest;
 use crate::sinks::log::Log;
@@ -51,7 +52,7 @@ impl Reading<'_> {
         // A signal ends this process at once: nothing was sent that could change anything.
         let interrupts = std::pin::pin!(stream::pending());
         let output = self.output;
-        let mut progress = progress(output);
+        let mut progress = progress(output, Tally::default());
         terminal::log(
             output.verbose,
             output.quiet,

@@ -80,7 +80,7 @@ enum Went {
 impl Session<'_> {
     /// Carries it out.
     pub(super) async fn carry_out(mut self) -> Done {
-        let mut progress = progress(self.output);
+        let mut progress = progress(self.output, self.digest.tally.clone());
         terminal::log(
             self.output.verbose,
             self.output.quiet,
@@ -96,7 +96,7 @@ impl Session<'_> {
         let terms = terms(&self.taken.job.settings, self.open.service_time());
         let last_start = deadline.map(|left| last_start(&zone, now, left));
         let announcement =
-            Announcement::new(&self.taken, &self.open, self.resumed.clone(), last_start);
+            Announcement::new(&self.taken, &self.open, self.resumed.clone(), last_start)?;
         match self.output.progress {
             _ if self.output.quiet => {}
             ProgressShape::Json => terminal::complain_json(&announcement.json()),
@@ -311,7 +311,7 @@ impl Legs<'_> {
         let is_held_back = run.schedule().is_stopping();
         let course = WaveCourse::new(taken, left)?;
         if course.is_some() {
-            run.decide(Schedule::take_unwell)?;
+            run.decide(Schedule::take_not_updated)?;
         }
         // Those of stages end wave by wave.
         let mut ends: Vec<PlannedEnd> = Vec::new();
@@ -355,7 +355,7 @@ impl Legs<'_> {
         run: &mut AppRun<'_, R>,
         question: Question,
     ) -> Result<Option<Ended>, Broken> {
-        let Some(ended) = self.answer(run, question).await else {
+        let Some(ended) = self.answer(run, question).await? else {
             return Ok(None);
         };
         if self.session > 1 {
@@ -371,11 +371,13 @@ impl Legs<'_> {
         &self,
         run: &mut AppRun<'_, R>,
         question: Question,
-    ) -> Option<Ended> {
+    ) -> Result<Option<Ended>, Broken> {
         let Asked::Terminal(terminal) = &self.asked else {
-            return None;
+            return Ok(None);
         };
-        let terminal = terminal.try_clone().ok()?;
+        let Ok(terminal) = terminal.try_clone() else {
+            return Ok(None);
+        };
         if let Some(above) = &self.above {
             above.hide();
         }
@@ -384,7 +386,7 @@ impl Legs<'_> {
         std::thread::spawn(move || {
             let _ = tell.send(question.ask(&terminal));
         });
-        match run.wait_for(told).await {
+        Ok(match run.ask(told).await? {
             Ok(Ok(Ok(true))) => {
                 if let Some(above) = &self.above {
                     above.show();
@@ -393,7 +395,7 @@ impl Legs<'_> {
             }
             Ok(_) => Some(Ended::Interrupted),
             Err(ended) => Some(ended),
-        }
+        })
     }
 }
 

@@ -15,7 +15,7 @@ use crate::job::intent::Job;
 use crate::job::problem::{Place, Problem, Source};
 use crate::job::problems::Problems;
 use crate::job::record::{InputRecord, JobRecord, SCHEMA};
-use crate::job::rollout::{Placed, Rollout, Waves};
+use crate::job::rollout::{Placed, Waves};
 use crate::job::rows::{Census, Part, Reader, Rest, Suspects};
 use crate::job::stage::stage_of;
 use crate::job::template::Template;
@@ -319,42 +319,45 @@ impl Taken {
         (0..self.parts.len().max(1)).flat_map(|stage| self.templates(stage))
     }
 
-    /// In which stages and waves its rows go, for people.
-    pub(super) fn course_lines(&self) -> Vec<String> {
-        let in_waves = |rollout: &Rollout, rows: u64| {
-            let ends = rollout.counts(rows);
-            let ends: Vec<_> = ends.iter().map(u64::to_string).collect();
-            if !rollout.says_waves && !self.census.waved.is_empty() {
-                return " in the waves that they ask for".to_owned();
-            }
-            match ends.len() {
-                0 | 1 => String::new(),
-                _ => format!(" in waves up to {}", ends.join(", ")),
+    /// In which stages and waves its rows go, for people: how many rows each wave holds.
+    pub(super) fn course_lines(&self) -> Result<Vec<String>, RowsError> {
+        let Some(waves) = self.waves()? else {
+            return Ok(Vec::new());
+        };
+        let sizes_of = |stage| {
+            let all = 1..=waves.count();
+            let of_stage =
+                all.filter(|wave| waves.get(*wave).is_some_and(|wave| wave.stage == stage));
+            of_stage.map(|wave| waves.rows(wave)).collect::<Vec<_>>()
+        };
+        let rows_text = |stage: usize| {
+            let sizes = sizes_of(stage);
+            let rows = sizes.iter().sum();
+            let mut choosing = self.changes.iter().filter(|change| change.stage == stage);
+            match (rows, choosing.next()) {
+                (0, Some(_)) => "rows by the live state".to_owned(),
+                (rows, Some(_)) => format!("{} and more by the live state", counted(rows, "row")),
+                (rows, None) => format!("{}{}", counted(rows, "row"), in_waves(&sizes)),
             }
         };
-        if let Some(rollout) = &self.job.rollout {
-            let rows = self.census.rows - self.census.skipped;
-            let waves = in_waves(rollout, rows);
-            return vec![format!("waves:      {}{waves}", counted(rows, "row"))];
+        if self.job.rollout.is_some() {
+            return Ok(vec![format!("waves:      {}", rows_text(0))]);
         }
-        let mut before = 0;
         let stages = self.job.stages.iter().enumerate();
         let lines = stages.map(|(index, stage)| {
-            let last = self.parts.get(index).map_or(stage.last, |part| part.last);
-            let rows = last - before;
-            before = last;
-            let choosing = self.changes.iter().filter(|change| change.stage == index);
-            let (what, waves) = match (rows, choosing.count()) {
-                (rows, 0) => (counted(rows, "row"), in_waves(&stage.rollout, rows)),
-                (0, _) => ("rows by the live state".to_owned(), String::new()),
-                (rows, _) => {
-                    let what = format!("{} and more by the live state", counted(rows, "row"));
-                    (what, String::new())
-                }
-            };
-            format!("stage {}:    {:?}, {what}{waves}", index + 1, stage.name)
+            let rows = rows_text(index);
+            format!("stage {}:    {:?}, {rows}", index + 1, stage.name)
         });
-        lines.collect()
+        Ok(lines.collect())
+    }
+
+    /// The stage of row `number`, by its place; 0 where there are no stages.
+    fn stage_of(&self, number: u64) -> usize {
+        let stage = match self.parts.as_slice() {
+            [] => stage_of(&self.job.stages, number),
+            parts => parts.iter().position(|part| number <= part.last),
+        };
+        stage.unwrap_or_default()
     }
 
     /// Which row is in which wave, if they go in waves.
@@ -374,7 +377,7 @@ impl Taken {
             if !is_taken {
                 continue;
             }
-            let stage = stage_of(stages, row.number).unwrap_or_default();
+            let stage = self.stage_of(row.number);
             let next = u32::try_from(workspaces.len()).unwrap_or(u32::MAX);
             let place = (row.lane, row.workspace);
             rows[stage].push(Placed {
@@ -404,5 +407,21 @@ impl Taken {
             }
             None => Ok(()),
         }
+    }
+}
+
+/// Waves that are told one by one.
+const MOST_WAVES: usize = 20;
+
+/// ` in waves of 1, 29, 270`; nothing where there is but one.
+fn in_waves(sizes: &[u64]) -> String {
+    if sizes.len() < 2 {
+        return String::new();
+    }
+    let shown = sizes.iter().take(MOST_WAVES).map(u64::to_string);
+    let shown = shown.collect::<Vec<_>>().join(", ");
+    match sizes.len().saturating_sub(MOST_WAVES) {
+        0 => format!(" in waves of {shown}"),
+        more => format!(" in waves of {shown} and {more} more"),
     }
 }

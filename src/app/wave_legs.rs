@@ -35,7 +35,7 @@ impl Legs<'_> {
         (index, mut ends): (&Index, Vec<PlannedEnd>),
     ) -> Result<(), Broken> {
         let taken = self.taken;
-        for (number, status) in run.decide(Schedule::take_unwell)? {
+        for (number, status) in run.decide(Schedule::take_not_updated)? {
             course.count(number, status);
         }
         // What was not as it was set is looked at again, before anything else goes.
@@ -72,7 +72,7 @@ impl Legs<'_> {
             for end in of_wave {
                 end.tell(run)?;
             }
-            for (number, status) in run.decide(Schedule::take_unwell)? {
+            for (number, status) in run.decide(Schedule::take_not_updated)? {
                 course.count(number, status);
             }
             let rows = index.chosen(|number| course.wave_of(number) == wave);
@@ -93,15 +93,18 @@ impl Legs<'_> {
             let before = self.earlier_snapshots()?;
             let sent = SentRows::planned(taken, left, rows.clone(), surveyed)?;
             run.wave(wave, &mut sent.judged_by(before)).await?;
-            let unwell = run.decide(Schedule::take_unwell)?;
-            course.succeeded(wave, rows.len() - unwell.len() as u64);
-            for (number, status) in &unwell {
+            let others = run.decide(Schedule::take_not_updated)?;
+            course.succeeded(wave, rows.len() - others.len() as u64);
+            for (number, status) in &others {
                 course.count(*number, *status);
             }
             if run.schedule().is_stopping() {
                 return Ok(());
             }
-            let unwell: HashSet<u64> = unwell.into_iter().map(|(number, _)| number).collect();
+            let unwell = others
+                .into_iter()
+                .filter(|(_, status)| *status != Status::Unchanged);
+            let unwell: HashSet<u64> = unwell.map(|(number, _)| number).collect();
             let well = rows.chosen(|number| !unwell.contains(&number));
             let well = (well, HashMap::new());
             let why = self.judge_wave(run, surveyed, &course, wave, well).await?;
@@ -209,7 +212,7 @@ impl Legs<'_> {
                         text: format!("{what}\ngo on? [y/N] "),
                         number: None,
                     };
-                    let stop = self.answer(run, question).await;
+                    let stop = self.answer(run, question).await?;
                     if stop.is_none() {
                         run.note(Event::Approved(Approval {
                             wave: before,

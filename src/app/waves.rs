@@ -49,6 +49,8 @@ struct WaveCount {
     errors: u64,
     /// Those that have ended by updates or by the plan.
     ended: u64,
+    /// Those that are left.
+    left: u64,
 }
 
 impl WaveCourse {
@@ -120,11 +122,12 @@ impl WaveCourse {
                 count.errors += 1;
             }
             Status::Conflict => count.ended += 1,
+            Status::NotAttempted => count.left += 1,
             Status::Failed | Status::Unknown => {
                 count.ended += 1;
                 count.errors += 1;
             }
-            Status::Unchanged | Status::Skipped | Status::NotAttempted => {}
+            Status::Unchanged | Status::Skipped => {}
         }
     }
 
@@ -143,10 +146,12 @@ impl WaveCourse {
     pub(super) fn ended(&self, wave: u32, differing: &[u64]) -> WaveEnded {
         let count = self.counts.get((wave as usize).saturating_sub(1)).copied();
         let count = count.unwrap_or_default();
+        let rows = self.waves.rows(wave);
         WaveEnded {
             wave,
             of: self.len(),
-            rows: count.ended,
+            rows,
+            idle: rows.saturating_sub(count.ended + count.left),
             errors: count.errors,
             differing: differing.iter().take(MOST_NAMED).copied().collect(),
             closed: self.closed(wave, count, differing),
@@ -245,6 +250,7 @@ impl WaveCourse {
         of_stage.fold(WaveCount::default(), |all, (_, count)| WaveCount {
             errors: all.errors + count.errors,
             ended: all.ended + count.ended,
+            left: all.left + count.left,
         })
     }
 
@@ -273,17 +279,20 @@ impl WaveCourse {
         Some(format!("of all its waves, {why}"))
     }
 
-    /// Whether somebody is to be asked before the wave after `wave`, which has so many rows, and what.
-    pub(super) fn question(&self, wave: u32, rows: u64) -> Option<String> {
-        let rows = counted(rows, "row");
+    /// Whether somebody is to be asked before the wave after `wave`, of which so many rows are to change, and what.
+    pub(super) fn question(&self, wave: u32, changes: u64) -> Option<String> {
         let (ended, next) = (self.ended(wave, &[]), self.ended(wave + 1, &[]));
-        let done = match ended.rows {
-            0 => "had nothing to change",
-            _ => "is done",
+        let rows = match counted(next.rows, "row") {
+            rows if next.rows == changes => format!("{rows} to change"),
+            rows => format!("{rows}, {changes} of them to change"),
+        };
+        let done = match ended.idle == ended.rows {
+            true => "had nothing to change",
+            false => "is done",
         };
         match self.rollout(wave)?.pause {
             Pause::Confirm => Some(format!(
-                "{} {done}; wave {} has {rows} to change",
+                "{} {done}; wave {} has {rows}",
                 ended.label(),
                 next.stage.map_or(next.wave, |stage| stage.wave)
             )),

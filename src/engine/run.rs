@@ -20,6 +20,7 @@ use super::ports::{
     Clock, Dice, Record, RecordError, Request, RowsError, Service, Source, Watcher,
 };
 use super::schedule::{GRACE, Paces, Rules, Schedule, Step};
+use super::work::millis;
 
 /// How long the record may take to become durable for somebody who has asked twice to stop.
 const LAST_PATIENCE: Duration = Duration::from_secs(1);
@@ -203,7 +204,7 @@ impl<'a, S: Service, R: Record, C: Clock, D: Dice> Run<'a, S, R, C, D> {
     }
 
     /// Waits for `answer`, or for somebody who asks to stop.
-    pub async fn wait_for<T>(&mut self, answer: impl Future<Output = T>) -> Result<T, Ended> {
+    async fn wait_for<T>(&mut self, answer: impl Future<Output = T>) -> Result<T, Ended> {
         let answer = std::pin::pin!(answer);
         tokio::select! {
             biased;
@@ -212,6 +213,22 @@ impl<'a, S: Service, R: Record, C: Clock, D: Dice> Run<'a, S, R, C, D> {
             }),
             answer = answer => Ok(answer),
         }
+    }
+
+    /// Waits for the `answer` of a person, or for somebody who asks to stop, and tells how long that took: meanwhile the run
+    /// does not work.
+    ///
+    /// # Errors
+    /// The record failed.
+    pub async fn ask<T>(
+        &mut self,
+        answer: impl Future<Output = T>,
+    ) -> Result<Result<T, Ended>, Broken> {
+        let began = self.clock.now();
+        let answered = self.wait_for(answer).await;
+        let waited_ms = millis(self.clock.now().saturating_sub(began));
+        self.note(Event::Asked { waited_ms })?;
+        Ok(answered)
     }
 
     /// Lets so much time pass, or until somebody asks to stop.

@@ -113,8 +113,8 @@ pub struct Schedule {
     is_left: bool,
     /// Whether a row of this session ended with an error that counts.
     has_errors: bool,
-    /// Rows that ended otherwise than as wished, for whoever wants to know.
-    unwell: Option<Vec<(u64, Status)>>,
+    /// Rows that ended otherwise than by an update of theirs, for whoever wants to know.
+    not_updated: Option<Vec<(u64, Status)>>,
     /// The canary that is under way.
     canary: Option<u64>,
     /// Rows whose update was confirmed by an answer that shows fields as cleared which it did not send: the next canary tells
@@ -205,7 +205,7 @@ impl Schedule {
             stopped_at: None,
             is_left: false,
             has_errors: false,
-            unwell: None,
+            not_updated: None,
             canary: None,
             suspects: Vec::new(),
             by_plan: ByPlan::default(),
@@ -268,9 +268,9 @@ impl Schedule {
         closed.or_else(|| health.workspace_closed(workspace))
     }
 
-    /// Rows that ended otherwise than as wished since the last call; none before the first.
-    pub fn take_unwell(&mut self) -> Vec<(u64, Status)> {
-        self.unwell.replace(Vec::new()).unwrap_or_default()
+    /// Rows that ended otherwise than by an update of theirs since the last call, and how; none before the first.
+    pub fn take_not_updated(&mut self) -> Vec<(u64, Status)> {
+        self.not_updated.replace(Vec::new()).unwrap_or_default()
     }
 
     /// What came of readings since the last call. More errands may follow from it.
@@ -281,7 +281,8 @@ impl Schedule {
         mem::take(&mut self.found)
     }
 
-    /// Ends a row without a request: the live state says how, or that it could not be read.
+    /// Ends a row without a request: the live state says how, or that it could not be read. With `held_back` nothing of the plan
+    /// is sent.
     pub fn end_by_plan(
         &mut self,
         taken: &Taken,
@@ -289,6 +290,7 @@ impl Schedule {
         live_name: Option<String>,
         failure: Option<Failure>,
         note: Option<String>,
+        held_back: bool,
     ) {
         if status == Status::NotAttempted && taken.past.ended.is_some() {
             // It stays as it was.
@@ -311,6 +313,7 @@ impl Schedule {
             shown: BTreeMap::new(),
             unproven: false,
             refused: status == Status::NotAttempted,
+            held_back,
         };
         let is_error = matches!(status, Status::Failed | Status::Unknown);
         self.has_errors |= is_error;
@@ -708,7 +711,7 @@ impl Schedule {
             let failure = failure.unwrap_or_else(|| {
                 Failure::new(ErrorClass::Protocol, "nobody knows what came of it")
             });
-            self.read(reading, work.requests, Err(failure));
+            self.read(reading, (work.requests, work.throttled), Err(failure));
             return;
         }
         // Where it cannot be read back, the answer to the update itself is believed.
@@ -736,7 +739,7 @@ impl Schedule {
                 let reading = Arc::clone(reading);
                 let canceled = || Failure::new(ErrorClass::Canceled, why);
                 let failure = work.failure.take().unwrap_or_else(canceled);
-                self.read(reading, work.requests, Err(failure));
+                self.read(reading, (work.requests, work.throttled), Err(failure));
             }
             // What its update did is known from its answer.
             Matter::Row(_) if work.suspected.is_some() => {
@@ -779,8 +782,13 @@ impl Schedule {
         }
     }
 
-    /// A reading ended.
-    fn read(&mut self, reading: Arc<Reading>, requests: u32, data: Result<Data, Failure>) {
+    /// A reading ended that took so many requests, of which so many were throttled.
+    fn read(
+        &mut self,
+        reading: Arc<Reading>,
+        (requests, throttled): (u32, u32),
+        data: Result<Data, Failure>,
+    ) {
         let found = match &data {
             Ok(Data::Workflow(_)) => 1,
             Ok(Data::Page { workflows, odd, .. }) => (workflows.len() + odd.len()) as u64,
@@ -794,6 +802,7 @@ impl Schedule {
             kind: reading.of.kind(),
             found,
             requests,
+            throttled,
             failure: data.as_ref().err().cloned(),
         });
         self.found.push((reading, data));
@@ -882,11 +891,11 @@ impl Schedule {
 
     fn tell(&mut self, event: Event) {
         self.tally.see(&event);
-        if let Some(unwell) = &mut self.unwell
+        if let Some(not_updated) = &mut self.not_updated
             && let Event::RowEnded { row, outcome, .. } = &event
-            && !matches!(outcome.status, Status::Succeeded | Status::Unchanged)
+            && outcome.status != Status::Succeeded
         {
-            unwell.push((*row, outcome.status));
+            not_updated.push((*row, outcome.status));
         }
         self.events.push(event);
     }

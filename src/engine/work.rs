@@ -71,6 +71,8 @@ pub struct Work {
     pub stake: FieldSet,
     /// Its update was throttled.
     pub was_throttled: bool,
+    /// How often a reading was throttled.
+    pub throttled: u32,
     /// Its update was confirmed, and is read back since then.
     pub confirmed: Option<Duration>,
     /// Its update was confirmed, and the service shows what was there before.
@@ -195,6 +197,7 @@ impl Work {
             sent_here: false,
             was_read: false,
             was_throttled: false,
+            throttled: 0,
             is_canary: false,
             stake: FieldSet::default(),
             confirmed: None,
@@ -376,6 +379,7 @@ impl Work {
                 }
             },
             refused,
+            held_back: false,
         }
     }
 

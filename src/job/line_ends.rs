@@ -19,9 +19,9 @@ pub(super) fn line_end(head: &[u8]) -> u8 {
         !is_quoted && matches!(byte, b'\r' | b'\n')
     });
     // A file that was converted twice has CR CR LF.
-    let has_lf = head.contains(&b'\n');
-    match (end, bytes.next()) {
-        (Some(b'\r'), next) if next != Some(&b'\n') && !has_lf => b'\r',
+    let next = bytes.find(|byte| **byte != b'\r');
+    match (end, next) {
+        (Some(b'\r'), next) if next != Some(&b'\n') => b'\r',
         (Some(_) | None, _) => b'\n',
     }
 }
@@ -102,6 +102,7 @@ mod tests {
             (b"a,\"b\nb\"\rc\n", b'\r'),
             (b"\r\ra,b\r", b'\r'),
             (b"a,b\r\nc\rd", b'\n'),
+            (b"a,b\r\r\nc,d\r\r\n", b'\n'),
             (b"a,b\nc\rd", b'\n'),
             (b"a,\"b\rb\"\nc", b'\n'),
             (b"a,b", b'\n'),

@@ -103,6 +103,8 @@ pub struct Waves {
     all: Vec<Wave>,
     /// By the row's number, from 1: its wave among all, from 1; 0 for one that is not taken up.
     of: Vec<u32>,
+    /// How many rows each holds.
+    rows: Vec<u64>,
 }
 
 impl Rollout {
@@ -155,12 +157,16 @@ impl Waves {
     pub fn add(&mut self, stage: usize, rollout: &Rollout, rows: &[Placed]) {
         let (waves, of) = rollout.assign(rows);
         let before = self.count();
+        self.rows.resize((before + of) as usize, 0);
         for (row, wave) in rows.iter().zip(waves) {
             let number = usize::try_from(row.number).unwrap_or(usize::MAX);
             if self.of.len() < number {
                 self.of.resize(number, 0);
             }
             self.of[number - 1] = before + wave;
+            if let Some(rows) = self.rows.get_mut((before + wave) as usize - 1) {
+                *rows += 1;
+            }
         }
         self.all
             .extend((1..=of).map(|number| Wave { stage, number, of }));
@@ -174,6 +180,13 @@ impl Waves {
     /// How many there are.
     pub fn count(&self) -> u32 {
         u32::try_from(self.all.len()).unwrap_or(u32::MAX)
+    }
+
+    /// How many rows the wave `wave` of all holds: all that are taken up and stand in it.
+    pub fn rows(&self, wave: u32) -> u64 {
+        let place = (wave as usize).checked_sub(1);
+        let rows = place.and_then(|place| self.rows.get(place));
+        rows.copied().unwrap_or_default()
     }
 
     /// The wave of row `number` among all, from 1; 0 for a row that is in none.
@@ -328,6 +341,7 @@ mod tests {
         assert_eq!(waves.count(), 3);
         assert_eq!(numbers.map(|number| waves.of(number)), [1, 2, 2, 3, 3]);
         assert_eq!((waves.of(5), waves.of(22)), (0, 0));
+        assert_eq!([1, 2, 3, 4].map(|wave| waves.rows(wave)), [1, 2, 2, 0]);
         // Those of another stage come after them.
         let ends = [Most::Count(1), Most::Percent(100.0)];
         waves.add(

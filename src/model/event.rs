@@ -44,6 +44,11 @@ pub enum Event {
     WaveEnded(WaveEnded),
     /// The rows of a stage are left out in this session.
     StageLeft(StageLeft),
+    /// A person was asked, and answered, or the run was to stop: it waited so long in milliseconds.
+    Asked {
+        /// So long.
+        waited_ms: u64,
+    },
     /// Somebody lets a run go on that waits for it. Written between two sessions.
     Approved(Approval),
     /// A request is about to leave.
@@ -106,6 +111,9 @@ pub enum Event {
         found: u64,
         /// Requests that it took.
         requests: u32,
+        /// Those of them that were throttled.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        throttled: u32,
         /// Why it could not be.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         failure: Option<Failure>,
@@ -198,6 +206,10 @@ pub enum Event {
     },
 }
 
+fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
 /// How a wave ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WaveEnded {
@@ -205,8 +217,11 @@ pub struct WaveEnded {
     pub wave: u32,
     /// How many there are.
     pub of: u32,
-    /// Rows of it that have ended by updates, in all sessions.
+    /// Its rows: all that are taken up and stand in it, whatever became of them. The report says the same in its column `wave`.
     pub rows: u64,
+    /// Those of them that needed no update: they were as requested, or on hold.
+    #[serde(default)]
+    pub idle: u64,
     /// Rows of it that failed, or of which nobody knows, in all sessions.
     pub errors: u64,
     /// Rows that were set, and were something else when they were read back.

@@ -26,4 +26,5 @@ pub mod tally;
 pub mod target;
 pub mod update;
 pub mod version;
+pub mod work_time;
 pub mod workflow;

@@ -184,6 +184,9 @@ pub struct Outcome {
     /// count as errors of the job.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub refused: bool,
+    /// Whether the plan says so, and was held back as a whole: whoever goes on judges the row anew.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub held_back: bool,
 }
 
 impl Outcome {
@@ -203,6 +206,7 @@ impl Outcome {
             shown: BTreeMap::new(),
             unproven: false,
             refused: false,
+            held_back: false,
         }
     }
 

@@ -27,7 +27,7 @@ pub struct Tally {
     pub skipped: u64,
     /// Update requests sent.
     pub attempts: u64,
-    /// Requests that the service throttled.
+    /// Requests that the service throttled, readings among them.
     pub throttled: u64,
     /// Rows that wait to go again.
     #[serde(skip)]
@@ -109,11 +109,12 @@ impl Tally {
                 self.in_flight = 0;
                 self.waiting.clear();
             }
+            Event::Read { throttled, .. } => self.throttled += u64::from(*throttled),
             Event::WaveEnded(_)
+            | Event::Asked { .. }
             | Event::StageLeft(_)
             | Event::Approved(_)
             | Event::LegStarted { .. }
-            | Event::Read { .. }
             | Event::WorkspaceNamed { .. }
             | Event::Planned(_)
             | Event::LanePaused { .. }

@@ -18,15 +18,15 @@ pub struct Bar {
 }
 
 impl Bar {
-    /// A bar on standard error. `zone` is for the times in it.
-    pub fn new(zone: TimeZone) -> Self {
+    /// A bar on standard error of a run that stands at `progress`. `zone` is for the times in it.
+    pub fn new(progress: Progress, zone: TimeZone) -> Self {
         let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(10));
         // The template is a constant; a test renders it.
         if let Ok(style) = ProgressStyle::with_template("{bar:10.green/dim} {wide_msg}") {
             bar.set_style(style.progress_chars("=> "));
         }
         Self {
-            progress: Progress::default(),
+            progress,
             bar,
             zone,
         }

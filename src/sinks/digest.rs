@@ -15,6 +15,7 @@ use crate::model::rate::Rate;
 use crate::model::reading;
 use crate::model::tally::Tally;
 use crate::model::target::{LaneId, Workspace};
+use crate::model::work_time::WorkTime;
 
 /// Slowest rows that are kept.
 const SLOWEST: usize = 5;
@@ -32,6 +33,8 @@ pub struct Digest {
     pub started_at: Option<Timestamp>,
     /// When it ended, or the last event.
     pub last_at: Option<Timestamp>,
+    /// How long it has worked.
+    pub time: WorkTime,
     /// Rows by duration, the slowest first.
     pub slowest: Vec<(u64, Duration)>,
     /// Why nothing new started any more.
@@ -252,6 +255,7 @@ impl Digest {
 impl Watcher for Digest {
     fn see(&mut self, stamped: &Stamped) {
         self.tally.see(&stamped.event);
+        self.time.see(stamped);
         let last = self.last_at.replace(stamped.at);
         match &stamped.event {
             Event::RunStarted(start) => {
@@ -364,6 +368,7 @@ impl Watcher for Digest {
             Event::StageLeft(stage) => self.stages_left.push(stage.clone()),
             Event::Approved(approval) => self.approvals.push((stamped.at, approval.clone())),
             Event::LegStarted { .. }
+            | Event::Asked { .. }
             | Event::Proven { .. }
             | Event::Suspected { .. }
             | Event::Answer { .. } => {}

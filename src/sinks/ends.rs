@@ -126,6 +126,7 @@ impl Ends {
             | Event::RunStarted(_)
             | Event::SessionStarted(_)
             | Event::WaveEnded(_)
+            | Event::Asked { .. }
             | Event::StageLeft(_)
             | Event::Approved(_)
             | Event::LegStarted { .. }

@@ -325,11 +325,11 @@ fn course(digest: &Digest, timeline: &Timeline) -> Markup {
     html! {
         section aria-labelledby="course" {
             h2 id="course" { "How it went" }
-            @if timeline.buckets.is_empty() { p { "No request for a row was answered." } }
+            @if timeline.buckets.is_empty() { p { "No request was answered." } }
             @else {
                 figure {
                     figcaption {
-                        "Answers a second: "
+                        "Answers a second, to readings as well, over the time that the run worked: "
                         span.key data-kind="good" { "good" } " "
                         span.key data-kind="throttled" { "throttled" } " "
                         span.key data-kind="failed" { "failed" }
@@ -339,9 +339,11 @@ fn course(digest: &Digest, timeline: &Timeline) -> Markup {
                     (timeline_chart(timeline))
                     (timeline_table(timeline))
                 }
-                figure {
-                    figcaption { "How long answers took: " (percentiles(timeline)) }
-                    (latency_chart(timeline))
+                @if timeline.percentile(1.0).is_some() {
+                    figure {
+                        figcaption { "How long answers for rows took: " (percentiles(timeline)) }
+                        (latency_chart(timeline))
+                    }
                 }
             }
             @if let Some((row, slowest)) = digest.slowest.first() {

@@ -30,10 +30,10 @@ pub enum Shape {
 }
 
 impl<W: Write> Lines<W> {
-    /// Writes lines of `shape` to `out`. That they cannot be written never ends a run.
-    pub fn new(out: W, shape: Shape) -> Self {
+    /// Writes lines of `shape` to `out`, of a run that stands at `progress`. That they cannot be written never ends a run.
+    pub fn new(progress: Progress, out: W, shape: Shape) -> Self {
         Self {
-            progress: Progress::default(),
+            progress,
             out,
             shape,
             last: None,
@@ -93,7 +93,7 @@ mod tests {
 
     fn watch(shape: Shape, seconds: i64) -> String {
         let start: Timestamp = "2026-11-24T08:00:00Z".parse().unwrap();
-        let mut lines = Lines::new(Vec::new(), shape);
+        let mut lines = Lines::new(Progress::default(), Vec::new(), shape);
         lines.see(&Stamped {
             at: start,
             event: Event::RunStarted(RunStarted {

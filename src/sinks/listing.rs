@@ -76,11 +76,11 @@ impl State {
 /// `runs` as a table, in their order, as of `now`.
 pub fn table(runs: &[Listed], now: Timestamp) -> String {
     let head = [
-        "RUN", "STATE", "DONE", "FAILED", "UNKNOWN", "AGE", "OPERATOR", "JOB",
+        "RUN", "STATE", "DONE", "FAILED", "CONFLICT", "UNKNOWN", "AGE", "OPERATOR", "JOB",
     ];
     let mut lines = vec![head.map(str::to_owned)];
     lines.extend(runs.iter().map(|run| cells(run, now)));
-    let mut widths = [0; 8];
+    let mut widths = [0; 9];
     for line in &lines {
         for (width, cell) in widths.iter_mut().zip(line) {
             *width = (*width).max(cell.chars().count());
@@ -97,7 +97,7 @@ pub fn table(runs: &[Listed], now: Timestamp) -> String {
     text
 }
 
-fn cells(run: &Listed, now: Timestamp) -> [String; 8] {
+fn cells(run: &Listed, now: Timestamp) -> [String; 9] {
     let counts = run.counts.as_ref().map(|counts| &counts.tally);
     let count = |number: Option<u64>| number.map_or("-".to_owned(), |number| number.to_string());
     let age = run
@@ -120,7 +120,8 @@ fn cells(run: &Listed, now: Timestamp) -> [String; 8] {
                 tally.rows - tally.skipped.min(tally.rows)
             )
         }),
-        count(counts.map(|tally| tally.failed + tally.conflict)),
+        count(counts.map(|tally| tally.failed)),
+        count(counts.map(|tally| tally.conflict)),
         count(counts.map(|tally| tally.unknown)),
         age.map_or("-".to_owned(), span::show),
         run.operator.clone(),
@@ -146,6 +147,7 @@ mod tests {
                 let mut tally = Tally::default();
                 (tally.rows, tally.skipped) = (300, 10);
                 (tally.succeeded, tally.failed) = (succeeded, failed);
+                tally.conflict = failed.min(2);
                 Some(Counts::from(&tally))
             },
             started_at: Some(began),
@@ -171,10 +173,10 @@ mod tests {
         assert_eq!(
             table(&runs, now),
             "\
-RUN                      STATE       DONE   FAILED  UNKNOWN  AGE    OPERATOR  JOB
-20261124T080000Z-3f9a1c  max_errors  7/290  31      0        1d 3h  ops       triage, part 2/3
-20261124T080000Z-000001  running     1/290  0       0        1d 3h  ops       triage (simulated)
-20261123T080000Z-000000  not begun   -      -       -        -      ops       triage, part 2/3
+RUN                      STATE       DONE   FAILED  CONFLICT  UNKNOWN  AGE    OPERATOR  JOB
+20261124T080000Z-3f9a1c  max_errors  7/290  31      2         0        1d 3h  ops       triage, part 2/3
+20261124T080000Z-000001  running     1/290  0       0         0        1d 3h  ops       triage (simulated)
+20261123T080000Z-000000  not begun   -      -       -         -        -      ops       triage, part 2/3
 "
         );
     }

@@ -65,6 +65,7 @@ impl Watcher for Log {
             Event::StageLeft(stage) => {
                 info!("stage {:?} is {}: {}", stage.name, stage.status, stage.why)
             }
+            Event::Asked { waited_ms } => debug!(waited_ms, "a person was asked"),
             Event::Approved(approval) => {
                 info!("wave {} is approved by {}", approval.wave, approval.by)
             }
@@ -130,13 +131,14 @@ impl Watcher for Log {
                 kind,
                 found,
                 requests,
+                throttled,
                 failure,
                 ..
             } => match failure {
-                None => debug!(%workspace, %kind, found, requests, "read"),
+                None => debug!(%workspace, %kind, found, requests, throttled, "read"),
                 Some(failure) => {
                     let error = failure.message.as_str();
-                    info!(%workspace, %kind, requests, error, "not read");
+                    info!(%workspace, %kind, requests, throttled, error, "not read");
                 }
             },
             Event::Proven { row, fields } => {

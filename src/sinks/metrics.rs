@@ -27,9 +27,9 @@ const EXIT_CODE: (&str, &str) = (
     "What the job's last run returned; 0 is a success.",
 );
 
-/// The figures of the run that `summary` sums up, which waited for `throttled` in all. What `earlier`, the file of an
+/// The figures of the run that `summary` sums up. What `earlier`, the file of an
 /// earlier run, says of the job's last success is kept unless this is one.
-pub fn metrics_text(summary: &Summary, throttled: Duration, earlier: &str) -> String {
+pub fn metrics_text(summary: &Summary, earlier: &str) -> String {
     let job = label(&summary.job.name);
     let mut text = String::new();
     let mut gauge = |(name, help): (&str, &str), values: &[(String, String)]| {
@@ -49,16 +49,13 @@ pub fn metrics_text(summary: &Summary, throttled: Duration, earlier: &str) -> St
     gauge(LAST_SUCCESS, &success.map(one).unwrap_or_default());
     let finished = summary.finished_at.map(seconds).map(one);
     gauge(FINISHED, &finished.unwrap_or_default());
-    let took = summary.started_at.zip(summary.finished_at);
-    let took = took.map(|(start, end)| end.duration_since(start).as_secs_f64());
+    let span = |ms| format!("{:.3}", Duration::from_millis(ms).as_secs_f64());
     gauge(
         (
             "flowbatch_run_duration_seconds",
-            "How long the job's last run took, with all its sessions.",
+            "How long the job's last run worked: all its sessions, without the time between them and at questions.",
         ),
-        &took
-            .map(|took| one(format!("{took:.3}")))
-            .unwrap_or_default(),
+        &one(span(summary.took_ms)),
     );
     gauge(EXIT_CODE, &one(summary.exit_code.to_string()));
     gauge(
@@ -97,7 +94,7 @@ pub fn metrics_text(summary: &Summary, throttled: Duration, earlier: &str) -> St
     gauge(
         (
             "flowbatch_run_throttled_requests",
-            "Requests of the job's last run that the service refused to admit.",
+            "Requests of the job's last run that the service throttled, readings among them.",
         ),
         &one(counts.tally.throttled.to_string()),
     );
@@ -106,7 +103,7 @@ pub fn metrics_text(summary: &Summary, throttled: Duration, earlier: &str) -> St
             "flowbatch_run_throttled_seconds",
             "How long the job's last run waited because it was throttled.",
         ),
-        &one(format!("{:.3}", throttled.as_secs_f64())),
+        &one(span(summary.paused_ms)),
     );
     text
 }

@@ -1,6 +1,6 @@
 //! How far a run is, and the texts that say so. Pure: the bar and the lines draw them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::model::event::{Event, Leg, Pause, Stamped};
 use crate::model::span;
 use crate::model::tally::Tally;
+use crate::model::target::LaneId;
 
 /// Over how long the rate is taken.
 const WINDOW: SignedDuration = SignedDuration::from_secs(10);
@@ -20,11 +21,13 @@ pub struct Progress {
     tally: Tally,
     /// Instants at which rows ended, of the last ten seconds, and how many, second by second.
     recent: VecDeque<(Timestamp, u64)>,
+    /// Since when rows are sent without a break.
     started: Option<Timestamp>,
-    /// Rows that go out in this session, if it goes on with a run.
+    /// Rows that this session still takes up, if it goes on with a run.
     left: Option<u64>,
     now: Option<Timestamp>,
-    paused: Option<(Pause, Timestamp)>,
+    /// Lanes that pause, why, and until when at most.
+    paused: BTreeMap<LaneId, (Pause, Timestamp)>,
     stopping: bool,
     /// Workflows that were read, while the live state is.
     reading: Option<u64>,
@@ -39,8 +42,12 @@ pub struct Glance {
     pub total: u64,
     /// Confirmed, or already as wanted.
     pub ok: u64,
-    /// Failed, in conflict or unknown.
+    /// Failed.
     pub failed: u64,
+    /// In conflict.
+    pub conflict: u64,
+    /// Sent, without a usable answer.
+    pub unknown: u64,
     /// Waiting to go again.
     pub retrying: u64,
     /// Rows a second, now.
@@ -59,6 +66,14 @@ pub struct Glance {
 }
 
 impl Progress {
+    /// The progress of a run that earlier sessions have brought as far as `tally`.
+    pub fn from(tally: Tally) -> Self {
+        Self {
+            tally,
+            ..Self::default()
+        }
+    }
+
     /// Takes an event into account.
     pub fn see(&mut self, stamped: &Stamped) {
         self.tally.see(&stamped.event);
@@ -70,18 +85,25 @@ impl Progress {
                 }
                 self.started = Some(stamped.at);
                 self.stopping = false;
-                self.paused = None;
+                self.paused.clear();
             }
-            Event::RowEnded { .. } => match self.recent.back_mut() {
-                Some((at, count)) if stamped.at.duration_since(*at) < TENTH => *count += 1,
-                Some(_) | None => self.recent.push_back((stamped.at, 1)),
-            },
-            Event::LanePaused { why, wait_ms, .. } => {
+            Event::RowEnded { .. } => {
+                self.left = self.left.map(|left| left.saturating_sub(1));
+                match self.recent.back_mut() {
+                    Some((at, count)) if stamped.at.duration_since(*at) < TENTH => *count += 1,
+                    Some(_) | None => self.recent.push_back((stamped.at, 1)),
+                }
+            }
+            Event::LanePaused {
+                lane, why, wait_ms, ..
+            } => {
                 let wait = SignedDuration::from_millis(i64::try_from(*wait_ms).unwrap_or(i64::MAX));
                 let until = stamped.at.checked_add(wait).unwrap_or(Timestamp::MAX);
-                self.paused = Some((*why, until));
+                self.paused.insert(*lane, (*why, until));
             }
-            Event::LaneResumed { .. } => self.paused = None,
+            Event::LaneResumed { lane } | Event::LaneClosed { lane, .. } => {
+                self.paused.remove(lane);
+            }
             Event::Stop { .. } => self.stopping = true,
             Event::LegStarted {
                 leg: Leg::Survey | Leg::Verification,
@@ -91,7 +113,12 @@ impl Progress {
             }
             Event::LegStarted { leg: Leg::Rows, .. } => {
                 self.reading = None;
-                // Rows that ended by the plan say nothing about the pace.
+                // Neither what was read, nor rows that ended by the plan, nor a question says anything about the pace.
+                self.started = Some(stamped.at);
+                self.recent.clear();
+            }
+            Event::Asked { .. } => {
+                self.started = Some(stamped.at);
                 self.recent.clear();
             }
             Event::Read { found, .. } => {
@@ -106,7 +133,6 @@ impl Progress {
             | Event::Suspected { .. }
             | Event::Attempt { .. }
             | Event::Answer { .. }
-            | Event::LaneClosed { .. }
             | Event::CredentialRenewed { .. }
             | Event::WorkspaceClosed { .. }
             | Event::WaveEnded(_)
@@ -129,27 +155,32 @@ impl Progress {
     /// What can be said now.
     pub fn glance(&self) -> Glance {
         let tally = &self.tally;
-        let total = self.left.unwrap_or(tally.rows - tally.skipped);
+        let total = tally.rows.saturating_sub(tally.skipped);
         let done = tally.ended();
         let rate = self.rate();
-        let left = total.saturating_sub(done);
+        let left = self.left.unwrap_or(total.saturating_sub(done));
         let eta = (rate > 0.0 && left > 0).then(|| (left as f64 / rate).ceil() as u64);
         Glance {
             done,
             total,
             ok: tally.succeeded + tally.unchanged,
-            failed: tally.failed + tally.conflict + tally.unknown,
+            failed: tally.failed,
+            conflict: tally.conflict,
+            unknown: tally.unknown,
             retrying: tally.retrying,
             rate: (rate * 10.0).round() / 10.0,
             eta_s: eta,
-            throttled_until: match self.paused {
-                Some((Pause::Throttled, until)) => Some(until),
-                Some((Pause::Outage, _)) | None => None,
-            },
-            outage: matches!(self.paused, Some((Pause::Outage, _))),
+            throttled_until: self.paused_by(Pause::Throttled).max(),
+            outage: self.paused_by(Pause::Outage).next().is_some(),
             stopping: self.stopping,
             reading: self.reading,
         }
+    }
+
+    /// Until when lanes pause for that reason.
+    fn paused_by(&self, why: Pause) -> impl Iterator<Item = Timestamp> {
+        let paused = self.paused.values();
+        paused.filter_map(move |(because, until)| (*because == why).then_some(*until))
     }
 
     fn rate(&self) -> f64 {
@@ -178,11 +209,15 @@ impl Glance {
             "{}/{}  {:.1}/s  ok {}",
             self.done, self.total, self.rate, self.ok
         );
-        if self.failed > 0 {
-            text += &format!("  failed {}", self.failed);
-        }
-        if self.retrying > 0 {
-            text += &format!("  retrying {}", self.retrying);
+        for (count, what) in [
+            (self.failed, "failed"),
+            (self.conflict, "conflict"),
+            (self.unknown, "unknown"),
+            (self.retrying, "retrying"),
+        ] {
+            if count > 0 {
+                text += &format!("  {what} {count}");
+            }
         }
         text + &self.state_text(zone)
     }
@@ -221,6 +256,8 @@ mod tests {
         total: 300,
         ok: 118,
         failed: 2,
+        conflict: 0,
+        unknown: 0,
         retrying: 3,
         rate: 24.9,
         eta_s: Some(8),

@@ -47,7 +47,7 @@ pub struct Written {
     pub rows: u64,
     /// Rows that were sent without an end on record.
     pub in_doubt: u64,
-    /// Rows that failed, are unknown or were not attempted.
+    /// Rows that failed, are unknown or were not attempted, and those in conflict of a plan that was held back.
     pub left: Left,
     /// Those of them that going on sends without being told to: they failed in passing, or for want of
     /// permission.
@@ -155,12 +155,10 @@ where
         if outcome.change.is_none() && (outcome.unproven || outcome.status == Status::Succeeded) {
             written.lost.insert(row.number);
         }
-        if matches!(
-            outcome.status,
-            Status::Failed | Status::Unknown | Status::NotAttempted
-        ) {
+        let is_resumable = goes_on(&outcome);
+        if is_resumable || outcome.status == Status::Failed {
             written.left.insert(row.number);
-            written.resumable += u64::from(goes_on(&outcome));
+            written.resumable += u64::from(is_resumable);
             written.columns.see(&row, route);
         }
     }
@@ -319,6 +317,9 @@ impl From<io::Error> for ReportError {
 
 /// Whether a run that goes on sends a row that ended like this without being told to.
 pub fn goes_on(outcome: &Outcome) -> bool {
+    if outcome.held_back {
+        return true;
+    }
     match outcome.status {
         Status::Unknown | Status::NotAttempted => true,
         Status::Succeeded | Status::Unchanged | Status::Conflict | Status::Skipped => false,

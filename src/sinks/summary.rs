@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
+use crate::model::counted::counted;
 use crate::model::event::{Approval, Pause, StageLeft, WaveEnded};
 use crate::model::outcome::{Ended, ErrorClass, Failure, Status};
 use crate::model::rate::Rate;
@@ -58,6 +59,18 @@ pub struct Summary {
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub finished_at: Option<Timestamp>,
+    /// How long it worked, in milliseconds: without the time between its sessions, and without that at questions.
+    #[serde(default)]
+    pub took_ms: u64,
+    /// How long it waited for answers of a person, in milliseconds.
+    #[serde(default)]
+    pub asked_ms: u64,
+    /// How often targets paused because they were throttled.
+    #[serde(default)]
+    pub pauses: u64,
+    /// How long was waited in those pauses, in milliseconds, over all targets.
+    #[serde(default)]
+    pub paused_ms: u64,
     /// Its sessions: who, when, and how each ended.
     #[serde(default)]
     pub sessions: Vec<Session>,
@@ -298,17 +311,15 @@ pub fn closing_text(digest: &Digest, closing: &Closing<'_>, attention: &Attentio
     text
 }
 
-/// `wave 1 of 3: 1 row`, or why no other follows it.
+/// `wave 2 of 3: 14 rows, 1 without an update`, and why no other follows it.
 pub(super) fn wave_text(wave: &WaveEnded) -> String {
-    let plural = if wave.rows == 1 { "row" } else { "rows" };
-    let mut text = wave.label() + ": ";
-    match wave.rows {
-        0 => text += "nothing to change",
-        rows => text += &format!("{rows} {plural}"),
+    let mut text = format!("{}: {}", wave.label(), counted(wave.rows, "row"));
+    if wave.idle > 0 {
+        text += &format!(", {} without an update", wave.idle);
     }
     match &wave.closed {
         Some(why) => text += &format!(", gate closed: {why}"),
-        None if wave.errors > 0 => text += &format!(", {} errors", wave.errors),
+        None if wave.errors > 0 => text += &format!(", {}", counted(wave.errors, "error")),
         None => {}
     }
     text
@@ -381,23 +392,27 @@ fn trouble(digest: &Digest) -> Option<String> {
     })
 }
 
-/// `2026-11-24 08:31:00 +00:00, took 4.2s, 24.9 rows/s`, or `…, took 3d 4h, in 2 sessions`
+/// `2026-11-24 08:31:00 +00:00, took 4.2s, 24.9 rows/s`, or `…, took 4.2s, without 3m 2s at questions, in 2 sessions, …`:
+/// the time that it worked.
 pub(super) fn time_line(digest: &Digest, zone: &TimeZone) -> Option<String> {
-    let (start, end) = (digest.started_at?, digest.last_at?);
-    let took = end.duration_since(start).unsigned_abs();
+    let start = digest.started_at?;
+    let (took, asked) = (digest.time.total(), digest.time.asked());
     let local = start.to_zoned_datetime(zone.clone());
     let mut line = format!("{}, took {}", local.strftime("%F %T %:z"), span::show(took));
+    if !asked.is_zero() {
+        let _ = write!(line, ", without {} at questions", span::show(asked));
+    }
     if digest.later_sessions() > 0 {
-        // What lay between them is no measure of anything.
         let _ = write!(line, ", in {} sessions", digest.later_sessions() + 1);
-    } else if took.as_millis() > 0 && digest.tally.ended() > 0 {
+    }
+    if took.as_millis() > 0 && digest.tally.ended() > 0 {
         let rate = digest.tally.ended() as f64 / took.as_secs_f64();
         let _ = write!(line, ", {rate:.1} rows/s");
     }
     Some(line)
 }
 
-/// `312 attempts, 12 throttled in 2 pauses of 4s; the service admits 60/s`
+/// `312 attempts, 12 requests throttled in 2 pauses of 4s in all; the service admits 60/s`
 pub(super) fn request_line(digest: &Digest) -> String {
     let tally = &digest.tally;
     let plural = if tally.attempts == 1 {
@@ -413,13 +428,13 @@ pub(super) fn request_line(digest: &Digest) -> String {
             let _ = write!(line, ", {renewals} renewals of the credential");
         }
     }
-    if tally.throttled > 0 {
-        let (pauses, length) = digest.throttled();
-        let plural = if pauses == 1 { "pause" } else { "pauses" };
+    let (pauses, length) = digest.throttled();
+    if tally.throttled > 0 || pauses > 0 {
         let _ = write!(
             line,
-            ", {} throttled in {pauses} {plural} of {} in all",
-            tally.throttled,
+            ", {} throttled in {} of {} in all",
+            counted(tally.throttled, "request"),
+            counted(pauses, "pause"),
             span::show(length)
         );
     }

@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::engine::ports::Watcher;
 use crate::model::event::{Event, Meaning, Stamped};
 use crate::model::rate::Rate;
+use crate::model::work_time::WorkTime;
 
 /// Buckets that are kept; with more, two become one.
 const MOST_BUCKETS: usize = 120;
 
-/// How a run went over time. Time between two sessions is left out.
+/// How a run went over the time that it worked.
 #[derive(Clone, Debug)]
 pub struct Timeline {
     /// What one bucket holds.
@@ -25,10 +26,8 @@ pub struct Timeline {
     pub limits: Vec<(Duration, Rate)>,
     /// How many answers took so many milliseconds.
     latencies: BTreeMap<u64, u64>,
-    /// The beginning, as if there were no time between sessions.
-    began: Option<Timestamp>,
-    /// The last event.
-    last: Option<Timestamp>,
+    /// How long the run had worked, event by event.
+    time: WorkTime,
 }
 
 /// What was answered in a span of time.
@@ -63,16 +62,15 @@ impl Default for Timeline {
             sessions: Vec::new(),
             limits: Vec::new(),
             latencies: BTreeMap::new(),
-            began: None,
-            last: None,
+            time: WorkTime::default(),
         }
     }
 }
 
 impl Timeline {
-    /// How long it took, without the time between sessions.
+    /// How long it worked.
     pub fn length(&self) -> Duration {
-        self.last.map_or(Duration::ZERO, |last| self.since(last))
+        self.time.total()
     }
 
     /// The time that `share` of the answers did not exceed, in milliseconds; none without answers.
@@ -110,13 +108,8 @@ impl Timeline {
         all
     }
 
-    fn since(&self, at: Timestamp) -> Duration {
-        let began = self.began.unwrap_or(at);
-        at.duration_since(began).try_into().unwrap_or_default()
-    }
-
     fn bucket(&mut self, at: Timestamp) -> &mut Bucket {
-        let since = self.since(at);
+        let since = self.time.until(at);
         while since.as_nanos() / self.width.as_nanos() >= MOST_BUCKETS as u128 {
             self.width *= 2;
             let pairs = self.buckets.chunks(2).map(|pair| {
@@ -137,19 +130,9 @@ impl Timeline {
 impl Watcher for Timeline {
     fn see(&mut self, stamped: &Stamped) {
         let at = stamped.at;
+        self.time.see(stamped);
         match &stamped.event {
-            Event::RunStarted(_) => self.began = Some(at),
-            Event::SessionStarted(_) => {
-                // As if it had begun when the last one ended.
-                let gap = self.last.map(|last| at.duration_since(last));
-                let gap = gap.unwrap_or(SignedDuration::ZERO);
-                self.began = Some(match self.began {
-                    Some(began) => began.checked_add(gap).unwrap_or(at),
-                    None => at,
-                });
-                let since = self.since(at);
-                self.sessions.push(since);
-            }
+            Event::SessionStarted(_) => self.sessions.push(self.time.until(at)),
             Event::Answer {
                 latency_ms,
                 meaning,
@@ -165,13 +148,28 @@ impl Watcher for Timeline {
                 }
             }
             Event::RateChanged { rate, .. } => {
-                let since = self.since(at);
-                self.limits.push((since, *rate));
+                self.limits.push((self.time.until(at), *rate));
             }
-            Event::LegStarted { .. }
+            Event::Read {
+                requests,
+                throttled,
+                failure,
+                ..
+            } => {
+                // Those that were tried again have failed.
+                let failed = u64::from(requests.saturating_sub(*throttled));
+                let good = u64::from(failure.is_none()).min(failed);
+                self.bucket(at).add(Bucket {
+                    good,
+                    throttled: (*throttled).into(),
+                    failed: failed - good,
+                });
+            }
+            Event::RunStarted(_)
+            | Event::Asked { .. }
+            | Event::LegStarted { .. }
             | Event::Attempt { .. }
             | Event::RowEnded { .. }
-            | Event::Read { .. }
             | Event::Proven { .. }
             | Event::Suspected { .. }
             | Event::WorkspaceNamed { .. }
@@ -187,7 +185,6 @@ impl Watcher for Timeline {
             | Event::Approved(_)
             | Event::SessionEnded { .. } => {}
         }
-        self.last = Some(at);
     }
 
     fn tick(&mut self, _: Timestamp) {}
@@ -196,11 +193,36 @@ impl Watcher for Timeline {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::event::{Method, SessionStarted};
+    use crate::model::event::{Method, RunStarted, SessionStarted};
+    use crate::model::id::Id;
     use crate::model::outcome::{ErrorClass, Failure};
+    use crate::model::reading::Kind;
+    use crate::model::target::{LaneId, Workspace};
 
     fn at(ms: i64) -> Timestamp {
         Timestamp::from_millisecond(1_000_000 + ms).unwrap()
+    }
+
+    /// Of a run that began at 0.
+    fn begun() -> Timeline {
+        let mut timeline = Timeline::default();
+        timeline.see(&Stamped {
+            at: at(0),
+            event: Event::RunStarted(RunStarted {
+                format: 1,
+                run_id: String::new(),
+                tool_version: String::new(),
+                operator: String::new(),
+                job_sha256: String::new(),
+                input_sha256: None,
+                copy: None,
+                lanes: Vec::new(),
+                seed: 0,
+                rows: 1,
+                skipped: 0,
+            }),
+        });
+        timeline
     }
 
     fn answer(timeline: &mut Timeline, ms: i64, latency_ms: u64, meaning: Meaning) {
@@ -236,10 +258,7 @@ mod tests {
 
     #[test]
     fn buckets_grow_with_the_run_and_lose_nothing() {
-        let mut timeline = Timeline {
-            began: Some(at(0)),
-            ..Timeline::default()
-        };
+        let mut timeline = begun();
         for second in 0..1_000 {
             answer(&mut timeline, second * 1_000, 10, Meaning::Done);
         }
@@ -254,15 +273,44 @@ mod tests {
 
     #[test]
     fn the_time_between_two_sessions_is_left_out() {
-        let mut timeline = Timeline {
-            began: Some(at(0)),
-            ..Timeline::default()
-        };
+        let mut timeline = begun();
         answer(&mut timeline, 2_000, 10, Meaning::Done);
         session(&mut timeline, 9_002_000);
         answer(&mut timeline, 9_003_000, 10, Meaning::Final);
         assert_eq!(timeline.length(), Duration::from_secs(3));
         assert_eq!(timeline.sessions, [Duration::from_secs(2)]);
+    }
+
+    #[test]
+    fn readings_are_answers_as_well() {
+        let mut timeline = begun();
+        for (requests, throttled, failure) in [
+            (4, 2, None),
+            (0, 0, Some(Failure::new(ErrorClass::Canceled, "x"))),
+            (3, 1, Some(Failure::new(ErrorClass::Server, "x"))),
+        ] {
+            timeline.see(&Stamped {
+                at: at(10),
+                event: Event::Read {
+                    lane: LaneId(0),
+                    workspace: Workspace {
+                        project_id: Id::parse("p").unwrap(),
+                        workspace_id: Id::parse("s").unwrap(),
+                    },
+                    kind: Kind::List,
+                    found: 1,
+                    requests,
+                    throttled,
+                    failure,
+                },
+            });
+        }
+        let all = Bucket {
+            good: 1,
+            throttled: 3,
+            failed: 3,
+        };
+        assert_eq!(timeline.buckets, [all]);
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod disk;
 mod evidence;
 mod examples;
 mod export;
+mod figures_agree;
 mod foreign;
 mod init;
 mod jobs;

@@ -2,12 +2,13 @@
 
 use std::io::{Read, Write};
 use std::process::Stdio;
+use std::time::Duration;
 
 use crate::language::{CANARIES, Desk};
 use crate::plant::{enabled, ok, place, reviewed, start, target};
 
-/// Runs `flowbatch ARGUMENTS` at a terminal of its own, at which somebody types `answer`.
-fn at_a_terminal(desk: &Desk, arguments: &str, answer: &str) -> (i32, String) {
+/// Runs `flowbatch ARGUMENTS` at a terminal of its own, at which somebody types `answer` to each question.
+pub(crate) fn at_a_terminal(desk: &Desk, arguments: &str, answer: &str) -> (i32, String) {
     let program = env!("CARGO_BIN_EXE_flowbatch");
     let mut command = desk.shell(&format!("script -qec '{program} {arguments}' /dev/null"));
     let child = command
@@ -20,7 +21,7 @@ fn at_a_terminal(desk: &Desk, arguments: &str, answer: &str) -> (i32, String) {
     let mut input = child.stdin.take().unwrap();
     let mut output = child.stdout.take().unwrap();
     let mut text = Vec::new();
-    let mut is_answered = answer.is_empty();
+    let mut answered = 0;
     let mut part = [0; 4_096];
     loop {
         let length = output.read(&mut part).unwrap();
@@ -29,9 +30,17 @@ fn at_a_terminal(desk: &Desk, arguments: &str, answer: &str) -> (i32, String) {
         }
         text.extend_from_slice(&part[..length]);
         let shown = String::from_utf8_lossy(&text);
-        if !is_answered && (shown.contains("[y/N]") || shown.contains("anything else to stop")) {
+        let asked =
+            ["[y/N]", "anything else to stop"].map(|question| shown.matches(question).count());
+        if !answer.is_empty() && asked.iter().sum::<usize>() > answered {
+            // A person takes their time.
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "the time at a question is looked at"
+            )]
+            std::thread::sleep(Duration::from_millis(20));
             input.write_all(answer.as_bytes()).unwrap();
-            is_answered = true;
+            answered += 1;
         }
     }
     let text = String::from_utf8_lossy(&text).into_owned();

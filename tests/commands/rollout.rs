@@ -319,7 +319,8 @@ fn a_wave_that_has_nothing_to_change_holds_nobody_up_and_is_approved_like_any_ot
         "waits for approval: wave 2 of 3 had nothing to change; wave 3 has 37 rows to change\n";
     assert!(said.stdout.contains(asked), "{}", said.stdout);
     assert!(
-        said.stdout.contains("\n  wave 1 of 3: nothing to change\n"),
+        said.stdout
+            .contains("\n  wave 1 of 3: 1 row, 1 without an update\n"),
         "{}",
         said.stdout
     );
@@ -386,7 +387,7 @@ fn rows_may_choose_their_waves() {
     assert_eq!(said.code, 0, "{}{}", said.stdout, said.stderr);
     assert!(
         said.stderr
-            .contains("waves:      4 rows in the waves that they ask for\n"),
+            .contains("waves:      4 rows in waves of 1, 2, 1\n"),
         "{}",
         said.stderr
     );

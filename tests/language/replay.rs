@@ -103,6 +103,7 @@ impl Replay {
             | Event::StageLeft(_)
             | Event::Approved(_)
             | Event::SessionStarted(_)
+            | Event::Asked { .. }
             | Event::Read { .. }
             | Event::WorkspaceNamed { .. }
             | Event::RateChanged { .. }

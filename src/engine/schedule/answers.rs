@@ -137,7 +137,7 @@ impl Schedule {
                         format!("the answer holds no {}", of.kind().noun()),
                     )),
                 };
-                self.read(reading, work.requests, data);
+                self.read(reading, (work.requests, work.throttled), data);
                 return;
             }
             Matter::Row(row) => Arc::clone(row),
@@ -508,6 +508,7 @@ impl Schedule {
         let failure = Failure::new(ErrorClass::RateLimited, message.clone());
         self.lanes[index].health.note(&message);
         self.answer(now, &work, Meaning::Throttled, Some(failure.clone()));
+        work.throttled += 1;
         let rules = self.rules;
         let lane = &mut self.lanes[index];
         let id = lane.id;

@@ -4,12 +4,28 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::engine::ports::Watcher;
-use crate::model::event::{Event, Stamped};
+use crate::model::event::{Event, RunStarted, Stamped};
 use crate::model::outcome::{Ended, ErrorClass, Failure, Outcome};
 use crate::sinks::attention::AttentionRow;
 
 fn digest(failed: u64, rows: u64) -> Digest {
     let mut digest = Digest::default();
+    digest.see(&Stamped {
+        at: "2026-11-24T02:15:00Z".parse().unwrap(),
+        event: Event::RunStarted(RunStarted {
+            format: 1,
+            run_id: String::new(),
+            tool_version: String::new(),
+            operator: String::new(),
+            job_sha256: String::new(),
+            input_sha256: None,
+            copy: None,
+            lanes: Vec::new(),
+            seed: 0,
+            rows,
+            skipped: 0,
+        }),
+    });
     for row in 1..=failed {
         let failure = Failure::new(ErrorClass::NotFound, "no such workflow");
         let outcome = Outcome {
@@ -25,11 +41,13 @@ fn digest(failed: u64, rows: u64) -> Digest {
             },
         });
     }
-    digest.started_at = Some("2026-11-24T02:15:00Z".parse().unwrap());
-    digest.last_at = Some("2026-11-24T02:15:04Z".parse().unwrap());
-    digest.tally.rows = rows;
+    digest.see(&Stamped {
+        at: "2026-11-24T02:15:04Z".parse().unwrap(),
+        event: Event::SessionEnded {
+            ended: Ended::Completed,
+        },
+    });
     digest.tally.succeeded = rows - failed;
-    digest.ended = Some(Ended::Completed);
     digest
 }
 

@@ -32,6 +32,10 @@ fn summary(exit_code: u8) -> Summary {
         counts: Counts::from(&tally),
         started_at: Some("2026-11-24T02:15:00Z".parse().unwrap()),
         finished_at: Some("2026-11-24T02:15:04.250Z".parse().unwrap()),
+        took_ms: 3_250,
+        asked_ms: 1_000,
+        pauses: 2,
+        paused_ms: 1_500,
         sessions: Vec::new(),
         ended: Ended::Completed,
         waves: Vec::new(),
@@ -45,7 +49,7 @@ fn summary(exit_code: u8) -> Summary {
 
 #[test]
 fn a_run_is_told_in_gauges() {
-    let text = metrics_text(&summary(0), Duration::from_millis(1_500), "");
+    let text = metrics_text(&summary(0), "");
     expect![[r##"
         # HELP flowbatch_last_success_timestamp_seconds When a run of the job last ended with exit code 0.
         # TYPE flowbatch_last_success_timestamp_seconds gauge
@@ -53,9 +57,9 @@ fn a_run_is_told_in_gauges() {
         # HELP flowbatch_run_finished_timestamp_seconds When the job's last run ended.
         # TYPE flowbatch_run_finished_timestamp_seconds gauge
         flowbatch_run_finished_timestamp_seconds{job="triage \"eu\"\\\n"} 1795486504.250
-        # HELP flowbatch_run_duration_seconds How long the job's last run took, with all its sessions.
+        # HELP flowbatch_run_duration_seconds How long the job's last run worked: all its sessions, without the time between them and at questions.
         # TYPE flowbatch_run_duration_seconds gauge
-        flowbatch_run_duration_seconds{job="triage \"eu\"\\\n"} 4.250
+        flowbatch_run_duration_seconds{job="triage \"eu\"\\\n"} 3.250
         # HELP flowbatch_run_exit_code What the job's last run returned; 0 is a success.
         # TYPE flowbatch_run_exit_code gauge
         flowbatch_run_exit_code{job="triage \"eu\"\\\n"} 0
@@ -77,7 +81,7 @@ fn a_run_is_told_in_gauges() {
         # HELP flowbatch_run_attempts Updates that the job's last run sent.
         # TYPE flowbatch_run_attempts gauge
         flowbatch_run_attempts{job="triage \"eu\"\\\n"} 14
-        # HELP flowbatch_run_throttled_requests Requests of the job's last run that the service refused to admit.
+        # HELP flowbatch_run_throttled_requests Requests of the job's last run that the service throttled, readings among them.
         # TYPE flowbatch_run_throttled_requests gauge
         flowbatch_run_throttled_requests{job="triage \"eu\"\\\n"} 3
         # HELP flowbatch_run_throttled_seconds How long the job's last run waited because it was throttled.
@@ -89,26 +93,26 @@ fn a_run_is_told_in_gauges() {
 
 #[test]
 fn the_last_success_outlives_a_failure_and_is_the_jobs_own() {
-    let good = metrics_text(&summary(0), Duration::ZERO, "");
+    let good = metrics_text(&summary(0), "");
     let success = |text: &str| {
         let mut lines = text.lines();
         let found = lines.find(|line| line.starts_with(LAST_SUCCESS.0));
         found.map(str::to_owned)
     };
-    let bad = metrics_text(&summary(1), Duration::ZERO, &good);
+    let bad = metrics_text(&summary(1), &good);
     assert_eq!(success(&bad), success(&good));
     assert!(success(&bad).is_some());
     let mut other = summary(1);
     other.job.name = "other".to_owned();
-    assert_eq!(success(&metrics_text(&other, Duration::ZERO, &good)), None);
+    assert_eq!(success(&metrics_text(&other, &good)), None);
     // What is no number is not handed on.
     let torn = "flowbatch_last_success_timestamp_seconds{job=\"other\"} 17x\n";
-    assert_eq!(success(&metrics_text(&other, Duration::ZERO, torn)), None);
+    assert_eq!(success(&metrics_text(&other, torn)), None);
 }
 
 #[test]
 fn an_end_before_the_beginning_keeps_the_last_success_and_nothing_else() {
-    let earlier = metrics_text(&summary(0), Duration::ZERO, "");
+    let earlier = metrics_text(&summary(0), "");
     let at = "2026-11-25T02:15:00Z".parse().unwrap();
     let text = unbegun_metrics("triage \"eu\"\\\n", 4, at, &earlier);
     expect![[r#"
