@@ -3,9 +3,14 @@
 use serde::Serialize;
 
 use crate::error::Error;
+use crate::job::flags::Snapshot;
+use crate::job::rollout::Waves;
 use crate::model::counted::counted;
+use crate::model::reading::PAGE;
 use crate::model::span;
+use crate::model::target::LaneId;
 use crate::model::update::Update;
+use crate::plan::estimate::{Estimate, Requests};
 
 use super::destination::Open;
 use super::taken::Taken;
@@ -25,6 +30,8 @@ pub(super) struct Announcement {
     defaults: Update,
     rate: String,
     concurrency: usize,
+    /// Where every row is sent, as far as it is known beforehand.
+    requests: Requests,
     at_least: String,
     /// When nothing new starts any more.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -117,21 +124,12 @@ impl Announcement {
                 }
             })
             .collect();
-        // Lanes go side by side: the longest decides.
-        let longest = lanes.iter().map(|lane| lane.rows).max().unwrap_or_default();
-        let longest = resumed
-            .as_ref()
-            .map_or(longest, |resumed| resumed.left.min(longest));
-        // What is guarded is read first.
-        let requests = match lanes.len() {
-            1 if resumed.is_none() => longest + census.wishes.guarded,
-            _ => longest,
-        };
-        let gaps = requests.saturating_sub(settings.burst.get().into());
-        let gaps = u32::try_from(gaps).unwrap_or(u32::MAX);
+        let doing = "the rows cannot be read again";
+        let waves = taken.waves().map_err(Error::machine(doing))?;
+        let left = resumed.as_ref().map(|resumed| resumed.left);
+        let estimate = estimate(taken, &lanes, waves.as_ref(), left);
         let warnings = taken.job.warnings.iter().chain(&open.warnings).cloned();
         let warnings = warnings.chain(open.file_limit_text(settings));
-        let course = taken.course_lines();
         Ok(Self {
             warnings: warnings.collect(),
             target: open.text(),
@@ -148,11 +146,12 @@ impl Announcement {
                 false => settings.rate.to_string(),
             },
             concurrency: open.lanes_of(settings).1,
-            at_least: span::show(settings.rate.interval().saturating_mul(gaps)),
+            requests: estimate.total(),
+            at_least: span::show(estimate.at_least(settings.rate, settings.burst)),
             last_start,
             chosen: taken.notes.clone(),
             resumed,
-            course: course.map_err(Error::machine("the rows cannot be read again"))?,
+            course: waves.map_or(Vec::new(), |waves| taken.course_lines(&waves)),
             partition: taken.job.selection.partition.map(String::from),
         })
     }
@@ -207,8 +206,11 @@ impl Announcement {
             ""
         };
         lines.push(format!(
-            "pace:       at most {}, {} in flight{each}: at least {}",
-            self.rate, self.concurrency, self.at_least
+            "pace:       at most {}, {} in flight{each}: {} if every row is sent, at least {}",
+            self.rate,
+            self.concurrency,
+            counted(self.requests.all(), "request"),
+            self.at_least
         ));
         let last_start = self.last_start.iter();
         lines.extend(last_start.map(|at| format!("stops:      {at}")));
@@ -220,6 +222,41 @@ impl Announcement {
         // Texts, numbers and options always serialize.
         serde_json::to_string(self).unwrap_or_default()
     }
+}
+
+/// What a session sends that takes up all rows of `lanes`, or those that are `left` of them, if each of them is sent.
+fn estimate(
+    taken: &Taken,
+    lanes: &[LaneText],
+    waves: Option<&Waves>,
+    left: Option<u64>,
+) -> Estimate {
+    let (census, settings) = (&taken.census, &taken.job.settings);
+    let reads = settings.snapshot == Snapshot::Required;
+    let mut estimate = Estimate::default();
+    for (index, lane) in lanes.iter().enumerate() {
+        let updates = left.map_or(lane.rows, |left| left.min(lane.rows));
+        let (workspaces, is_whole) = (lane.workspaces, lanes.len() == 1 && left.is_none());
+        let mut readings = 0;
+        if reads && updates > 0 {
+            // A workflow may have a row in each stage.
+            let pages = match taken.job.stages.is_empty() {
+                true => updates.div_ceil(PAGE),
+                false => 1,
+            };
+            // The names of the workspaces, and at least a page of each that has rows left.
+            readings += 1 + pages.max(left.map_or(workspaces, |_| 1));
+            // The canary is read before its update, unless its row is anyway, and after it.
+            readings += 1 + u64::from(census.wishes.guarded == 0);
+        }
+        if is_whole {
+            readings += census.wishes.guarded;
+            readings += waves.map_or(0, |waves| taken.verified_rows(waves));
+        }
+        let requests = Requests { updates, readings };
+        estimate.add(LaneId(index), requests);
+    }
+    estimate
 }
 
 impl LaneText {

@@ -61,8 +61,9 @@ pub(super) fn check(args: &CheckArgs) -> Done {
             taken.name,
             parts.join("; "),
         ));
-        let course = taken.course_lines();
-        for line in course.map_err(Error::machine("the rows cannot be read again"))? {
+        let waves = taken.waves();
+        let waves = waves.map_err(Error::machine("the rows cannot be read again"))?;
+        for line in waves.iter().flat_map(|waves| taken.course_lines(waves)) {
             terminal::print(&format!("  {line}"));
         }
     }

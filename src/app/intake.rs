@@ -1,5 +1,6 @@
 //! Takes a job in: reads the file, copies its CSV, finds every problem, counts the rows.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufWriter, Read};
 use std::path::Path;
@@ -83,6 +84,7 @@ pub(super) fn take_in(
         parts: Vec::new(),
         changes,
         searches: Vec::new(),
+        readings: BTreeMap::new(),
         notes: Vec::new(),
         source: text.map(|text| (args.job.clone(), text)),
     };

@@ -10,12 +10,12 @@ use crate::job::hold::Held;
 use crate::job::selection::Selection;
 use crate::job::stage::When;
 use crate::model::change::Change;
-use crate::model::field::Field;
+use crate::model::field::{Field, FieldSet};
 use crate::model::id::{Id, same_spelling};
 use crate::model::outcome::{ErrorClass, Failure, Status};
 use crate::model::row::Row;
 use crate::model::target::{LaneId, Workspace};
-use crate::plan::decision::{Decision, Live, Terms, decide, reads_first, wants_versions};
+use crate::plan::decision::{Decision, Live, Terms, at_stake, decide, reads_first, wants_versions};
 use crate::plan::preview::{Action, PlannedRow};
 
 use super::left_rows::LeftRows;
@@ -37,6 +37,8 @@ pub(super) enum Verdict {
         row: Box<PlannedRow>,
         /// Whether its workflow is read just before its update.
         reads: bool,
+        /// Fields that its update could clear by leaving them out.
+        stake: FieldSet,
     },
 }
 
@@ -200,6 +202,7 @@ impl<'a> Judge<'a> {
                 change,
                 failure: None,
                 reads: true,
+                stake: FieldSet::default(),
             });
         }
         let Some(live) = live else {
@@ -229,6 +232,7 @@ impl<'a> Judge<'a> {
                 change,
                 failure: None,
                 reads: is_touched || reads_first(row, &send, self.terms.sent),
+                stake: at_stake(&send, &live.workflow),
             }),
             Decision::Conflict(message) => Some(Settled {
                 action: Action::Conflict,
@@ -283,6 +287,8 @@ struct Settled {
     failure: Option<Failure>,
     /// Whether its workflow is read just before its update.
     reads: bool,
+    /// Fields that its update could clear by leaving them out.
+    stake: FieldSet,
 }
 
 impl Settled {
@@ -312,6 +318,7 @@ impl Settled {
                 stage: None,
             }),
             reads: self.reads,
+            stake: self.stake,
         }
     }
 }
@@ -322,6 +329,7 @@ fn beyond(failure: Failure) -> Settled {
         change: Change::default(),
         failure: Some(failure),
         reads: false,
+        stake: FieldSet::default(),
     }
 }
 

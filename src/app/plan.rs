@@ -7,6 +7,7 @@ use serde::Serialize;
 use tempfile::TempDir;
 
 use crate::cli::{CredentialArgs, IfLocked, JobArgs, OutputArgs, OutputShape, PlanArgs};
+use crate::engine::work::millis;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::job::destination::Destination;
@@ -16,6 +17,7 @@ use crate::model::event::Counts;
 use crate::model::outcome::{Ended, Status};
 use crate::model::span;
 use crate::model::target::{LaneId, Workspace};
+use crate::plan::estimate::{Estimate, Requests};
 use crate::plan::preview::{Action, PlannedRow};
 use crate::sinks::digest::Digest;
 use crate::sinks::summary::{UNREADABLE, is_wrong_workspace, unread, verdict};
@@ -251,11 +253,16 @@ async fn plan_taken(asked: &Asked<'_>, state: &State, taken: Taken) -> Done {
         }
     }
     let held = held_back(&taken.job.settings, &plan.counts);
+    let mut estimate = plan.estimate.clone();
+    for (lane, readings) in taken.readings.iter().chain(&digest.readings) {
+        estimate.read(*lane, *readings);
+    }
     let view = View {
         taken: &taken,
         open: &open,
         plan: &plan,
         shown: &shown,
+        estimate,
         held: held.as_ref().map(|(_, why)| why.as_str()),
         stops: stops.as_deref(),
     };
@@ -314,6 +321,8 @@ struct View<'a> {
     open: &'a Open,
     plan: &'a Plan,
     shown: &'a BTreeMap<(LaneId, Workspace), Shown>,
+    /// What a run that carries it out sends, what it reads to make it anew with it.
+    estimate: Estimate,
     held: Option<&'a str>,
     stops: Option<&'a str>,
 }
@@ -350,7 +359,6 @@ impl View<'_> {
         }
         let counts = &self.plan.counts;
         let settings = &self.taken.job.settings;
-        let at_least = span::show(counts.at_least(settings.rate));
         let simulated = if self.open.is_simulated() {
             " (simulated)"
         } else {
@@ -358,10 +366,12 @@ impl View<'_> {
         };
         lines.push(format!("{}{simulated}: {}", self.taken.name, counts.text()));
         if counts.changes > 0 {
+            let at_least = self.estimate.at_least(settings.rate, settings.burst);
             lines.push(format!(
-                "  {}, at most {} a lane: at least {at_least}",
-                counted(counts.requests(), "request"),
-                settings.rate
+                "  {}, at most {} a lane: at least {}",
+                self.estimate.total().text(),
+                settings.rate,
+                span::show(at_least)
             ));
         }
         match (self.held, self.stops) {
@@ -379,17 +389,22 @@ impl View<'_> {
             job: &'a str,
             simulated: bool,
             counts: &'a Counts,
+            requests: Requests,
+            at_least_ms: u64,
             #[serde(skip_serializing_if = "Option::is_none")]
             held_back: Option<&'a str>,
             #[serde(skip_serializing_if = "Option::is_none")]
             stops: Option<&'a str>,
             rows: Vec<&'a PlannedRow>,
         }
+        let settings = &self.taken.job.settings;
         Json {
             schema_version: 1,
             job: &self.taken.name,
             simulated: is_simulator(self.taken.job.destination),
             counts: &self.plan.counts,
+            requests: self.estimate.total(),
+            at_least_ms: millis(self.estimate.at_least(settings.rate, settings.burst)),
             held_back: self.held,
             stops: self.stops,
             rows: self.shown.values().flat_map(|shown| &shown.rows).collect(),

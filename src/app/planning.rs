@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::ports::RowsError;
-use crate::engine::schedule::Schedule;
+use crate::engine::schedule::{MOST_CANARIES, Schedule};
 use crate::job::index::Index;
 use crate::job::settings::Settings;
 use crate::model::change::Change;
@@ -17,6 +17,7 @@ use crate::model::event::{Counts, Event, Stamped};
 use crate::model::id::{Id, same_id};
 use crate::model::outcome::Ended;
 use crate::model::target::{LaneId, Workspace};
+use crate::plan::estimate::{Canaries, Estimate, Requests};
 use crate::plan::preview::{Action, PlannedRow};
 use crate::policy::budget::Budget;
 use crate::sinks::digest::Digest;
@@ -33,6 +34,8 @@ pub(super) struct Plan {
     /// Where those stand that are to be sent.
     pub(super) index: Index,
     pub(super) counts: Counts,
+    /// What it takes to carry it out, without what was read to make it.
+    pub(super) estimate: Estimate,
     /// The same by workspace.
     pub(super) places: BTreeMap<(LaneId, Workspace), Counts>,
     /// Holds for workflows that neither a row names nor a reading has found.
@@ -130,9 +133,16 @@ pub(super) fn plan(
     let mut plan = Plan {
         index: Index::default(),
         counts: Counts::default(),
+        estimate: Estimate::default(),
         places: BTreeMap::new(),
         names: BTreeMap::new(),
         astray: Vec::new(),
+    };
+    let mut canaries = Canaries {
+        is_proven: schedule.tally().is_proven,
+        safe: (schedule.tally().proven).union(taken.job.settings.allow_cleared),
+        count: schedule.tally().canaries,
+        most: MOST_CANARIES,
     };
     let mut unmet = taken.job.selection.held.clone();
     left.each(taken, |row, offset, past| {
@@ -153,24 +163,37 @@ pub(super) fn plan(
                     }
                 }
                 counts.reads += 1;
+                plan.estimate.read(row.lane, 1);
                 plan.index.push(&row, offset)?;
             }
             Verdict::Unchanged(..) => counts.or_default().unchanged += 1,
             Verdict::Planned {
                 row: planned,
                 reads,
+                stake,
             } => {
                 let counts = counts.or_default();
                 counts.see(&planned);
                 counts.reads += u64::from(reads);
                 show(row.lane, &planned)?;
                 match planned.action {
-                    Action::Change | Action::ReadBack => {
-                        plan.index.push(&row, offset)?;
-                        file.line(&planned)?;
+                    Action::Change => {
+                        let is_canary = canaries.takes(stake);
+                        let readings = u64::from(reads || is_canary)
+                            + u64::from(is_canary)
+                            + u64::from(taken.verifies(row.number));
+                        let requests = Requests {
+                            updates: 1,
+                            readings,
+                        };
+                        plan.estimate.add(row.lane, requests);
                     }
-                    Action::Conflict | Action::Fail => {}
+                    // Whether an update follows, nobody knows.
+                    Action::ReadBack => plan.estimate.read(row.lane, 1),
+                    Action::Conflict | Action::Fail => return Ok(()),
                 }
+                plan.index.push(&row, offset)?;
+                file.line(&planned)?;
             }
         }
         Ok(())

@@ -96,7 +96,12 @@ fn listed(folder: &RunFolder, running: bool) -> Listed {
         (Ok(None), false) => Open::NotBegun,
         (Ok(Some(_)), false) => Open::Killed,
     };
-    let digest = digest.ok().flatten();
+    let mut digest = digest.ok().flatten();
+    if let Some(digest) = digest.as_mut().filter(|_| open == Open::Killed) {
+        // What was in flight when it was killed has no end.
+        let history = journal_file::history(&journal, false);
+        digest.tally.unknown += history.map_or(0, |(history, _)| history.in_doubt());
+    }
     let digest = digest.as_ref();
     let ended = digest.and_then(|digest| digest.ended).filter(|_| !running);
     let approved = ended == Some(Ended::Approval) && digest.is_some_and(Digest::is_approved);

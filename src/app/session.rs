@@ -13,10 +13,10 @@ use crate::engine::run::{Beginning, Broken, Run, Tools};
 use crate::engine::schedule::Schedule;
 use crate::exit::Exit;
 use crate::job::flags;
+use crate::job::settings::Settings;
 use crate::model::counted::counted;
 use crate::model::event::Event;
 use crate::model::outcome::Ended;
-use crate::model::rate::Rate;
 use crate::model::span;
 use crate::model::tally::Tally;
 use crate::plan::decision::Terms;
@@ -300,7 +300,7 @@ impl Legs<'_> {
         // Rows that are judged by what earlier stages leave are among them.
         let sent = plan.index.len();
         if sent > 0 && !run.schedule().is_stopping() {
-            let preview = preview(&self.target, &plan, &samples, settings.rate);
+            let preview = preview(&self.target, &plan, &samples, settings);
             let question = Question::new(&preview, sent, plan.counts.disables);
             if let Some(declined) = self.declined(run, question).await? {
                 return Ok(Some(declined));
@@ -400,7 +400,7 @@ impl Legs<'_> {
 }
 
 /// What is to be changed, workspace by workspace.
-fn preview(target: &str, plan: &Plan, samples: &[String], rate: Rate) -> String {
+fn preview(target: &str, plan: &Plan, samples: &[String], settings: &Settings) -> String {
     let mut lines = vec![target.to_owned()];
     for ((lane, workspace), counts) in plan.places.iter().take(MOST_PLACES) {
         let place = plan.place_text(*lane, workspace);
@@ -418,8 +418,13 @@ fn preview(target: &str, plan: &Plan, samples: &[String], rate: Rate) -> String 
     if more > 0 {
         lines.push(format!("  and {more} more (`flowbatch plan` shows them)"));
     }
-    let at_least = span::show(counts.at_least(rate));
-    lines.push(format!("{}; at least {at_least}", counts.changes_text()));
+    let at_least = plan.estimate.at_least(settings.rate, settings.burst);
+    lines.push(format!(
+        "{}; {}, at least {}",
+        counts.changes_text(),
+        counted(plan.estimate.total().all(), "request"),
+        span::show(at_least)
+    ));
     lines.join("\n")
 }
 

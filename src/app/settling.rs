@@ -65,6 +65,7 @@ pub(super) async fn look_up(
         if came.ended != Ended::Completed || !came.digest.closed.is_empty() {
             return Err(given_up(&came.digest, came.ended));
         }
+        taken.readings = came.digest.readings;
         directory = came.to;
     }
     settle_places(taken, &directory)
@@ -96,7 +97,9 @@ pub(super) async fn choose(
         let folder = state.temporary_folder()?;
         let surveyed = Surveyed::kept_at(&folder.path().join("snapshot.jsonl"), Readers::Owner);
         let surveyed = surveyed.map_err(Error::machine("the rows cannot be kept"))?;
-        return choose_from(taken, surveyed, open, state);
+        let readings = taken.readings.clone();
+        let taken = choose_from(taken, surveyed, open, state)?;
+        return Ok(Taken { readings, ..taken });
     }
     // A row that names its workflow may be about one that a change chooses.
     let reads_rows = has_templates || taken.census.named > 0;
@@ -147,7 +150,12 @@ pub(super) async fn choose(
             });
         }
     }
-    choose_from(taken, surveyed, open, state)
+    let mut readings = taken.readings.clone();
+    for (lane, count) in digest.readings {
+        *readings.entry(lane).or_default() += count;
+    }
+    let taken = choose_from(taken, surveyed, open, state)?;
+    Ok(Taken { readings, ..taken })
 }
 
 fn reading<'a>(

@@ -45,6 +45,8 @@ pub(super) struct Taken {
     pub(super) changes: Rc<[Change]>,
     /// Where they look.
     pub(super) searches: Vec<Search>,
+    /// Requests that it took to find its workspaces and to choose its rows, by lane.
+    pub(super) readings: BTreeMap<LaneId, u64>,
     /// What was chosen by what, for people.
     pub(super) notes: Vec<String>,
     /// The job file and its text, for pictures of problems.
@@ -223,6 +225,7 @@ impl Taken {
             parts: Vec::new(),
             changes: Rc::default(),
             searches: Vec::new(),
+            readings: BTreeMap::new(),
             notes: Vec::new(),
             source: None,
             has_defaults: true,
@@ -320,10 +323,7 @@ impl Taken {
     }
 
     /// In which stages and waves its rows go, for people: how many rows each wave holds.
-    pub(super) fn course_lines(&self) -> Result<Vec<String>, RowsError> {
-        let Some(waves) = self.waves()? else {
-            return Ok(Vec::new());
-        };
+    pub(super) fn course_lines(&self, waves: &Waves) -> Vec<String> {
         let sizes_of = |stage| {
             let all = 1..=waves.count();
             let of_stage =
@@ -341,14 +341,35 @@ impl Taken {
             }
         };
         if self.job.rollout.is_some() {
-            return Ok(vec![format!("waves:      {}", rows_text(0))]);
+            return vec![format!("waves:      {}", rows_text(0))];
         }
         let stages = self.job.stages.iter().enumerate();
         let lines = stages.map(|(index, stage)| {
             let rows = rows_text(index);
             format!("stage {}:    {:?}, {rows}", index + 1, stage.name)
         });
-        Ok(lines.collect())
+        lines.collect()
+    }
+
+    /// How many rows are in waves that are read back.
+    pub(super) fn verified_rows(&self, waves: &Waves) -> u64 {
+        let is_verified = |wave: &u32| {
+            let wave = waves.get(*wave);
+            wave.is_some_and(|wave| self.verifies_stage(wave.stage))
+        };
+        let verified = (1..=waves.count()).filter(is_verified);
+        verified.map(|wave| waves.rows(wave)).sum()
+    }
+
+    /// Whether what row `number` sets is read back when its wave is done.
+    pub(super) fn verifies(&self, number: u64) -> bool {
+        self.verifies_stage(self.stage_of(number))
+    }
+
+    fn verifies_stage(&self, stage: usize) -> bool {
+        let of_stage = self.job.stages.get(stage).map(|stage| &stage.rollout);
+        let rollout = self.job.rollout.as_ref().or(of_stage);
+        rollout.is_some_and(|rollout| rollout.verify)
     }
 
     /// The stage of row `number`, by its place; 0 where there are no stages.

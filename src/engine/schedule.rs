@@ -96,7 +96,7 @@ const ENDED_AT_ONCE: usize = 256;
 /// nothing new starts any more.
 pub const GRACE: Duration = Duration::from_secs(20);
 /// Canaries that have a field to lose, in a run: as many as there are fields.
-const MOST_CANARIES: u32 = Field::ALL.len() as u32;
+pub const MOST_CANARIES: u32 = Field::ALL.len() as u32;
 
 /// The schedule of a run.
 #[derive(Debug)]

@@ -2,6 +2,7 @@
 
 pub mod decision;
 pub mod directory;
+pub mod estimate;
 pub mod preview;
 pub mod snapshot;
 pub mod survey;

@@ -1,7 +1,5 @@
 //! A plan as text for people, and as lines for programs.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
 use crate::model::change::Change;
@@ -10,7 +8,6 @@ use crate::model::field::Field;
 use crate::model::guard::Guards;
 use crate::model::id::Id;
 use crate::model::outcome::Failure;
-use crate::model::rate::Rate;
 use crate::model::target::{LaneId, Workspace};
 
 /// One row of a plan.
@@ -92,17 +89,6 @@ impl Counts {
         self.unchanged += other.unchanged;
         self.conflicts += other.conflicts;
         self.hopeless += other.hopeless;
-    }
-
-    /// Requests that it takes to carry the plan out.
-    pub fn requests(&self) -> u64 {
-        self.changes + self.reads
-    }
-
-    /// How long that takes at `rate`, on one lane.
-    pub fn at_least(&self, rate: Rate) -> Duration {
-        let gaps = u32::try_from(self.requests().saturating_sub(1)).unwrap_or(u32::MAX);
-        rate.interval().saturating_mul(gaps)
     }
 
     /// All rows of the plan.

@@ -55,6 +55,8 @@ pub struct Digest {
     pub names: BTreeMap<(LaneId, Workspace), String>,
     /// Its sessions, in their order.
     pub sessions: Vec<Session>,
+    /// Requests that readings of the snapshot took, by lane.
+    pub readings: BTreeMap<LaneId, u64>,
     /// Lanes whose credential the service has taken, as far as readings tell.
     pub confirmed: BTreeSet<LaneId>,
     /// How often a credential that had ended was renewed.
@@ -348,8 +350,10 @@ impl Watcher for Digest {
                 lane,
                 failure,
                 kind,
+                requests,
                 ..
             } => {
+                *self.readings.entry(*lane).or_default() += u64::from(*requests);
                 if failure.is_none() {
                     self.confirmed.insert(*lane);
                 }

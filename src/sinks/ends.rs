@@ -99,6 +99,15 @@ impl Ends {
         self.0.iter().any(is_sent)
     }
 
+    /// How many rows were sent and may have been changed without an end that says so: a report calls them `unknown`.
+    pub fn in_doubt(&self) -> u64 {
+        let is_in_doubt = |entry: &&Entry| {
+            let trace = entry.trace();
+            matches!(trace, Trace::Sent { unproven: true, .. })
+        };
+        self.0.iter().filter(is_in_doubt).count() as u64
+    }
+
     /// Takes `event` into account, whose line begins at byte `offset`: what [`find_ends`] would read there.
     pub fn see(&mut self, event: &Event, offset: u64) {
         match event {
@@ -231,6 +240,7 @@ mod tests {
         let ends = traces(&journal);
         let (offset, attempts) = (begins[4], 1);
         assert_eq!(ends.of(1), Trace::Ended { offset, attempts });
+        assert_eq!(ends.in_doubt(), 1);
         assert_eq!(
             ends.of(4),
             Trace::Sent {

@@ -45,6 +45,11 @@ impl<J: Read + Seek> History<J> {
         self.ends.of(number)
     }
 
+    /// How many rows were sent and may have been changed without an end that says so.
+    pub fn in_doubt(&self) -> u64 {
+        self.ends.in_doubt()
+    }
+
     /// Whether any row was sent without an end.
     pub fn has_sent(&self) -> bool {
         self.ends.has_sent()

@@ -8,8 +8,9 @@ use std::time::Duration;
 use flowbatch::model::span;
 use serde_json::Value;
 
+use crate::cloud::Cloud;
 use crate::language::{Desk, csv_rows};
-use crate::plant::{reviewed, start, target};
+use crate::plant::{asked, kill_before_last_end, reviewed, seen, start, target};
 use crate::question::at_a_terminal;
 
 const STATUSES: [&str; 7] = [
@@ -594,6 +595,30 @@ fn what_the_plan_found_is_told_although_a_ceiling_stops_the_run() {
 }
 
 #[test]
+fn the_figures_of_a_run_that_was_killed_agree() {
+    let desk = waves("", |row| format!("w{row:02},,Tier {row}\n"));
+    assert_eq!(desk.flowbatch("run job.toml").code, 0);
+    let run = desk.only_run();
+    kill_before_last_end(&run);
+    fs::remove_file(run.join("summary.json")).unwrap();
+    assert_eq!(desk.flowbatch("report last --simulate").code, 0);
+    let counted = Counted::of(&run);
+    assert_eq!(counted.count("unknown"), 1, "{counted:?}");
+    let said = desk.flowbatch("runs --output json");
+    let runs: Value = serde_json::from_str(&said.stdout).unwrap();
+    let counts = STATUSES.map(|status| {
+        let count = runs[0]["counts"][status].as_u64().unwrap();
+        (status.to_owned(), count)
+    });
+    assert_eq!(without_zeros(counts.into_iter()), counted.counts);
+    let page = desk.flowbatch("report last --simulate --html -").stdout;
+    for (status, count) in &counted.counts {
+        let text = format!("<li data-status=\"{status}\"><strong>{count}</strong>");
+        holds(&page, &text, "page");
+    }
+}
+
+#[test]
 fn rows_in_conflict_are_not_counted_as_failed() {
     let begin = || {
         let desk = waves("", |row| format!("w{row:02},,Tier {row}\n"));
@@ -613,4 +638,80 @@ fn rows_in_conflict_are_not_counted_as_failed() {
         desk
     };
     runs_agree(begin, "run job.toml", &[TEXT, MAIL]);
+}
+
+/// The updates and the readings of `9 requests (3 updates, 6 readings)`.
+fn planned(text: &str) -> (usize, usize) {
+    let (_, counts) = text.split_once(" (").unwrap();
+    let (updates, readings) = counts.split_once(", ").unwrap();
+    let count = |text: &str| usize::try_from(number(text)).unwrap();
+    (count(updates), count(readings))
+}
+
+#[test]
+fn a_plan_counts_the_requests_that_its_run_sends() {
+    let simple = |id: &String| format!("{id},Reviewed,,\n");
+    let guarded = |id: &String| format!("{id},Guarded,,Reviewed\n");
+    let labelled = |id: &String| format!("{id},,IP,\n");
+    let described = |id: &String| format!("{id},Again,,\n");
+    let waves = "[rollout]\nwaves = [2, \"100%\"]\n";
+    let unread = "[rollout]\nwaves = [2, \"100%\"]\nverify = false\n";
+    let (cloud, desk, ids) = start(230);
+    type Line<'a> = &'a dyn Fn(&String) -> String;
+    let cases: [(&str, usize, Line<'_>); 7] = [
+        // The lists, and the first row before and after its update.
+        ("", 200, &simple),
+        // What a wave has set is read back; most rows are as requested.
+        (waves, 230, &simple),
+        (unread, 1, &guarded),
+        (waves, 20, &guarded),
+        ("", 30, &labelled),
+        // Some have a label to lose that is not sent.
+        ("", 40, &described),
+        ("[run]\nsend = \"full\"\n", 12, &simple),
+    ];
+    for (more, wanted, line) in cases {
+        let rows: String = ids.iter().rev().take(wanted).map(line).collect();
+        let csv = format!("workflow_id,description,labels,expect_description\n{rows}");
+        fs::write(desk.path("rows.csv"), csv).unwrap();
+        let job = format!("[job]\nname = \"requests\"\n{more}[rows]\nfile = \"rows.csv\"\n");
+        requests_agree(&cloud, &desk, &job, wanted);
+    }
+    // Where rows are chosen by the live state, that is read first.
+    let job =
+        "[[change]]\nwhere = \"all\"\nworkspaces = [\"SOC s1\"]\nset.name = \"{{ name }} (old)\"\n";
+    requests_agree(&cloud, &desk, job, ids.len());
+}
+
+/// Whether the run of `job` sends the requests that its plan counts, where `wanted` rows may be sent.
+fn requests_agree(cloud: &Cloud, desk: &Desk, job: &str, wanted: usize) {
+    fs::write(desk.path("job.toml"), job).unwrap();
+    let target = match job.contains("workspaces = ") {
+        true => target(cloud).replace("--workspace-id s1", ""),
+        false => target(cloud),
+    };
+    let command = |name: &str| format!("{name} job.toml {target}");
+    let plan = desk.flowbatch(&command("plan"));
+    assert_eq!(plan.code, 0, "{}{}", plan.stdout, plan.stderr);
+    let line = plan.stdout.lines().last().unwrap();
+    let before = seen(cloud);
+    let said = desk.flowbatch(&command("run"));
+    assert_eq!(said.code, 0, "{}{}", said.stdout, said.stderr);
+    let sent = asked(cloud, before);
+    let count = |method: &str| sent.get(method).copied().unwrap_or_default();
+    let readings = sent.values().sum::<usize>() - count("update_workflow");
+    assert_eq!(
+        planned(line),
+        (count("update_workflow"), readings),
+        "{line} {sent:?} {job}"
+    );
+    // What is announced before anything is read is no more than that, where every row is sent.
+    let announced = between(&said.stderr, " in flight: ", " if every row").unwrap();
+    let announced = usize::try_from(number(announced)).unwrap();
+    let all = count("update_workflow") + readings;
+    assert!(
+        count("update_workflow") < wanted || (announced <= all && announced > wanted),
+        "{}",
+        said.stderr
+    );
 }
