@@ -126,8 +126,7 @@ impl Announcement {
             .collect();
         let doing = "the rows cannot be read again";
         let waves = taken.waves().map_err(Error::machine(doing))?;
-        let left = resumed.as_ref().map(|resumed| resumed.left);
-        let estimate = estimate(taken, &lanes, waves.as_ref(), left);
+        let estimate = estimate(taken, &lanes, waves.as_ref(), resumed.as_ref());
         let warnings = taken.job.warnings.iter().chain(&open.warnings).cloned();
         let warnings = warnings.chain(open.file_limit_text(settings));
         Ok(Self {
@@ -224,19 +223,19 @@ impl Announcement {
     }
 }
 
-/// What a session sends that takes up all rows of `lanes`, or those that are `left` of them, if each of them is sent.
+/// What a session sends that takes up all rows of `lanes`, or what is left of them, if each of them is sent.
 fn estimate(
     taken: &Taken,
     lanes: &[LaneText],
     waves: Option<&Waves>,
-    left: Option<u64>,
+    resumed: Option<&Resumed>,
 ) -> Estimate {
     let (census, settings) = (&taken.census, &taken.job.settings);
     let reads = settings.snapshot == Snapshot::Required;
     let mut estimate = Estimate::default();
     for (index, lane) in lanes.iter().enumerate() {
-        let updates = left.map_or(lane.rows, |left| left.min(lane.rows));
-        let (workspaces, is_whole) = (lane.workspaces, lanes.len() == 1 && left.is_none());
+        let updates = resumed.map_or(lane.rows, |resumed| resumed.left.min(lane.rows));
+        let is_whole = lanes.len() == 1 && resumed.is_none();
         let mut readings = 0;
         if reads && updates > 0 {
             // A workflow may have a row in each stage.
@@ -245,7 +244,12 @@ fn estimate(
                 false => 1,
             };
             // The names of the workspaces, and at least a page of each that has rows left.
-            readings += 1 + pages.max(left.map_or(workspaces, |_| 1));
+            readings += 1 + pages.max(match resumed {
+                None => lane.workspaces,
+                Some(_) => 1,
+            });
+        }
+        if reads && updates > 0 && resumed.is_none() && index == 0 {
             // The canary is read before its update, unless its row is anyway, and after it.
             readings += 1 + u64::from(census.wishes.guarded == 0);
         }

@@ -395,7 +395,7 @@ fn what_is_said_before_anything_leaves() {
         credential: its own token
         rows:       3: 1 to be enabled, 1 to be disabled, 3 to be renamed, 3 to be changed otherwise
         defaults:   labels=IP where a row leaves it out
-        pace:       at most 50/s, 8 in flight: at least 40ms
+        pace:       at most 50/s, 8 in flight: 7 requests if every row is sent, at least 120ms
     "#]]
     .assert_eq(&said.stderr);
 }
