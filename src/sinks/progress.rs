@@ -250,6 +250,8 @@ impl Glance {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::event::{SessionStarted, WasEnded};
+    use crate::model::outcome::{Outcome, Status};
 
     const GLANCE: Glance = Glance {
         done: 120,
@@ -266,6 +268,89 @@ mod tests {
         stopping: false,
         reading: None,
     };
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn seen(progress: &mut Progress, events: impl IntoIterator<Item = (i64, Event)>) {
+        for (second, event) in events {
+            let at = at(second);
+            progress.see(&Stamped { at, event });
+        }
+    }
+
+    fn ended(row: u64, status: Status, was: Option<Status>) -> Event {
+        let outcome = Outcome::without_requests(status);
+        let replaces = was.map(|was| WasEnded::from(&Outcome::without_requests(was)));
+        Event::RowEnded {
+            row,
+            outcome,
+            replaces,
+        }
+    }
+
+    #[test]
+    fn a_resumption_shows_the_whole_run_and_forgets_no_row_of_its_own() {
+        let mut earlier = Tally::default();
+        (earlier.rows, earlier.succeeded, earlier.unknown) = (10, 4, 2);
+        let mut progress = Progress::from(earlier);
+        let session = SessionStarted {
+            session: 2,
+            operator: String::new(),
+            tool_version: String::new(),
+            lanes: Vec::new(),
+            seed: 0,
+            rows: 6,
+        };
+        let rows = Event::LegStarted {
+            leg: Leg::Rows,
+            wave: None,
+        };
+        let unknown = Some(Status::Unknown);
+        seen(
+            &mut progress,
+            [
+                (0, Event::SessionStarted(session)),
+                (60, rows),
+                (61, ended(1, Status::Unknown, unknown)),
+                (62, ended(2, Status::Failed, unknown)),
+                (63, ended(3, Status::Succeeded, None)),
+            ],
+        );
+        let glance = progress.glance();
+        assert_eq!((glance.done, glance.total, glance.ok), (7, 10, 5));
+        assert_eq!((glance.failed, glance.conflict, glance.unknown), (1, 0, 1));
+        // Three rows in three seconds, three are left; the minute of reading is no time for rows.
+        assert_eq!((glance.rate, glance.eta_s), (1.0, Some(3)));
+    }
+
+    #[test]
+    fn the_time_at_a_question_slows_nothing_down_and_lanes_pause_by_themselves() {
+        let mut progress = Progress::default();
+        let paused = |lane, wait_ms| Event::LanePaused {
+            lane: LaneId(lane),
+            why: Pause::Throttled,
+            wait_ms,
+            message: String::new(),
+        };
+        let asked = Event::Asked { waited_ms: 50_000 };
+        seen(
+            &mut progress,
+            [
+                (0, asked.clone()),
+                (50, asked),
+                (52, ended(1, Status::Succeeded, None)),
+                (52, paused(0, 9_000)),
+                (52, paused(1, 2_000)),
+            ],
+        );
+        assert_eq!(progress.glance().rate, 0.5);
+        assert_eq!(progress.glance().throttled_until, Some(at(61)));
+        let lane = LaneId(0);
+        seen(&mut progress, [(53, Event::LaneResumed { lane })]);
+        assert_eq!(progress.glance().throttled_until, Some(at(54)));
+    }
 
     #[test]
     fn a_glance_says_how_far_how_fast_and_what_holds_it_up() {

@@ -9,7 +9,7 @@ use flowbatch::model::span;
 use serde_json::Value;
 
 use crate::cloud::Cloud;
-use crate::language::{Desk, csv_rows};
+use crate::language::{Desk, Said, csv_rows};
 use crate::plant::{asked, kill_before_last_end, reviewed, seen, start, target};
 use crate::question::at_a_terminal;
 
@@ -407,36 +407,66 @@ fn announced(stderr: &str) -> Vec<u64> {
 const TEXT: &str = "--progress json";
 const MAIL: &str = "-q";
 const JSON: &str = "--output json";
-const ALL: [&str; 3] = [TEXT, MAIL, JSON];
 
-/// Runs `command` once for each of `shapes`, on a desk of its own that `begin` has made, and compares all that it shows.
-fn runs_agree(begin: impl Fn() -> Desk, command: &str, shapes: &[&str]) {
-    for shape in shapes.iter().copied() {
-        let desk = begin();
-        let runs = desk.path(".local/state/flowbatch/runs");
-        let said = desk.flowbatch(&format!("{command} {shape} --metrics-file figures.prom"));
-        let run = newest(&runs, &format!("{command}: {}{}", said.stdout, said.stderr));
-        let (_, figures) = agree(&desk, &run);
-        metrics_agree(&desk.read("figures.prom"), &figures);
-        match shape {
-            MAIL if said.code == 0 => assert_eq!(said.stdout, ""),
-            MAIL => mail_agrees(&said.stdout, &figures),
-            JSON => assert_eq!(
-                said.stdout,
-                fs::read_to_string(run.join("summary.json")).unwrap()
-            ),
-            _ => {
-                closing_agrees(&said.stdout, &figures);
-                progress_agrees(&said.stderr, &figures);
-            }
+/// A run that was compared.
+struct Compared {
+    desk: Desk,
+    said: Said,
+    run: PathBuf,
+    counted: Counted,
+    figures: Figures,
+}
+
+/// Runs `command` with one of the outputs, and compares all that it shows.
+fn run_agrees(desk: Desk, command: &str, shape: &str) -> Compared {
+    let command = format!("{command} {shape} --metrics-file figures.prom");
+    let (said, run) = run_of(&desk, &command);
+    let (counted, figures) = agree(&desk, &run);
+    metrics_agree(&desk.read("figures.prom"), &figures);
+    match shape {
+        MAIL if said.code == 0 => assert_eq!(said.stdout, ""),
+        MAIL => mail_agrees(&said.stdout, &figures),
+        JSON => assert_eq!(
+            said.stdout,
+            fs::read_to_string(run.join("summary.json")).unwrap()
+        ),
+        _ => {
+            closing_agrees(&said.stdout, &figures);
+            progress_agrees(&said.stderr, &figures);
         }
+    }
+    Compared {
+        desk,
+        said,
+        run,
+        counted,
+        figures,
     }
 }
 
-fn newest(runs: &Path, said: &str) -> PathBuf {
-    let folders = fs::read_dir(runs).unwrap_or_else(|_| panic!("{said}"));
-    let folders = folders.map(|run| run.unwrap().path());
-    folders.max().unwrap_or_else(|| panic!("{said}"))
+/// The same once for each output, on a desk of its own that `begin` has made; gives the one at the terminal.
+fn runs_agree(begin: impl Fn() -> Desk, command: &str) -> Compared {
+    run_agrees(begin(), command, MAIL);
+    run_agrees(begin(), command, JSON);
+    run_agrees(begin(), command, TEXT)
+}
+
+/// The folders of all runs.
+fn runs(desk: &Desk) -> Vec<PathBuf> {
+    let runs = fs::read_dir(desk.path(".local/state/flowbatch/runs"));
+    let runs = runs.into_iter().flatten();
+    runs.map(|run| run.unwrap().path()).collect()
+}
+
+/// Runs `command`; gives what it said and the run that it began, or that it went on with where there is but one.
+fn run_of(desk: &Desk, command: &str) -> (Said, PathBuf) {
+    let before = runs(desk);
+    let said = desk.flowbatch(command);
+    let after = runs(desk);
+    let new = after.iter().find(|run| !before.contains(run));
+    let run = new.or(after.first()).cloned();
+    let run = run.unwrap_or_else(|| panic!("{command}: {said:?}"));
+    (said, run)
 }
 
 /// A desk with a copy of `jobs/`.
@@ -462,9 +492,9 @@ fn the_figures_of_the_example_jobs_agree() {
         "many-workspaces",
         "rollout",
     ] {
-        runs_agree(jobs, &format!("run jobs/{job}.toml {FAST}"), &[TEXT]);
+        run_agrees(jobs(), &format!("run jobs/{job}.toml {FAST}"), TEXT);
     }
-    runs_agree(jobs, &format!("run jobs/migration.toml {FAST}"), &ALL);
+    runs_agree(jobs, &format!("run jobs/migration.toml {FAST}"));
 }
 
 #[test]
@@ -475,7 +505,7 @@ fn the_figures_of_jobs_that_meet_faults_and_throttling_agree() {
         ("throttled", "--limit 35"),
     ] {
         let command = format!("run jobs/{job}.toml {FAST} {flags}");
-        runs_agree(jobs, &command, &[TEXT]);
+        run_agrees(jobs(), &command, TEXT);
     }
 }
 
@@ -504,11 +534,13 @@ fn mixed(row: u32) -> String {
 #[test]
 fn the_figures_of_waves_agree_with_what_was_announced() {
     let begin = || waves("max_errors = 3", mixed);
-    runs_agree(begin, "run job.toml --max-errors 100%", &ALL);
-    let desk = begin();
-    let said = desk.flowbatch("run job.toml --max-errors 100%");
-    let run = desk.only_run();
-    let (counted, figures) = agree(&desk, &run);
+    let Compared {
+        desk,
+        said,
+        counted,
+        figures,
+        ..
+    } = runs_agree(begin, "run job.toml --max-errors 100%");
     let rows: Vec<_> = counted.waves.values().copied().collect();
     assert_eq!(rows, [2, 14, 24]);
     assert_eq!(announced(&said.stderr), rows, "{}", said.stderr);
@@ -526,6 +558,71 @@ fn the_figures_of_waves_agree_with_what_was_announced() {
 }
 
 #[test]
+fn rows_on_hold_are_in_no_wave_unless_only_a_reading_shows_that_they_are() {
+    let begin = || {
+        let rows = |row: u32| match row {
+            8 => ",Workflow w08,Tier 8\n".to_owned(),
+            row => mixed(row),
+        };
+        let desk = waves("max_errors = 3", rows)
+            .file("hold.csv", "workflow_id,until\nw07,\nw08,\n")
+            .file("there.csv", "workflow_id,description\nw08,There\n");
+        assert_eq!(desk.flowbatch("run there.csv --simulate").code, 0);
+        desk
+    };
+    let command = "run job.toml --max-errors 100% --hold hold.csv";
+    let Compared {
+        said,
+        counted,
+        figures,
+        ..
+    } = run_agrees(begin(), command, TEXT);
+    assert_eq!(counted.count("skipped"), 2, "{counted:?}");
+    let rows: Vec<_> = counted.waves.values().copied().collect();
+    assert_eq!((announced(&said.stderr), rows.iter().sum()), (rows, 39));
+    assert_eq!(
+        figures.waves[1],
+        "wave 2 of 3: 14 rows, 2 without an update"
+    );
+}
+
+#[test]
+fn readings_that_are_throttled_are_counted() {
+    let rows: String = (1..=60)
+        .map(|row| format!("s{row},w{row},Reviewed\n"))
+        .collect();
+    let desk =
+        Desk::with("rows.csv", format!("workspace_id,workflow_id,description\n{rows}")).file(
+            "job.toml",
+            "[target]\nsimulator = true\nproject_id = \"p1\"\n[run]\nconcurrency = 64\n[rows]\nfile = \"rows.csv\"\n\
+             [simulator]\nrate_limit = \"50/s\"\nlatency = \"1ms\"\nretry_after = true\n",
+        );
+    let command = "run job.toml --rate 2000/s --burst 100";
+    let compared = run_agrees(desk, command, TEXT);
+    let journal = fs::read_to_string(compared.run.join("journal.jsonl")).unwrap();
+    let figures = compared.figures;
+    let readings = journal
+        .lines()
+        .filter(|line| line.contains(r#""event":"read""#));
+    let readings = readings
+        .filter_map(|line| serde_json::from_str::<Value>(line).unwrap()["throttled"].as_u64());
+    let readings = readings.sum::<u64>();
+    assert!(readings > 0 && figures.throttled >= readings, "{figures:?}");
+}
+
+#[test]
+fn rows_that_differ_are_counted_alike() {
+    let begin = || {
+        let desk = waves("", |row| format!("w{row:02},,\" Tier {row} \"\n"));
+        let job = desk.read("job.toml") + "seed = 3\nfaults.trims = 0.3\n";
+        fs::write(desk.path("job.toml"), job).unwrap();
+        desk
+    };
+    let Compared { counted, .. } = runs_agree(begin, "run job.toml");
+    assert!(counted.differing > 0, "{counted:?}");
+}
+
+#[test]
 fn the_figures_of_a_run_in_two_sessions_agree() {
     let begin = || {
         let desk = waves("max_errors = 3\npause = \"confirm\"", mixed);
@@ -534,14 +631,14 @@ fn the_figures_of_a_run_in_two_sessions_agree() {
         assert_eq!(desk.flowbatch("approve last --simulate").code, 0);
         desk
     };
-    runs_agree(begin, "resume last --simulate", &ALL);
+    runs_agree(begin, "resume last --simulate");
     // What failed is taken up again.
     let begin = || {
         let desk = waves("max_errors = 3", mixed);
         assert_eq!(desk.flowbatch("run job.toml --max-errors 100%").code, 1);
         desk
     };
-    runs_agree(begin, "resume last --simulate --failed", &[TEXT]);
+    runs_agree(begin, "resume last --simulate --failed");
 }
 
 #[test]
@@ -577,11 +674,15 @@ fn what_the_plan_found_is_told_although_a_ceiling_stops_the_run() {
     };
     for flags in ["--max-changes 10", "--max-errors 0", "--strict"] {
         let command = format!("run job.toml {flags}");
-        runs_agree(|| waves("", rows), &command, &[TEXT, MAIL]);
-        let desk = waves("", rows);
-        assert_eq!(desk.flowbatch(&command).code, 3);
-        let run = desk.only_run();
-        let (counted, figures) = agree(&desk, &run);
+        run_agrees(waves("", rows), &command, MAIL);
+        let Compared {
+            desk,
+            said,
+            run,
+            counted,
+            figures,
+        } = run_agrees(waves("", rows), &command, TEXT);
+        assert_eq!(said.code, 3, "{flags}");
         assert_eq!(
             (counted.count("failed"), figures.attempts),
             (1, 0),
@@ -637,7 +738,7 @@ fn rows_in_conflict_are_not_counted_as_failed() {
         .unwrap();
         desk
     };
-    runs_agree(begin, "run job.toml", &[TEXT, MAIL]);
+    runs_agree(begin, "run job.toml");
 }
 
 /// The updates and the readings of `9 requests (3 updates, 6 readings)`.
