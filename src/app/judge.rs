@@ -393,7 +393,7 @@ fn renamed_before(row: &Row, name: Option<&str>) -> Option<String> {
 }
 
 /// Shows `end` the ends of rows that need no request. Of a plan that is held back only those have ended that failed, are in
-/// conflict or could not be read, and whoever goes on later judges all of them anew.
+/// conflict or could not be read, and a resumption judges all of them anew.
 pub(super) fn planned_ends<R: Record>(
     run: &mut AppRun<'_, R>,
     taken: &Taken,

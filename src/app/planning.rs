@@ -34,7 +34,7 @@ pub(super) struct Plan {
     /// Where those stand that are to be sent.
     pub(super) index: Index,
     pub(super) counts: Counts,
-    /// What it takes to carry it out, without what was read to make it.
+    /// The requests that it takes, without those that were sent to make it.
     pub(super) estimate: Estimate,
     /// The same by workspace.
     pub(super) places: BTreeMap<(LaneId, Workspace), Counts>,
@@ -188,7 +188,7 @@ pub(super) fn plan(
                         };
                         plan.estimate.add(row.lane, requests);
                     }
-                    // Whether an update follows, nobody knows.
+                    // Whether an update follows is not known yet.
                     Action::ReadBack => plan.estimate.read(row.lane, 1),
                     Action::Conflict | Action::Fail => return Ok(()),
                 }

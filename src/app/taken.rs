@@ -431,7 +431,7 @@ impl Taken {
     }
 }
 
-/// Waves that are told one by one.
+/// Waves that are listed one by one.
 const MOST_WAVES: usize = 20;
 
 /// ` in waves of 1, 29, 270`; nothing where there is but one.

@@ -279,7 +279,7 @@ impl WaveCourse {
         Some(format!("of all its waves, {why}"))
     }
 
-    /// Whether somebody is to be asked before the wave after `wave`, of which so many rows are to change, and what.
+    /// The question before the wave after `wave`, of which `changes` rows are to change, if there is one.
     pub(super) fn question(&self, wave: u32, changes: u64) -> Option<String> {
         let (ended, next) = (self.ended(wave, &[]), self.ended(wave + 1, &[]));
         let rows = match counted(next.rows, "row") {

@@ -215,8 +215,7 @@ impl<'a, S: Service, R: Record, C: Clock, D: Dice> Run<'a, S, R, C, D> {
         }
     }
 
-    /// Waits for the `answer` of a person, or for somebody who asks to stop, and tells how long that took: meanwhile the run
-    /// does not work.
+    /// Waits for the `answer` of a person, or for a signal, and records how long that took: meanwhile the run does not work.
     ///
     /// # Errors
     /// The record failed.

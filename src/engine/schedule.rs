@@ -113,7 +113,7 @@ pub struct Schedule {
     is_left: bool,
     /// Whether a row of this session ended with an error that counts.
     has_errors: bool,
-    /// Rows that ended otherwise than by an update of theirs, for whoever wants to know.
+    /// Rows that ended otherwise than by an update of theirs, once they are asked for.
     not_updated: Option<Vec<(u64, Status)>>,
     /// The canary that is under way.
     canary: Option<u64>,
@@ -782,7 +782,7 @@ impl Schedule {
         }
     }
 
-    /// A reading ended that took so many requests, of which so many were throttled.
+    /// A reading ended that took `requests`, of which `throttled` were throttled.
     fn read(
         &mut self,
         reading: Arc<Reading>,

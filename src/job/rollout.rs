@@ -109,7 +109,7 @@ pub struct Waves {
 
 impl Rollout {
     /// Where the waves of so many rows end, counted from 1. A wave has a row at least; one that has none falls away.
-    pub fn counts(&self, rows: u64) -> Vec<u64> {
+    fn counts(&self, rows: u64) -> Vec<u64> {
         let mut counts: Vec<u64> = Vec::new();
         for end in &self.ends {
             let end = match end {

@@ -184,7 +184,7 @@ pub struct Outcome {
     /// count as errors of the job.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub refused: bool,
-    /// Whether the plan says so, and was held back as a whole: whoever goes on judges the row anew.
+    /// Whether the plan found it so and was held back as a whole: a resumption judges the row anew.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub held_back: bool,
 }

@@ -1,4 +1,4 @@
-//! How many requests a run sends, as far as that is known beforehand, and how long they take at least.
+//! The requests of a run that are known beforehand, and how long they take at least.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;

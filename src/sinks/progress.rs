@@ -23,7 +23,7 @@ pub struct Progress {
     recent: VecDeque<(Timestamp, u64)>,
     /// Since when rows are sent without a break.
     started: Option<Timestamp>,
-    /// Rows that this session still takes up, if it goes on with a run.
+    /// Rows that this session still takes up, if it resumes a run.
     left: Option<u64>,
     now: Option<Timestamp>,
     /// Lanes that pause, why, and until when at most.

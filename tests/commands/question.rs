@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::language::{CANARIES, Desk};
 use crate::plant::{enabled, ok, place, reviewed, start, target};
 
-/// Runs `flowbatch ARGUMENTS` at a terminal of its own, at which somebody types `answer` to each question.
+/// Runs `flowbatch ARGUMENTS` at a terminal of its own, at which a person types `answer` to each question.
 pub(crate) fn at_a_terminal(desk: &Desk, arguments: &str, answer: &str) -> (i32, String) {
     let program = env!("CARGO_BIN_EXE_flowbatch");
     let mut command = desk.shell(&format!("script -qec '{program} {arguments}' /dev/null"));
