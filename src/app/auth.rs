@@ -231,6 +231,7 @@ impl Findings {
             | Verdict::Passing { .. }
             | Verdict::CredentialRefused { .. }
             | Verdict::PermissionRefused { .. }
+            | Verdict::Echo(_)
             | Verdict::TlsRefused(_)
             | Verdict::Final(_) => self.refused(&reply),
         }
@@ -363,6 +364,7 @@ fn refusal(reply: &Reply) -> (String, ErrorClass) {
             failure.class,
         ),
         Verdict::Passing { failure, .. }
+        | Verdict::Echo(failure)
         | Verdict::TlsRefused(failure)
         | Verdict::Final(failure) => (failure.message, failure.class),
     }

@@ -88,7 +88,12 @@ pub(super) fn find(asked: Option<&Path>, method: Method, is_local: bool) -> Resu
     let mut unusable = None;
     match file {
         // Another identity than the one that was named must not act in its place.
-        Some(CredentialsFile::Named(path)) => found.push(in_credentials_file(&path)?),
+        Some(CredentialsFile::Named(path)) => match in_credentials_file(&path) {
+            Ok(in_file) => found.push(in_file),
+            // The token is named as well, and more closely.
+            Err(error) if asked.is_some() => unusable = Some(error),
+            Err(error) => return Err(error),
+        },
         Some(CredentialsFile::Default(path)) => match in_credentials_file(&path) {
             Ok(in_file) => found.push(in_file),
             Err(error) => unusable = Some(error),

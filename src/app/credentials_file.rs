@@ -89,7 +89,15 @@ impl Basic {
 
 /// That there is no section `[basic]`, and which there are; outside of any, keys are in one called `default`.
 fn no_basic<'a>(sections: impl Iterator<Item = &'a String>) -> String {
-    let mut names: Vec<_> = sections.map(|name| format!("[{name}]")).collect();
+    // What is no name may be a secret between brackets.
+    let is_name = |name: &&String| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+        name.len() <= 32 && name.chars().all(plain)
+    };
+    let mut names: Vec<_> = sections
+        .filter(is_name)
+        .map(|name| format!("[{name}]"))
+        .collect();
     names.sort();
     match names.is_empty() {
         true => "has no section [basic]".to_owned(),

@@ -128,7 +128,7 @@ impl Program {
         let Some((program, arguments)) = self.words.split_first() else {
             return Err(SupplyError::Refused("the command is empty".to_owned()));
         };
-        let by_hand = "run it by hand to see why";
+        let by_hand = "run it by hand to see why (no credential variables are passed to it)";
         let mut command = Command::new(program);
         command
             .args(arguments)

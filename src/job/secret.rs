@@ -22,26 +22,24 @@ pub fn belongs(key: &str) -> Option<&'static str> {
     }
 }
 
-/// `text` with the user and password of each URL blotted out, byte for byte. A password may hold what would end it
-/// in a URL that is written right.
+/// `text` with the user and password of a URL blotted out, byte for byte: all from the first `://` to the last `@`, because a
+/// password may hold whatever would end it in a URL that is written right.
 pub fn without_user(text: &str) -> String {
-    let mut parts = text.split("://");
-    let first = parts.next().unwrap_or_default();
-    let mut clean = match (parts.clone().next(), first.rsplit_once('@')) {
-        // Nothing but `user:password@host`, where the scheme was left out.
-        (None, Some((user, host)))
-            if user.contains(':') && !first.contains(char::is_whitespace) =>
-        {
-            format!("{}@{host}", "*".repeat(user.len()))
+    let begin = text.find("://").map(|at| at + "://".len());
+    // The scheme may be left out.
+    let begin =
+        begin.or_else(|| (text.contains(':') && !text.contains(char::is_whitespace)).then_some(0));
+    match (begin, text.rfind('@')) {
+        (Some(begin), Some(end)) if begin < end => {
+            format!(
+                "{}{}{}",
+                &text[..begin],
+                "*".repeat(end - begin),
+                &text[end..]
+            )
         }
-        _ => first.to_owned(),
-    };
-    for part in parts {
-        let end = part.find(['"', '\'', ' ']).unwrap_or(part.len());
-        let user = part[..end].rfind('@').unwrap_or(0);
-        clean += &format!("://{}{}", "*".repeat(user), &part[user..]);
+        _ => text.to_owned(),
     }
-    clean
 }
 
 /// The text of a job file with its secrets blotted out, byte for byte: whatever follows a key that
@@ -116,6 +114,8 @@ mod tests {
             "endpoint = \"https://me:canary@host/x\"",
             "endpoint = \"https://me:a/b?c#canary@host/x\"",
             "me:canary@host",
+            "endpoint = \"https://me:pa'ss canary@host\"",
+            "https://me:a://canary@host",
             "access_token = \"\"\"canary",
             "\u{1f300}token=canary",
         ] {

@@ -23,15 +23,15 @@ pub struct Version {
 }
 
 impl Version {
-    /// All texts.
-    pub fn texts_mut(&mut self) -> impl Iterator<Item = &mut String> {
+    /// Its texts that no request sends.
+    pub fn notes_mut(&mut self) -> impl Iterator<Item = &mut String> {
         let Self {
-            id,
+            id: _,
             status,
             version,
             create_time,
         } = self;
-        [id, status, version, create_time].into_iter()
+        [status, version, create_time].into_iter()
     }
 
     /// Whether a workflow can be enabled with it (the vendor's Terraform provider: `not_activated` or

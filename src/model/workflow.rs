@@ -105,27 +105,18 @@ impl fmt::Display for OddWorkflow {
 }
 
 impl Listed {
-    /// All texts.
-    pub fn texts_mut(&mut self) -> impl Iterator<Item = &mut String> {
+    /// Its texts that no request sends.
+    pub fn notes_mut(&mut self) -> impl Iterator<Item = &mut String> {
         let Workflow {
-            id,
-            name,
-            description,
+            id: _,
+            name: _,
+            description: _,
             enabled: _,
-            version_id,
-            labels,
+            version_id: _,
+            labels: _,
             update_time,
             modifier_name,
         } = &mut self.workflow;
-        let own = [
-            id,
-            name,
-            description,
-            version_id,
-            labels,
-            update_time,
-            modifier_name,
-        ];
         let Details {
             version,
             aop_type,
@@ -152,7 +143,7 @@ impl Listed {
             modifier_id,
             current_approval_version_id,
         ];
-        own.into_iter().chain(details)
+        [update_time, modifier_name].into_iter().chain(details)
     }
 }
 

@@ -20,6 +20,8 @@ pub struct Directory {
 struct Project {
     /// Without those that were told before: a list may move while it is read.
     workspaces: Vec<NamedWorkspace>,
+    /// Those that could not be read.
+    odd: u64,
     /// Why not all of them are known.
     incomplete: Option<String>,
 }
@@ -64,8 +66,12 @@ impl Directory {
             return;
         };
         let next = offset + workspaces.len() as u64;
+        // A service that counts fewer than it shows does not count.
+        let total = total.filter(|total| *total >= next);
+        let odd = workspaces.iter().filter(|one| one.id.is_empty()).count() as u64;
+        project.odd += odd;
         let is_last = workspaces.is_empty() || total.is_some_and(|total| next >= total);
-        for workspace in workspaces {
+        for workspace in workspaces.into_iter().filter(|one| !one.id.is_empty()) {
             if !project
                 .workspaces
                 .iter()
@@ -76,7 +82,7 @@ impl Directory {
         }
         match (is_last, next <= FURTHEST_WORKSPACE) {
             (true, _) => {
-                let known = project.workspaces.len() as u64;
+                let known = project.workspaces.len() as u64 + project.odd;
                 if total.is_some_and(|total| known < total) {
                     project.incomplete = Some("the list ended before its end".to_owned());
                 }

@@ -49,6 +49,8 @@ pub enum Verdict {
         /// The whole workspace is named as the reason.
         workspace: bool,
     },
+    /// The service shows a secret of the run in what an undo would send back: the run must not go on.
+    Echo(Failure),
     /// The certificate is refused, or the other side speaks no TLS: nothing else on the lane can succeed.
     TlsRefused(Failure),
     /// Refused, and always will be.
@@ -119,19 +121,19 @@ pub fn unproven(reply: &Reply) -> Option<Unproven> {
     }
 }
 
-/// Whether `reply` to an update is a 2xx without a body: the update was taken, and only a reading shows what became of it.
+/// Whether `reply` to an update is a 2xx without a body, or with one that is never read: the update was taken, and only a reading shows what became of it.
 /// Sending it again would bring the same answer.
 pub fn is_bare_success(reply: &Reply) -> bool {
     match reply {
         Reply::Answer(answer) => {
-            let is_empty = matches!(
+            let is_bare = matches!(
                 answer.content,
                 Content::Unreadable {
-                    how: Unreadable::Empty,
+                    how: Unreadable::Empty | Unreadable::Encoded | Unreadable::TooLarge,
                     ..
                 }
             );
-            is_empty && (200..300).contains(&answer.http_status)
+            is_bare && (200..300).contains(&answer.http_status)
         }
         Reply::Silence(_) => false,
     }
@@ -175,7 +177,8 @@ fn classify_silence(silence: &Silence) -> Verdict {
     match silence.cause {
         Cause::Tls => Verdict::TlsRefused(failure),
         Cause::Unsendable => Verdict::Final(failure),
-        Cause::NoCredential | Cause::Echo => Verdict::CredentialRefused {
+        Cause::Echo => Verdict::Echo(failure),
+        Cause::NoCredential => Verdict::CredentialRefused {
             failure,
             renewal: None,
         },
@@ -439,6 +442,7 @@ mod tests {
             Verdict::PermissionRefused {
                 workspace: false, ..
             } => "permission".into(),
+            Verdict::Echo(failure) => format!("echo {}", failure.class),
             Verdict::TlsRefused(_) => "tls".into(),
             Verdict::Final(failure) => format!("final {}", failure.class),
         }

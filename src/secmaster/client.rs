@@ -17,7 +17,7 @@ use crate::model::reply::{
     Answer, Cause, Content, Data, Renewal, Reply, Silence, Skew, Unreadable,
 };
 use crate::model::version::Version;
-use crate::model::workflow::Listed;
+use crate::model::workflow::{Listed, OddWorkflow};
 
 use super::auth::credential::Credential;
 use super::auth::gate::{Gate, Pass};
@@ -33,6 +33,8 @@ const LONGEST_TEXT: usize = 500;
 const LONGEST_CODE: usize = 100;
 /// As much as is kept of a body that is no JSON.
 const LONGEST_EXCERPT: usize = 120;
+/// As much as is shown of a value that cannot be read.
+const LONGEST_ODD: usize = 40;
 /// What an id may hold unencoded in a path (RFC 3986's unreserved characters, without the dot:
 /// `..` must not survive in any form).
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~');
@@ -331,7 +333,8 @@ fn wait(text: &str) -> Option<Duration> {
     let text = text.trim();
     if let Some(until) = instant(text) {
         let wait = until.duration_since(wall());
-        return Some(wait.try_into().unwrap_or(Duration::ZERO));
+        let wait = Duration::try_from(wait).unwrap_or(Duration::ZERO);
+        return Some(wait.min(LONGEST_WAIT));
     }
     let (whole, rest) = text.split_once('.').unwrap_or((text, ""));
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
@@ -352,7 +355,7 @@ fn wait(text: &str) -> Option<Duration> {
 fn blot_out(credential: &Credential, request: &Request, reply: Reply) -> Reply {
     match reply {
         Reply::Silence(silence) => Reply::Silence(Silence {
-            detail: clean(credential, silence.detail, LONGEST_TEXT),
+            detail: clean_text(credential, silence.detail, LONGEST_TEXT),
             ..silence
         }),
         Reply::Answer(answer) => {
@@ -395,7 +398,7 @@ fn echo(credential: &Credential, answer: &Answer) -> Option<String> {
 /// The answer without the secrets, and its texts cut.
 pub(super) fn blot_out_answer(credential: &Credential, mut answer: Answer) -> Answer {
     let clean = |most: usize| {
-        move |text: &mut String| *text = clean(credential, std::mem::take(text), most)
+        move |text: &mut String| *text = clean_text(credential, std::mem::take(text), most)
     };
     answer.request_id.iter_mut().for_each(clean(LONGEST_CODE));
     answer.redirect_to.iter_mut().for_each(clean(LONGEST_TEXT));
@@ -410,34 +413,55 @@ pub(super) fn blot_out_answer(credential: &Credential, mut answer: Answer) -> An
     answer
 }
 
-/// Whatever of `data` goes on record, without the secrets.
+/// Whatever else of `data` goes on record, without the secrets. What an undo or an update may send stays to the byte: in a
+/// reading it holds no secret (see [`echo`]), and an answer to an update that shows one counts as if it showed nothing.
 fn blot_out_data(credential: &Credential, data: &mut Data) {
-    let clean = |text: &mut String| *text = credential.blot_out(std::mem::take(text));
+    let holds = |text: &str| credential.secret_in(text).is_some();
+    let clean = |text: &mut String| {
+        if holds(text) {
+            *text = credential.blot_out(std::mem::take(text));
+        }
+    };
+    let shows = |listed: &Listed| {
+        let workflow = &listed.workflow;
+        holds(&workflow.id)
+            || Field::ALL
+                .into_iter()
+                .any(|field| holds(workflow.value(field)))
+    };
+    let clean_odd = |odd: &mut OddWorkflow| {
+        odd.id = clean_text(credential, std::mem::take(&mut odd.id), LONGEST_CODE);
+        odd.value = clean_text(credential, std::mem::take(&mut odd.value), LONGEST_ODD);
+    };
     match data {
         Data::Nothing => {}
-        Data::Workflow(listed) => listed.texts_mut().for_each(clean),
-        Data::Odd(odd) => clean(&mut odd.value),
+        Data::Workflow(listed) if shows(listed) => *data = Data::Nothing,
+        Data::Workflow(listed) => listed.notes_mut().for_each(clean),
+        Data::Odd(odd) => clean_odd(odd),
         Data::Page { workflows, odd, .. } => {
-            odd.iter_mut().map(|odd| &mut odd.value).for_each(clean);
+            odd.iter_mut().for_each(clean_odd);
             workflows
                 .iter_mut()
-                .flat_map(Listed::texts_mut)
+                .flat_map(Listed::notes_mut)
                 .for_each(clean);
         }
-        Data::Versions(versions) => versions
-            .iter_mut()
-            .flat_map(Version::texts_mut)
-            .for_each(clean),
-        Data::Workspaces { workspaces, .. } => {
-            let texts = workspaces
+        Data::Versions(versions) => {
+            versions.retain(|version| !holds(&version.id));
+            versions
                 .iter_mut()
-                .flat_map(|one| [&mut one.id, &mut one.name]);
-            texts.for_each(clean);
+                .flat_map(Version::notes_mut)
+                .for_each(clean);
+        }
+        Data::Workspaces { workspaces, .. } => {
+            workspaces
+                .iter_mut()
+                .map(|one| &mut one.name)
+                .for_each(clean);
         }
     }
 }
 
-fn clean(credential: &Credential, text: String, most: usize) -> String {
+fn clean_text(credential: &Credential, text: String, most: usize) -> String {
     let mut text = credential.blot_out(text);
     if text.len() > most
         && let Some((end, _)) = text.char_indices().nth(most)
@@ -552,6 +576,14 @@ mod tests {
             "2.x",
         ] {
             assert_eq!(wait(past), Some(Duration::ZERO), "{past}");
+        }
+        assert_eq!(wait("Fri, 31 Dec 9999 23:59:59 GMT"), Some(LONGEST_WAIT));
+        for (form, expected) in [
+            ("Sunday, 06-Nov-94 08:49:37 GMT", "1994-11-06T08:49:37Z"),
+            ("Sun Nov  6 08:49:37 1994", "1994-11-06T08:49:37Z"),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", "1994-11-06T08:49:37Z"),
+        ] {
+            assert_eq!(instant(form), expected.parse().ok(), "{form}");
         }
         assert!(wait("Friday, 21-Oct-61 07:28:00 GMT").unwrap().as_secs() > 1_000_000);
         assert!(wait("Fri Oct 21 07:28:00 2095").unwrap().as_secs() > 1_000_000);

@@ -52,7 +52,10 @@ pub fn silence(error: &reqwest::Error, connect_timeout: Duration) -> Silence {
         Some(source) => chain(source),
         None => chain(error),
     };
-    let cause = if TLS.iter().any(|text| detail.contains(text)) {
+    let cause = if error.is_builder() {
+        Cause::Unsendable
+    } else if error.is_connect() && TLS.iter().any(|text| detail.contains(text)) {
+        // Once it is connected, an alert may come after the request was applied.
         Cause::Tls
     } else if error.is_dns() {
         Cause::Dns

@@ -102,7 +102,10 @@ impl Proxy {
             None => (None, rest),
         };
         let url = Url::parse(&format!("{scheme}://{place}")).map_err(|_| shape())?;
-        if url.host_str().is_none_or(str::is_empty) || url.path() != "/" || url.query().is_some() {
+        // What is no URI to the HTTP client would mean going direct.
+        let is_uri = url.as_str().parse::<http::Uri>().is_ok();
+        let has_host = url.host_str().is_some_and(|host| !host.is_empty());
+        if !is_uri || !has_host || url.path() != "/" || url.query().is_some() {
             return Err(shape());
         }
         let authorization = user.map(basic).transpose().map_err(|()| shape())?;
@@ -151,7 +154,8 @@ fn set_variable(
             return Err(ProxyFault::Shape { variable });
         };
         let text = text.trim();
-        if text.contains(['"', '\'', '\u{201c}', '\u{201d}']) {
+        let quotes = ['"', '\'', '\u{201c}', '\u{201d}'];
+        if text.starts_with(quotes) || text.ends_with(quotes) {
             return Err(ProxyFault::Quotes { variable });
         }
         if !text.is_empty() {
@@ -281,6 +285,10 @@ mod tests {
                 "HTTPS_PROXY is not the URL of a proxy: write http://HOST:PORT",
             ),
             (
+                "http://${PROXY_HOST}:3128",
+                "HTTPS_PROXY is not the URL of a proxy: write http://HOST:PORT",
+            ),
+            (
                 "u:canary://p",
                 "HTTPS_PROXY is not the URL of a proxy: write http://HOST:PORT",
             ),
@@ -308,6 +316,7 @@ mod tests {
             ("http://u:p#/?w@p:1", "u:p#/?w"),
             ("http://u@p:1", "u:"),
             ("http://u:100%@p:1", "u:100%"),
+            ("http://u:it's@p:1", "u:it's"),
         ] {
             let proxy = decide("https://host", &[("HTTPS_PROXY", value)])
                 .unwrap()

@@ -214,7 +214,8 @@ fn builder() -> reqwest::ClientBuilder {
         .no_proxy()
         .redirect(redirect::Policy::none())
         .referer(false)
-        .retry(retry::never())
+        // It clones nothing for a retry that never comes.
+        .retry(retry::never().max_retries_per_request(0))
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_idle_timeout(IDLE_TIMEOUT)
         .tcp_nodelay(true)
@@ -301,11 +302,16 @@ pub(super) fn instant(date: &str) -> Option<Timestamp> {
         return Some(at);
     }
     // RFC 850, and what C's asctime() writes.
-    let forms = ["%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
+    let forms = [
+        "%a, %d %b %Y %H:%M:%S GMT",
+        "%A, %d-%b-%y %H:%M:%S GMT",
+        "%a %b %e %H:%M:%S %Y",
+    ];
     let civil = forms
         .iter()
         .find_map(|form| DateTime::strptime(form, date).ok());
-    TimeZone::UTC.to_timestamp(civil?).ok()
+    // The last hours of the year 9999 are beyond all instants.
+    Some(TimeZone::UTC.to_timestamp(civil?).unwrap_or(Timestamp::MAX))
 }
 
 /// The time of day, for signatures and for what ends.

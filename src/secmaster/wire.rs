@@ -10,6 +10,7 @@ use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use crate::model::field::Field;
 use crate::model::reply::{Content, Data, Envelope, Unreadable};
 use crate::model::workflow::{Listed, OddWorkflow, Workflow};
 
@@ -81,8 +82,8 @@ pub enum Wanted {
 }
 
 impl Wanted {
-    /// What `body` holds; nothing if it is something else.
-    fn data(self, body: &Body<'_, &RawValue>) -> Data {
+    /// What `body` holds; nothing if it is something else. `is_lossy`: bytes that are no UTF-8 were replaced in it.
+    fn data(self, body: &Body<'_, &RawValue>, is_lossy: bool) -> Data {
         let (data, total) = match self {
             Self::Workspaces => (body.workspaces, body.count.0),
             Self::Nothing | Self::Workflow | Self::Listed | Self::Page | Self::Versions => {
@@ -97,14 +98,14 @@ impl Wanted {
             Self::Nothing => None,
             // Whatever else it is, it is no workflow.
             Self::Workflow | Self::Listed if !data.starts_with('{') => None,
-            Self::Workflow | Self::Listed => Some(match listed(data) {
+            Self::Workflow | Self::Listed => Some(match listed(data, is_lossy) {
                 Ok(listed) => Data::Workflow(Box::new(listed)),
                 Err(odd) => Data::Odd(odd),
             }),
             Self::Page => elements(data).map(|all| {
                 let (mut workflows, mut odd) = (Vec::with_capacity(all.len()), Vec::new());
                 for one in all {
-                    match listed(one.get()) {
+                    match listed(one.get(), is_lossy) {
                         Ok(listed) => workflows.push(listed),
                         Err(one) => odd.push(one),
                     }
@@ -122,10 +123,11 @@ impl Wanted {
                     .filter_map(|one| salvaged(one.get(), &["id", "status"]).ok());
                 Data::Versions(versions.collect())
             }),
+            // One without an id is counted all the same.
             Self::Workspaces => elements(data).map(|all| Data::Workspaces {
                 workspaces: all
                     .into_iter()
-                    .filter_map(|one| salvaged(one.get(), &["id"]).ok())
+                    .map(|one| salvaged(one.get(), &["id"]).unwrap_or_default())
                     .collect(),
                 total,
             }),
@@ -150,11 +152,56 @@ const NEEDED: [&str; 6] = [
 ];
 
 /// A workflow with all that is known of it.
-fn listed(json: &str) -> Result<Listed, OddWorkflow> {
-    Ok(Listed {
+fn listed(json: &str, is_lossy: bool) -> Result<Listed, OddWorkflow> {
+    let listed = Listed {
         workflow: salvaged(json, &NEEDED)?,
         details: salvaged(json, &[])?,
-    })
+    };
+    // What was replaced would be sent back as it is shown.
+    let workflow = &listed.workflow;
+    let mut fields = Field::ALL.into_iter().filter(|_| is_lossy);
+    let replaced =
+        fields.find(|field| workflow.value(*field).contains(char::REPLACEMENT_CHARACTER));
+    match replaced {
+        Some(field) => Err(OddWorkflow {
+            id: tidy(&workflow.id),
+            field: field.to_string(),
+            value: format!("{:?}, which is not UTF-8", tidy(workflow.value(field))),
+        }),
+        None => Ok(listed),
+    }
+}
+
+/// The object `json` without the members that are not what they should be: a message that was cut in the middle of a character
+/// must not hide the code beside it. Nothing if it is no object.
+fn without_odd_members(json: &str) -> Option<String> {
+    let members: BTreeMap<String, &RawValue> = serde_json::from_str(json).ok()?;
+    let mut fit = String::from("{");
+    for (name, value) in &members {
+        let value = value.get();
+        let is_container = matches!(name.as_str(), "data" | "workspaces" | "error");
+        let value = match serde_json::from_str::<Value>(value) {
+            Ok(Value::String(text)) if name == "success" => match text.as_str() {
+                "true" => "true",
+                "false" => "false",
+                _ => continue,
+            },
+            Ok(Value::Bool(_) | Value::Null) => value,
+            Ok(_) if name == "success" => continue,
+            Ok(_) => value,
+            Err(_) if is_container => value,
+            Err(_) => continue,
+        };
+        if fit.len() > 1 {
+            fit.push(',');
+        }
+        // A text always serializes.
+        fit.push_str(&serde_json::to_string(name).unwrap_or_default());
+        fit.push(':');
+        fit.push_str(value);
+    }
+    fit.push('}');
+    Some(fit)
 }
 
 /// `json` as a `T`. Only the members `needed` have to be what they should be; the others may be anything.
@@ -164,7 +211,7 @@ fn salvaged<T: DeserializeOwned>(json: &str, needed: &[&str]) -> Result<T, OddWo
         return Ok(whole);
     }
     let odd = |id: &str, field: &str, value: &str| OddWorkflow {
-        id: id.to_owned(),
+        id: tidy(id),
         field: field.to_owned(),
         value: tidy(&value.chars().take(LONGEST_ODD).collect::<String>()),
     };
@@ -195,25 +242,40 @@ fn salvaged<T: DeserializeOwned>(json: &str, needed: &[&str]) -> Result<T, OddWo
     serde_json::from_value(Value::Object(kept)).map_err(|_| odd(&id, "value", json))
 }
 
-/// As much as is shown of a value that cannot be read, in characters.
-const LONGEST_ODD: usize = 40;
+/// As much as is kept of a value that cannot be read, in characters, until secrets are taken out of it.
+const LONGEST_ODD: usize = 4_096;
+
+/// `json` without a byte order mark, which may be ignored (RFC 8259, 8.1).
+pub fn bare(json: &[u8]) -> &[u8] {
+    json.strip_prefix("\u{feff}".as_bytes()).unwrap_or(json)
+}
 
 /// Reads the body of an answer. The second value is the request id in it, if any.
 pub fn read(bytes: &[u8], wanted: Wanted) -> (Content, Option<String>) {
-    // RFC 8259, 8.1: a byte order mark may be ignored.
-    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
+    let bytes = bare(bytes);
     // The lossy way is slow where nothing is lost.
-    let text = str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed);
+    let (text, is_lossy) = match str::from_utf8(bytes) {
+        Ok(text) => (Cow::Borrowed(text), false),
+        Err(_) => (String::from_utf8_lossy(bytes), true),
+    };
     // Most answers are what they should be, and are read in one go.
     if wanted == Wanted::Workflow
+        && !is_lossy
         && let Ok(mut body) = serde_json::from_str::<Body<'_, Workflow>>(&text)
     {
         let data = body.data.take().map(Data::of).unwrap_or_default();
         return envelope(body, data);
     }
-    match serde_json::from_str::<Body<'_, &RawValue>>(&text) {
+    if let Ok(body) = serde_json::from_str::<Body<'_, &RawValue>>(&text) {
+        let data = wanted.data(&body, is_lossy);
+        return envelope(body, data);
+    }
+    let Some(fit) = without_odd_members(&text) else {
+        return (unreadable(bytes), None);
+    };
+    match serde_json::from_str::<Body<'_, &RawValue>>(&fit) {
         Ok(body) => {
-            let data = wanted.data(&body);
+            let data = wanted.data(&body, is_lossy);
             envelope(body, data)
         }
         Err(_) => (unreadable(bytes), None),
@@ -496,7 +558,39 @@ mod tests {
             panic!("{:?}", envelope.data)
         };
         let names: Vec<_> = workspaces.iter().map(|one| one.name.as_str()).collect();
-        assert_eq!(names, ["", "B"]);
+        assert_eq!(names, ["", "B", ""]);
+    }
+
+    #[test]
+    fn a_member_that_cannot_be_read_hides_no_other() {
+        for json in [
+            r#"{"error_code":"APIG.0308","error_msg":"cut \ud83d"}"#,
+            r#"{"error_code":"APIG.0308","success":"yes"}"#,
+            r#"{"error_code":"APIG.0308","success":1,"data":[7]}"#,
+        ] {
+            assert_eq!(
+                envelope(json).0.code.as_deref(),
+                Some("APIG.0308"),
+                "{json}"
+            );
+        }
+        assert_eq!(envelope(r#"{"success":"false"}"#).0.success, Some(false));
+    }
+
+    #[test]
+    fn a_value_that_is_not_utf_8_is_not_taken_for_another() {
+        let json = b"{\"data\":[{\"id\":\"w1\",\"name\":\"a\"},{\"id\":\"w2\",\"description\":\"x\xed\xa0\xbd\"}]}";
+        let (Content::Envelope(envelope), _) = read(json, Wanted::Page) else {
+            panic!("it is JSON")
+        };
+        let Data::Page { workflows, odd, .. } = envelope.data else {
+            panic!("{:?}", envelope.data)
+        };
+        assert_eq!(workflows.len(), 1);
+        assert!(
+            odd[0].to_string().contains("w2 has the description"),
+            "{odd:?}"
+        );
     }
 
     #[test]

@@ -106,6 +106,17 @@ impl Schedule {
             Verdict::CredentialRefused { failure, renewal } => {
                 self.unauthorized(now, work, failure, renewal);
             }
+            Verdict::Echo(failure) => {
+                let message = failure.message.clone();
+                if work.confirmed.is_some() {
+                    // It was applied, and cannot be looked at.
+                    work.unproven = Some(Unproven::Refused);
+                    work.read_back = true;
+                }
+                self.conclude(now, work, failure, true, Duration::ZERO);
+                self.close(index, Ended::Refused, message.clone());
+                self.stop(Ended::Refused, &message);
+            }
             Verdict::TlsRefused(failure) => {
                 let message = failure.message.clone();
                 self.conclude(now, work, failure, true, Duration::ZERO);

@@ -40,7 +40,7 @@ impl Credential {
     /// What the secret is called that `text` holds, if it holds one.
     pub fn secret_in(&self, text: &str) -> Option<&'static str> {
         match self {
-            Self::Token(token) => token.is_in(text).then_some("token"),
+            Self::Token(token) => token.secret_in(text),
             Self::Keys(keys) => keys.secret_in(text),
         }
     }

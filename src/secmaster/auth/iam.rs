@@ -23,6 +23,8 @@ use super::redaction::blot_out;
 use super::supply::{Supplied, SupplyError};
 use super::token::Token;
 
+/// The longest words of IAM's that are told, in characters.
+const LONGEST_SAID: usize = 500;
 /// How long IAM may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// Carries a token that is spoken of, or that is given.
@@ -62,12 +64,12 @@ pub struct Project {
 }
 
 impl Project {
-    /// Fit for a terminal.
-    fn tidy(self) -> Self {
+    /// Fit for a terminal, and without secrets.
+    fn tidy(self, clean: &dyn Fn(String) -> String) -> Self {
         Self {
             id: tidy(&self.id),
-            name: tidy(&self.name),
-            domain_id: self.domain_id.map(|id| tidy(&id)),
+            name: clean(tidy(&self.name)),
+            domain_id: self.domain_id.map(|id| clean(tidy(&id))),
         }
     }
 }
@@ -145,7 +147,8 @@ impl Iam {
         let Some(token) = token else {
             return Err(self.unavailable("answered without X-Subject-Token"));
         };
-        let owner = owner(&received);
+        let token = token.had_for(&user.password);
+        let owner = owner(&received, &clean);
         let supplied = Supplied {
             credential: Credential::Token(token),
             ends: owner.ends,
@@ -168,7 +171,7 @@ impl Iam {
         credential.put_on(&mut parcel, None, wall());
         let clean = |text| credential.blot_out(text);
         let received = self.ask(parcel, "whose the token is", &clean).await?;
-        Ok(owner(&received))
+        Ok(owner(&received, &clean))
     }
 
     /// The account's projects, or those of them called `name`.
@@ -194,8 +197,11 @@ impl Iam {
         let clean = |text| credential.blot_out(text);
         let received = self.ask(parcel, "the projects", &clean).await?;
         let body = received.body.unwrap_or_default();
-        match serde_json::from_slice::<Body>(&body) {
-            Ok(body) => Ok(body.projects.into_iter().map(Project::tidy).collect()),
+        match serde_json::from_slice::<Body>(wire::bare(&body)) {
+            Ok(body) => {
+                let projects = body.projects.into_iter();
+                Ok(projects.map(|project| project.tidy(&clean)).collect())
+            }
             Err(_) => Err(self.unavailable("answered without a list of projects")),
         }
     }
@@ -264,7 +270,7 @@ impl Iam {
             Content::Envelope(envelope) => (envelope.message.unwrap_or_default(), false),
             Content::Unreadable { how, excerpt } => (excerpt, how == Unreadable::Html),
         };
-        let said = clean(said);
+        let said: String = clean(said).chars().take(LONGEST_SAID).collect();
         let via = match self.transport.via() {
             Some(via) => format!(" through the proxy {via}"),
             None => String::new(),
@@ -291,17 +297,17 @@ impl Iam {
     }
 }
 
-fn owner(received: &Received) -> Owner {
-    let body = received.body.as_deref().unwrap_or_default();
+fn owner(received: &Received, clean: &dyn Fn(String) -> String) -> Owner {
+    let body = wire::bare(received.body.as_deref().unwrap_or_default());
     let body: TokenBody = serde_json::from_slice(body).unwrap_or_default();
     let user = body.token.user.unwrap_or_default();
     Owner {
-        user: user.name.map(|name| tidy(&name)),
+        user: user.name.map(|name| clean(tidy(&name))),
         account: user
             .domain
             .and_then(|domain| domain.name)
-            .map(|name| tidy(&name)),
-        project: body.token.project.map(Project::tidy),
+            .map(|name| clean(tidy(&name))),
+        project: body.token.project.map(|project| project.tidy(clean)),
         ends: body.token.expires_at.and_then(|ends| ends.parse().ok()),
     }
 }

@@ -100,6 +100,9 @@ impl Echoes {
             clean += &format!("[{}]", self.label);
             // A password may end in half a character.
             at = text.ceil_char_boundary(at + length);
+            // Of one that was written in yet another way, the rest follows.
+            let rest = text.as_bytes()[at..].iter();
+            at += rest.take_while(|byte| is_of_a_secret(**byte)).count();
             begin = at;
         }
         if begin == 0 {
@@ -160,6 +163,11 @@ fn echo(form: &str, text: &str, least: usize) -> Option<usize> {
         matched += 1;
     }
     (matched >= least.min(form.len())).then_some(length)
+}
+
+/// What tokens and keys are made of, with what JSON puts before a slash.
+fn is_of_a_secret(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"+/=_-%\\".contains(&byte)
 }
 
 fn hex(high: u8, low: u8) -> Option<u8> {
@@ -237,6 +245,17 @@ mod tests {
         ] {
             assert_eq!(Echoes::of(secret, "x").are_in(&text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn the_rest_of_a_secret_that_was_written_another_way_goes_as_well() {
+        let token = "MIIEIgYJKoZI/hvcNAQcCoIIEEz/zz==";
+        let text = blot_out(
+            token,
+            "token",
+            r"bad token MIIEIgYJKoZI\/hvcNAQcCoIIEEz\/zz\u003d\u003d!".into(),
+        );
+        assert_eq!(text, "bad token [token]!");
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub struct Token {
     secret: SecretString,
     header: HeaderValue,
     echoes: Echoes,
+    /// Of the password that it was had for.
+    password: Option<Echoes>,
 }
 
 /// Why a text is no token.
@@ -83,17 +85,35 @@ impl Token {
             secret: SecretString::from(token),
             header,
             echoes: Echoes::of(token, "token"),
+            password: None,
         })
+    }
+
+    /// The same, whose password is to be found in texts as well.
+    pub(super) fn had_for(self, password: &SecretString) -> Self {
+        Self {
+            password: Some(Echoes::of(password.expose_secret(), "password")),
+            ..self
+        }
     }
 
     /// `text` without the token, should the other side have echoed it.
     pub(super) fn blot_out(&self, text: String) -> String {
-        self.echoes.blot_out(text)
+        let text = self.echoes.blot_out(text);
+        match &self.password {
+            Some(password) => password.blot_out(text),
+            None => text,
+        }
     }
 
-    /// Whether `text` holds the token.
-    pub(super) fn is_in(&self, text: &str) -> bool {
-        self.echoes.are_in(text)
+    /// The secret that `text` holds, if it holds one.
+    pub(super) fn secret_in(&self, text: &str) -> Option<&'static str> {
+        let password = self
+            .password
+            .as_ref()
+            .filter(|password| password.are_in(text));
+        let token = self.echoes.are_in(text).then_some("token");
+        token.or(password.map(|_| "password"))
     }
 
     /// The header's value, which HTTP libraries neither log nor index.
