@@ -381,7 +381,7 @@ impl Closed<'_> {
     /// That nothing can be put back, where the run changed something without looking.
     fn no_way_back(&self, written: Option<&Written>) -> Option<String> {
         let is_blind = self.taken.job.settings.snapshot == Snapshot::Off;
-        let has_undo = written.is_none_or(|written| written.changed.count() > 0);
+        let has_undo = written.is_some_and(|written| written.changed.count() > 0);
         let has_changed = self.digest.tally.succeeded + self.digest.tally.unknown > 0;
         (is_blind && has_changed && !has_undo).then(|| {
             "undo:   none, because --snapshot off leaves out what was there before".to_owned()
@@ -439,7 +439,10 @@ impl Closed<'_> {
         let report = report.display().to_string();
         let has_changed = match written {
             Some(written) => written.changed.count() > 0,
-            None => tally.succeeded + tally.unknown > 0,
+            None => {
+                let is_blind = self.taken.job.settings.snapshot == Snapshot::Off;
+                !is_blind && tally.succeeded + tally.unknown > 0
+            }
         };
         let undo = has_changed.then(|| {
             let flags = match self.digest.ended {

@@ -109,6 +109,17 @@ pub(super) fn local_zone() -> Result<TimeZone, Error> {
     }
 }
 
+/// Refuses a job that goes by a clock of this machine whose zone is not known.
+///
+/// # Errors
+/// `TZ` names no zone.
+pub(super) fn check_zone(job: &Job) -> Result<(), Error> {
+    match job.settings.stop_at.is_some() && job.time_zone.is_none() {
+        true => local_zone().map(|_| ()),
+        false => Ok(()),
+    }
+}
+
 /// Where the clock stands that `job` goes by.
 pub(super) fn zone(job: &Job) -> TimeZone {
     let named = job.time_zone.as_deref().map(TimeZone::get);

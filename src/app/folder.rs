@@ -79,24 +79,26 @@ impl State {
             });
         }
         self.check_file_system()?;
-        let runs = fs::metadata(self.0.join("runs")).ok();
-        if let (Readers::Group(group), Some(runs)) = (Readers::of(&self.0), runs)
-            && (runs.gid() != group || runs.permissions().mode() & 0o050 != 0o050)
-        {
-            return Ok(Some(format!(
-                "the group of {} may read there, and this user cannot let it into the runs: chmod g+s the folder",
-                self.0.display()
-            )));
-        }
         let found = fs::metadata(&self.0).map_err(Error::file("cannot read", &self.0))?;
         // With the sticky bit, others can put something in but not take ours away.
         let is_open = found.permissions().mode() & 0o1002 == 0o002;
-        Ok(is_open.then(|| {
-            format!(
+        if is_open {
+            return Ok(Some(format!(
                 "all users may write in {}, and could take the records away: chmod o-w it",
                 self.0.display()
-            )
-        }))
+            )));
+        }
+        let runs = fs::metadata(self.0.join("runs")).ok();
+        let is_let_in = |group: u32, runs: &fs::Metadata| {
+            runs.gid() == group && runs.permissions().mode() & 0o050 == 0o050
+        };
+        match (Readers::of(&self.0), runs) {
+            (Readers::Group(group), Some(runs)) if !is_let_in(group, &runs) => Ok(Some(format!(
+                "the group of {} may read there, and this user cannot let it into the runs: chmod g+s the folder",
+                self.0.display()
+            ))),
+            (Readers::Group(_) | Readers::Owner | Readers::Usual, _) => Ok(None),
+        }
     }
 
     /// Whether the file system knows what a record needs.

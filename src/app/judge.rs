@@ -115,10 +115,20 @@ impl<'a> Judge<'a> {
         self.surveyed.living()
     }
 
-    /// The workflows of `held` that were not found where was read.
-    pub(super) fn astray(&mut self, mut held: Held) -> Result<Vec<Id>, RowsError> {
+    /// The workflows of `held` that are in none of these `places`; none where not all of them was listed.
+    pub(super) fn astray<'p>(
+        &mut self,
+        mut held: Held,
+        mut places: impl Iterator<Item = &'p (LaneId, Workspace)>,
+    ) -> Result<Vec<Id>, RowsError> {
+        let is_listed = |(lane, place): &(LaneId, Workspace)| {
+            self.surveyed.why_incomplete(*lane, place).is_none()
+        };
         // Most jobs hold none.
-        if !held.is_empty() {
+        if held.is_empty() || !places.all(is_listed) {
+            return Ok(Vec::new());
+        }
+        {
             self.surveyed.snapshot.each(|_, _, listed| {
                 held.remove(&same_spelling(&listed.workflow.id));
                 Ok(())

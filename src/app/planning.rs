@@ -145,6 +145,7 @@ pub(super) fn plan(
         most: MOST_CANARIES,
     };
     let mut unmet = taken.job.selection.held.clone();
+    unmet.retain(|id, _| !taken.census.held_ids.contains(id));
     left.each(taken, |row, offset, past| {
         let verdict = judge.judge(schedule, &row, &past)?;
         let counts = plan.places.entry((row.lane, row.workspace.clone()));
@@ -207,7 +208,8 @@ pub(super) fn plan(
             plan.names.insert(place, name.to_owned());
         }
     }
-    plan.astray = judge.astray(unmet)?;
+    let places = plan.places.keys();
+    plan.astray = judge.astray(unmet, places)?;
     plan.counts.living = judge.living();
     let counts = plan.counts.clone();
     file.line(&Foot { counts })?;

@@ -21,6 +21,7 @@ use crate::sinks::journal::Journal;
 
 use super::announcement::Resumed;
 use super::closing::closed_gate;
+use super::course::check_zone;
 use super::destination::{Open, is_simulator, refuse_others};
 use super::folder::{RunFolder, State, sha256_of};
 use super::input::{Copy, Input};
@@ -66,6 +67,7 @@ pub(super) fn resume(args: &ResumeArgs) -> Done {
     }
     tell_of_changed_input(&taken);
     report_target::check(&args.record, "", taken.input.as_ref())?;
+    check_zone(&taken.job)?;
     let holder = || Holder::of(&folder.id, &taken, clock::wall());
     let policy = Policy {
         if_locked: args.record.if_locked,
@@ -122,8 +124,12 @@ pub(super) fn resume(args: &ResumeArgs) -> Done {
     // A run that was killed after its last row still wants its report.
     if count == 0 && is_summed_up(&folder) && has_all_files(&folder) {
         let exit = Exit::of_run(Ended::Completed, &digest.tally, false);
-        if !args.output.quiet || exit != Exit::Done {
-            terminal::complain(&nothing_left(&folder, &digest, args.failed));
+        let text = nothing_left(&folder, &digest, args.failed);
+        if exit != Exit::Done {
+            return Err(Error::GivenUp { text, exit });
+        }
+        if !args.output.quiet {
+            terminal::complain(&text);
         }
         return Ok(exit);
     }

@@ -14,6 +14,7 @@ use crate::sinks::digest::Digest;
 use crate::sinks::journal::Journal;
 
 use super::clock;
+use super::course::check_zone;
 use super::destination::{Open, is_simulator, refuse_others};
 use super::folder::{RunFolder, State, sha256};
 use super::input::Input;
@@ -60,6 +61,7 @@ pub(super) fn run(args: &RunArgs) -> Done {
                         args.job.job
                     ));
                 }
+                super::unbegun::write_success(&args.record, &args.job.job)?;
                 return Ok(Exit::Done);
             }
         },
@@ -122,6 +124,7 @@ pub(super) async fn run_taken(
     asked: Asked,
     locks: Option<Locks>,
 ) -> Done {
+    check_zone(&taken.job)?;
     let policy = Policy {
         if_locked: wanted.record.if_locked,
         quiet: wanted.output.quiet,

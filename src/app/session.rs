@@ -29,7 +29,7 @@ use crate::sinks::log::Log;
 use super::announcement::{Announcement, Resumed};
 use super::clock::{self, Seeded, System};
 use super::closing::{Closed, close};
-use super::course::{course, deadline, last_start, local_zone, stop_at, terms, zone};
+use super::course::{course, deadline, last_start, stop_at, terms, zone};
 use super::destination::Open;
 use super::folder::{RunFolder, sha256_of};
 use super::judge::{Judge, PlannedEnd, planned_ends};
@@ -88,9 +88,6 @@ impl Session<'_> {
             progress.above.clone(),
         );
         let now = clock::wall();
-        if self.taken.job.settings.stop_at.is_some() && self.taken.job.time_zone.is_none() {
-            local_zone()?;
-        }
         let zone = zone(&self.taken.job);
         let deadline = deadline(&self.taken.job.settings, &zone, clock::began(), now);
         let terms = terms(&self.taken.job.settings, self.open.service_time());

@@ -115,6 +115,19 @@ impl Unbegun {
     }
 }
 
+/// Writes the metrics of a run of `job` that is well although nothing was to be done.
+pub(super) fn write_success(record: &RecordArgs, job: &str) -> Result<(), Error> {
+    let Some(path) = &record.metrics_file else {
+        return Ok(());
+    };
+    report_target::check_metrics(path)?;
+    let earlier = fs::read_to_string(path).unwrap_or_default();
+    let name = earlier_job(&earlier).unwrap_or_else(|| stem(job));
+    let text = unbegun_metrics(&name, 0, clock::wall(), &earlier);
+    write_whole(path, Readers::Usual, |file| file.write_all(text.as_bytes()))
+        .map_err(Error::file("cannot write the metrics to", path))
+}
+
 /// The metrics of earlier runs; nothing if none may be written there.
 fn earlier(path: &Path) -> Option<String> {
     report_target::check_metrics(path).ok()?;

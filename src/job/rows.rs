@@ -70,6 +70,8 @@ pub struct Census {
     pub skipped: u64,
     /// Those of them that a hold list names.
     pub held: u64,
+    /// Their workflows, by [`same_id`].
+    pub held_ids: BTreeSet<String>,
     /// Where they go, in the order of the lanes' numbers.
     pub lanes: Vec<LaneCensus>,
     /// A row that has no region and no endpoint.
@@ -447,7 +449,10 @@ impl<R: Read> Reader<R> {
             }
             if !selector.takes(&row) {
                 census.skipped += 1;
-                census.held += u64::from(selection.held(&row.workflow_id).is_some());
+                if selection.held(&row.workflow_id).is_some() {
+                    census.held += 1;
+                    census.held_ids.insert(same_id(&row.workflow_id));
+                }
                 continue;
             }
             census.wishes.count(&row);

@@ -39,15 +39,10 @@ pub struct Group {
     pub code: String,
     /// How many.
     pub count: u64,
+    /// How many of them are unknown: nobody knows whether they were carried out.
+    pub unknown: u64,
     /// The first of them, in input order.
     pub rows: Vec<AttentionRow>,
-}
-
-impl Group {
-    /// Whether of some of them nobody knows whether they were carried out.
-    pub(super) fn has_unknown(&self) -> bool {
-        self.rows.iter().any(|row| row.status == Status::Unknown)
-    }
 }
 
 /// A row that needs a person.
@@ -141,9 +136,11 @@ impl Attention {
                 class,
                 code,
                 count: 0,
+                unknown: 0,
                 rows: Vec::new(),
             });
             group.count += 1;
+            group.unknown += u64::from(status == Status::Unknown);
             if group.rows.len() < MOST_ROWS {
                 group.rows.push(AttentionRow {
                     number: cells.row,

@@ -138,9 +138,14 @@ impl Digest {
         (count, waited)
     }
 
-    /// Why the service admitted nothing in the end, if that is so.
+    /// Why the service admitted nothing in the end, if that is so: an outage, or throttling for most of the time.
     pub fn trouble(&self) -> Option<(Pause, &str)> {
-        let paused = self.paused.values().next()?;
+        let most = self.time.total() / 2;
+        let counts = |paused: &&Paused| match paused.why {
+            Pause::Outage => true,
+            Pause::Throttled => self.throttled().1 >= most,
+        };
+        let paused = self.paused.values().find(counts)?;
         Some((paused.why, paused.message.as_str()))
     }
 

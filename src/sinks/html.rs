@@ -302,7 +302,7 @@ fn group_part(group: &Group) -> Markup {
         details open[group.count <= 5] {
             summary { (group.class) " " (group.code) " – " (group.count) " " (plural) ": " bdi { (message) } }
             p.hint { (hint(group.class, message)) }
-            @if group.has_unknown() { p.hint { (UNKNOWN_HINT) } }
+            @if group.unknown > 0 { p.hint { (UNKNOWN_HINT) } }
             ul {
                 @for row in &group.rows {
                     li {

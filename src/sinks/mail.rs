@@ -119,7 +119,16 @@ fn counts(digest: &Digest) -> String {
 /// A line for each of the first, and one for all others.
 fn several(text: &mut String, what: &str, lines: &[String]) {
     for line in lines.iter().take(MOST_CLOSED) {
-        let _ = writeln!(text, "{what}: {}", clipped(line));
+        // What to do about it follows on lines of its own.
+        let mut parts = line.lines();
+        let _ = writeln!(
+            text,
+            "{what}: {}",
+            clipped(parts.next().unwrap_or_default())
+        );
+        for hint in parts {
+            let _ = writeln!(text, "{hint}");
+        }
     }
     if lines.len() > MOST_CLOSED {
         let _ = writeln!(text, "{what}: {} more", lines.len() - MOST_CLOSED);
@@ -147,7 +156,7 @@ fn groups(text: &mut String, attention: &Attention, room: usize) {
             group.class, group.count
         );
         let _ = writeln!(text, "  {}", hint(group.class, &first.message));
-        if group.has_unknown() {
+        if group.unknown > 0 {
             let _ = writeln!(text, "  {UNKNOWN_HINT}");
         }
         for row in group.rows.iter().take(told) {

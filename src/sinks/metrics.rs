@@ -118,10 +118,15 @@ pub fn unbegun_metrics(job: &str, exit_code: u8, at: Timestamp, earlier: &str) -
             "# HELP {name} {help}\n# TYPE {name} gauge\n{name}{{job=\"{job}\"}} {value}"
         );
     };
-    if let Some(success) = last_success(&job, earlier) {
+    let now = seconds(at);
+    let success = match exit_code {
+        0 => Some(now.as_str()),
+        _ => last_success(&job, earlier),
+    };
+    if let Some(success) = success {
         gauge(LAST_SUCCESS, success);
     }
-    gauge(FINISHED, &seconds(at));
+    gauge(FINISHED, &now);
     gauge(EXIT_CODE, &exit_code.to_string());
     text
 }

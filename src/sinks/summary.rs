@@ -14,7 +14,7 @@ use crate::model::route::LaneFacts;
 use crate::model::span;
 use crate::model::tally::Tally;
 
-use super::attention::Attention;
+use super::attention::{Attention, clipped};
 use super::digest::{Digest, Session};
 
 /// `summary.json`.
@@ -363,15 +363,17 @@ pub fn verdict(digest: &Digest) -> String {
             Some(why) => format!("stopped: {why}"),
             None => "stopped: no credential, permission or endpoint works".to_owned(),
         },
+        // A lane that was closed says why.
         Ended::Deadline => {
-            let clock = why.unwrap_or("the deadline is reached");
+            let closed = digest.closed.first().map(String::as_str);
+            let clock = why.or(closed).unwrap_or("the deadline is reached");
             match trouble(digest) {
                 Some(trouble) => format!("stopped: {trouble}; {clock}"),
                 None => format!("stopped: {clock}"),
             }
         }
-        Ended::Patience => match trouble(digest) {
-            Some(trouble) => format!("stopped: {trouble}, for longer than patience allows"),
+        Ended::Patience => match digest.closed.first() {
+            Some(why) => format!("stopped: {why}"),
             None => {
                 "stopped: the service admitted nothing for longer than patience allows".to_owned()
             }
@@ -460,11 +462,14 @@ fn groups(text: &mut String, attention: &Attention) {
         let plural = if group.count == 1 { "row" } else { "rows" };
         let _ = writeln!(
             text,
-            "    {}{code} ({} {plural}): {message}",
-            group.class, group.count
+            "    {}{} ({} {plural}): {}",
+            group.class,
+            clipped(&code),
+            group.count,
+            clipped(message)
         );
         let _ = writeln!(text, "      {}", hint(group.class, message));
-        if group.has_unknown() {
+        if group.unknown > 0 {
             let _ = writeln!(text, "      {UNKNOWN_HINT}");
         }
         for row in group.rows.iter().take(MOST_ERROR_ROWS) {
@@ -476,8 +481,8 @@ fn groups(text: &mut String, attention: &Attention) {
         }
     }
     let kinds = attention.groups.len().saturating_sub(MOST_ERRORS);
-    if kinds > 0 {
-        let _ = writeln!(text, "    and {kinds} more kinds, see the report");
+    if kinds > 0 || attention.others > 0 {
+        let _ = writeln!(text, "    and more kinds, see the report");
     }
 }
 
@@ -499,6 +504,9 @@ pub(super) fn errors(text: &mut String, digest: &Digest) {
         };
         let _ = writeln!(text, "    {class}{code} ({rows}): {}", kind.message);
         let _ = writeln!(text, "      {}", hint(*class, &kind.message));
+    }
+    if digest.tally.unknown > 0 {
+        let _ = writeln!(text, "    {UNKNOWN_HINT}");
     }
     if errors.len() > MOST_ERRORS {
         let _ = writeln!(

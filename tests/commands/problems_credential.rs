@@ -519,7 +519,7 @@ fn a_command_that_prints_no_credential() {
         (
             "[\"sh\", \"-c\", \"echo canary; exit 3\"]",
             expect![
-                "read:       no credential can be had: sh ended with exit status: 3; run it by hand to see why"
+                "read:       no credential can be had: sh ended with exit status: 3; run it by hand to see why (no credential variables are passed to it)"
             ],
         ),
         (

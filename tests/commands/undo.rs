@@ -121,7 +121,11 @@ fn a_run_that_sent_rows_as_they_stood_cannot_be_undone_and_says_so() {
     );
     let said = desk.flowbatch(&format!("run rows.csv {} --snapshot off", target(&cloud)));
     ok(&said);
-    assert!(!said.stdout.contains("undo:"), "{}", said.stdout);
+    assert!(
+        said.stdout.contains("undo:   none, because --snapshot off"),
+        "{}",
+        said.stdout
+    );
     let undo = desk.flowbatch("undo last");
     assert_eq!(undo.code, 2, "{}", undo.stderr);
     assert!(undo.stderr.contains("--snapshot off"), "{}", undo.stderr);

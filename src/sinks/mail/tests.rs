@@ -90,12 +90,14 @@ fn a_mail_says_who_what_where_why_and_what_to_type() {
         groups: vec![
             Group {
                 class: ErrorClass::NotFound,
+                unknown: 0,
                 code: "SecMaster.20040611".to_owned(),
                 count: 2,
                 rows: vec![row(3, "no such workflow"), row(9, "no such workflow")],
             },
             Group {
                 class: ErrorClass::Conflict,
+                unknown: 0,
                 code: String::new(),
                 count: 1,
                 rows: vec![AttentionRow {
@@ -155,6 +157,7 @@ fn a_run_that_was_stopped_says_so_before_its_rows() {
 fn each_kind_has_its_turn_among_the_rows() {
     let group = |rows: u64| Group {
         class: ErrorClass::Server,
+        unknown: 0,
         code: rows.to_string(),
         count: rows,
         rows: (1..=rows.min(20)).map(|number| row(number, "x")).collect(),
@@ -173,6 +176,7 @@ proptest! {
     ) {
         let groups = kinds.iter().enumerate().map(|(index, count)| Group {
             class: ErrorClass::Server,
+                unknown: 0,
             code: format!("{index}"),
             count: *count,
             rows: (1..=(*count).min(20)).map(|number| AttentionRow {
