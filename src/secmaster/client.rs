@@ -7,7 +7,7 @@ use http::header::{
     CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER,
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use url::{ParseError, Url};
+use url::Url;
 
 use crate::engine::ports::{Request, Service};
 use crate::model::endpoint::Endpoint;
@@ -131,7 +131,7 @@ impl Lane {
             cause: Cause::Unsendable,
             detail,
         };
-        let url = url(&self.endpoint, request).map_err(|error| unsendable(error.to_string()))?;
+        let url = url(&self.endpoint, request);
         let (method, body) = match request {
             Request::Get(_) | Request::Read(_) => (Method::GET, Vec::new()),
             Request::Put(_, update) => {
@@ -239,25 +239,29 @@ fn wanted(request: &Request) -> Wanted {
 }
 
 /// The URL of `request`: the endpoint's, with its ids as one segment each.
-fn url(endpoint: &Endpoint, request: &Request) -> Result<Url, ParseError> {
+fn url(endpoint: &Endpoint, request: &Request) -> Url {
     let workspace = request.workspace();
+    let base = endpoint.url().path().trim_end_matches('/');
     let mut path = String::with_capacity(256);
-    path.push_str(endpoint.as_str());
+    path.push_str(base);
     let mut push = |before: &str, id: &str| {
         path.push_str(before);
         path.extend(utf8_percent_encode(id, SEGMENT));
     };
     push("/v1/", workspace.project_id.as_str());
-    if let Request::Read(reading) = request
-        && let Of::Workspaces(offset, _) = &reading.of
-    {
-        path.push_str(&format!("/workspaces?limit={PAGE}&offset={offset}"));
-        return Url::parse(&path);
-    }
-    push("/workspaces/", workspace.workspace_id.as_str());
-    match request.workflow_id() {
-        Some(workflow_id) => push("/soc/workflows/", workflow_id.as_str()),
-        None => path.push_str("/soc/workflows"),
+    let mut query = None;
+    match request {
+        Request::Read(reading) if let Of::Workspaces(offset, _) = &reading.of => {
+            path.push_str("/workspaces");
+            query = Some(format!("limit={PAGE}&offset={offset}"));
+        }
+        Request::Get(_) | Request::Put(..) | Request::Read(_) => {
+            push("/workspaces/", workspace.workspace_id.as_str());
+            match request.workflow_id() {
+                Some(workflow_id) => push("/soc/workflows/", workflow_id.as_str()),
+                None => path.push_str("/soc/workflows"),
+            }
+        }
     }
     if let Request::Read(reading) = request {
         match &reading.of {
@@ -265,8 +269,8 @@ fn url(endpoint: &Endpoint, request: &Request) -> Result<Url, ParseError> {
                 let order = if page.from_the_end { "DESC" } else { "ASC" };
                 let enabled = page.enabled.map(|on| format!("enabled={on}&"));
                 // Sorted, as the vendor's SDK sends it.
-                path.push_str(&format!(
-                    "?{}limit={PAGE}&offset={}&order={order}&sortby=create_time",
+                query = Some(format!(
+                    "{}limit={PAGE}&offset={}&order={order}&sortby=create_time",
                     enabled.unwrap_or_default(),
                     page.offset
                 ));
@@ -275,7 +279,11 @@ fn url(endpoint: &Endpoint, request: &Request) -> Result<Url, ParseError> {
             Of::Workflow(_) | Of::Workspaces(..) => {}
         }
     }
-    Url::parse(&path)
+    // Scheme and host need no second reading.
+    let mut url = endpoint.url().clone();
+    url.set_path(&path);
+    url.set_query(query.as_deref());
+    url
 }
 
 pub(super) fn answer(received: Received, via: Option<&str>, wanted: Wanted) -> Answer {
@@ -504,7 +512,7 @@ mod tests {
     #[test]
     fn ids_are_encoded_as_one_segment() {
         let endpoint = Endpoint::parse("https://host/prefix/").unwrap();
-        let url = |id| url(&endpoint, &get(id)).unwrap().to_string();
+        let url = |id| url(&endpoint, &get(id)).to_string();
         let at = |id| format!("https://host/prefix/v1/p/workspaces/s/soc/workflows/{id}");
         assert_eq!(url("9b9f1b1e-5a52"), at("9b9f1b1e-5a52"));
         assert_eq!(url("a.b_c~d"), at("a%2Eb_c~d"));
@@ -519,7 +527,7 @@ mod tests {
                 workspace: get("w").workspace().clone(),
                 of,
             };
-            let url = url(&endpoint, &Request::Read(Arc::new(reading))).unwrap();
+            let url = url(&endpoint, &Request::Read(Arc::new(reading)));
             url.to_string()
                 .trim_start_matches("https://host/v1/p/workspaces/s/soc/")
                 .to_owned()
@@ -548,7 +556,7 @@ mod tests {
     fn an_id_of_dots_alone_never_leaves() {
         let endpoint = Endpoint::parse("https://host").unwrap();
         // `...` is an ordinary segment; `..` cannot even become an Id.
-        let url = url(&endpoint, &get("...")).unwrap();
+        let url = url(&endpoint, &get("..."));
         assert!(url.path().ends_with("/%2E%2E%2E"), "{url}");
         assert!(Id::parse("..").is_err());
     }
