@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::model::outcome::Status;
+use crate::model::printable::is_printable;
 
 use super::attention::{Attention, Group, clipped};
 use super::digest::Digest;
@@ -119,15 +120,14 @@ fn counts(digest: &Digest) -> String {
 /// A line for each of the first, and one for all others.
 fn several(text: &mut String, what: &str, lines: &[String]) {
     for line in lines.iter().take(MOST_CLOSED) {
-        // What to do about it follows on lines of its own.
-        let mut parts = line.lines();
-        let _ = writeln!(
-            text,
-            "{what}: {}",
-            clipped(parts.next().unwrap_or_default())
-        );
-        for hint in parts {
-            let _ = writeln!(text, "{hint}");
+        // What to do about it follows on a line of its own (`Error::text`), and is never cut.
+        let (said, hint) = match line.split_once("\n  ") {
+            Some((said, hint)) => (said, Some(hint)),
+            None => (line.as_str(), None),
+        };
+        let _ = writeln!(text, "{what}: {}", clipped(said));
+        if let Some(hint) = hint {
+            let _ = writeln!(text, "  {}", hint.replace(|c| !is_printable(c), " "));
         }
     }
     if lines.len() > MOST_CLOSED {
