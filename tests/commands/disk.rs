@@ -292,3 +292,15 @@ fn a_process_that_may_open_few_files_sends_fewer_requests_in_parallel_and_writes
     let report = csv_rows(&desk.only_run().join("report.csv"));
     assert_eq!(report.len(), 120);
 }
+
+#[test]
+fn a_report_goes_down_a_pipe_that_is_read() {
+    let desk = named(3);
+    let program = env!("CARGO_BIN_EXE_flowbatch");
+    let line = format!(
+        "mkfifo pipe; cat pipe > got & {program} run rows.csv --simulate --rate 500/s --report pipe; code=$?; wait; exit $code"
+    );
+    let output = desk.shell(&line).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(csv_rows(&desk.path("got")).len(), 3);
+}

@@ -314,3 +314,27 @@ fn a_field_that_is_not_needed_fails_nothing() {
         assert!(!said.stderr.contains("warning"), "{}", said.stderr);
     }
 }
+
+#[test]
+fn what_only_looks_like_a_secret_is_read_and_sent_as_it_is() {
+    let service = Service::with(3);
+    let beginning = &CANARIES.token[..11];
+    service.set("w1", "description", format!("see {beginning} there"));
+    service.set("w2", "name", beginning.to_owned());
+    let desk = Desk::with("rows.csv", "workflow_id,labels\nw1,ACCOUNT\nw2,ACCOUNT\n")
+        .variable("HW_AUTH_TOKEN", CANARIES.token);
+    let target = service.target();
+    let export = desk.flowbatch(&format!("export --out all.csv {target}"));
+    assert_eq!(export.code, 0, "{}", export.stderr);
+    assert!(
+        desk.read("all.csv")
+            .contains(&format!("see {beginning} there"))
+    );
+    let run = desk.flowbatch(&format!("run rows.csv --send full {target}"));
+    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    assert_eq!(
+        service.field("w1", "description"),
+        format!("see {beginning} there")
+    );
+    assert_eq!(service.field("w2", "name"), beginning);
+}

@@ -82,8 +82,12 @@ fn whoever_is_in_the_group_of_the_state_folder_reads_what_the_service_ran() {
     let Some(shared) = Shared::new() else { return };
     let desk = &shared.desk;
     folder(desk, "state", (SERVICE.0, ON_CALL), 0o2750);
-    let ran = shared.run_as(SERVICE, RUN);
+    // As systemd may start it.
+    let program = shared.program.path().join("flowbatch");
+    let mut strict = desk.shell(&format!("umask 077; exec {} {RUN}", program.display()));
+    let ran = Said::of(&strict.uid(SERVICE.0).gid(SERVICE.1).output().unwrap());
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    assert!(!ran.stderr.contains("warning"), "{}", ran.stderr);
     for path in everything(&desk.path("state/runs")) {
         let found = path.metadata().unwrap();
         assert_eq!(found.gid(), ON_CALL, "{}", path.display());
@@ -128,6 +132,11 @@ fn no_other_group_is_let_in_where_the_service_cannot_give_its_files_to_the_one_t
         let mode = path.metadata().unwrap().mode();
         assert_eq!(mode & 0o077, 0, "{}", path.display());
     }
+    assert!(
+        ran.stderr.contains("warning: the group of "),
+        "{}",
+        ran.stderr
+    );
     // Its own group it can let in.
     folder(desk, "own", SERVICE, 0o750);
     let ran = shared.run_as(SERVICE, &RUN.replace("state-dir state", "state-dir own"));
