@@ -130,7 +130,7 @@ const ERROR_PREFIXES: [&str; 18] = [
 /// shape: a whole cell of `#`, capitals (with digits and `/ . _` and inverted marks among them), and `!` or
 /// `?` (`#REF!`, `#BEZUG!`, `#DIV/0!`, `#DELING.DOOR.0!`); `#`, a capital, `/`, a capital
 /// (`#N/A`, `#I/T`); `#` alone, twice or more (`###`); a word for error, `:` and 5 with two digits
-/// (`Err:502`). [`ERROR_WORDS`] has the others. An error passes through every formula unchanged,
+/// (`Err:502`). The list of words has the others. An error passes through every formula unchanged,
 /// which is why a text that merely holds one (`see #REF!`) was typed by people, and why lower case and
 /// blanks (`#todo!`, `#1 alert!`) are no error.
 ///
