@@ -115,7 +115,7 @@ pub(super) fn close(mut closed: Closed<'_>) -> Done {
     match (closed.output.output, closed.output.quiet) {
         (_, true) if exit == Exit::Done => {}
         (OutputShape::Text, true) => {
-            terminal::print(&closed.mail(&outputs, exit));
+            terminal::print_end(&closed.mail(&outputs, exit));
         }
         (shape, _) => {
             for text in &trouble {
@@ -123,7 +123,7 @@ pub(super) fn close(mut closed: Closed<'_>) -> Done {
             }
             match shape {
                 OutputShape::Json => terminal::print_json(&json),
-                OutputShape::Text => terminal::print(&closed.text(&outputs)),
+                OutputShape::Text => terminal::print_end(&closed.text(&outputs)),
             }
         }
     }
@@ -559,10 +559,10 @@ fn next_command(folder: &RunFolder, written: &Written, failed: u64, digest: &Dig
              max_disables):"
         }
         _ if ended == Some(Ended::MaxErrors) => {
-            "to go on with what is left, once what failed is mended (errors so far count; the next stops it again, \
-             unless --max-errors is raised):"
+            "to go on with the rows as they are on record, once the service is mended (errors so far count; the next stops \
+             it again, unless --max-errors is raised); rows that are wrong are mended in the file, which is run anew then:"
         }
-        _ if failed == 0 => "to go on with what is left:",
+        _ if failed == 0 || ended == Some(Ended::Interrupted) => "to go on with what is left:",
         _ => "to go on with what is left, once what failed is mended:",
     };
     if ended == Some(Ended::Unconfirmed) && written.resumable > 0 {

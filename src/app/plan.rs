@@ -266,6 +266,18 @@ async fn plan_taken(asked: &Asked<'_>, state: &State, taken: Taken) -> Done {
         held: held.as_ref().map(|(_, why)| why.as_str()),
         stops: stops.as_deref(),
     };
+    let counts = &plan.counts;
+    let exit = match &held {
+        Some((ended, _)) => Exit::of_run(*ended, &digest.tally, false),
+        None if counts.conflicts + counts.hopeless + digest.closed.len() as u64 > 0 => {
+            Exit::Attention
+        }
+        None if asked.detailed_exitcode && counts.changes > 0 => Exit::Pending,
+        None => Exit::Done,
+    };
+    if asked.output.quiet && exit == Exit::Done {
+        return Ok(exit);
+    }
     match asked.output.output {
         OutputShape::Text => terminal::print(&view.text()),
         OutputShape::Json => {
@@ -273,15 +285,7 @@ async fn plan_taken(asked: &Asked<'_>, state: &State, taken: Taken) -> Done {
             terminal::print_json(&json.map_err(Error::machine("the plan could not be shown"))?);
         }
     }
-    let counts = &plan.counts;
-    Ok(match held {
-        Some((ended, _)) => Exit::of_run(ended, &digest.tally, false),
-        None if counts.conflicts + counts.hopeless + digest.closed.len() as u64 > 0 => {
-            Exit::Attention
-        }
-        None if asked.detailed_exitcode && counts.changes > 0 => Exit::Pending,
-        None => Exit::Done,
-    })
+    Ok(exit)
 }
 
 impl Made {

@@ -413,7 +413,9 @@ fn preview(target: &str, plan: &Plan, samples: &[String], settings: &Settings) -
     lines.extend(samples.iter().cloned());
     let more = counts.changes.saturating_sub(samples.len() as u64);
     if more > 0 {
-        lines.push(format!("  and {more} more (`flowbatch plan` shows them)"));
+        lines.push(format!(
+            "  and {more} more (`flowbatch plan --full` shows all; of an undo, `--dry-run` more)"
+        ));
     }
     let at_least = plan.estimate.at_least(settings.rate, settings.burst);
     lines.push(format!(

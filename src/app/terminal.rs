@@ -22,6 +22,18 @@ pub(super) fn print(text: &str) {
     print_bytes(format!("{}\n", printable(text)).as_bytes());
 }
 
+/// Writes how a run ended: to standard error too if standard output does not take it, for it says how to go on.
+pub(super) fn print_end(text: &str) {
+    print(text);
+    let is_unwritten = UNWRITTEN
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .is_some();
+    if is_unwritten {
+        complain(text);
+    }
+}
+
 /// Writes the result of a command, as JSON.
 pub(super) fn print_json(json: &str) {
     print_bytes(format!("{}\n", printable_json(json)).as_bytes());

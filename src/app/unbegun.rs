@@ -70,9 +70,11 @@ impl Unbegun {
         let known = earlier
             .as_ref()
             .and_then(|(_, text)| earlier_job(text.as_deref()?));
-        let name = self.name(known);
+        let (name, typed) = (self.name(), self.typed());
         if let Some((path, Some(earlier))) = &earlier {
-            let text = unbegun_metrics(&name, error.exit().code(), clock::wall(), earlier);
+            // The alarms on a file stay those of one job, also while its job file cannot be read.
+            let label = name.as_ref().or(known.as_ref()).unwrap_or(&typed);
+            let text = unbegun_metrics(label, error.exit().code(), clock::wall(), earlier);
             let written = write_whole(path, Readers::Usual, |file| file.write_all(text.as_bytes()));
             if let Err(cause) = written {
                 let error = Error::file("cannot write the metrics to", path)(cause);
@@ -80,12 +82,18 @@ impl Unbegun {
             }
         }
         let brief = unpainted(&error.brief(MOST_LINES - 2));
-        self.quiet
-            .then(|| unbegun_mail(&name, &host(), &brief, error.exit().code()))
+        self.quiet.then(|| {
+            unbegun_mail(
+                name.as_ref().unwrap_or(&typed),
+                &host(),
+                &brief,
+                error.exit().code(),
+            )
+        })
     }
 
-    /// What a run of it would have been called; `known`: what an earlier one was.
-    fn name(&self, known: Option<String>) -> String {
+    /// What a run of it would have been called, as far as that can be read.
+    fn name(&self) -> Option<String> {
         let of_run = |run: &str| {
             let state = State::open(self.record.state_dir.as_deref()).ok()?;
             let folder = state
@@ -99,18 +107,20 @@ impl Unbegun {
                     .ok()
                     .filter(|_| job.ends_with(".toml"));
                 // A name with a variable in it is expanded with the job.
-                let name = text
-                    .and_then(|text| name_in(&text))
-                    .filter(|name| !name.contains("${"));
-                name.or(known).unwrap_or_else(|| stem(job))
+                text.and_then(|text| name_in(&text))
+                    .filter(|name| !name.contains("${"))
             }
-            What::Resume(run) => of_run(run)
-                .or(known)
-                .unwrap_or_else(|| format!("resume {run}")),
-            What::Undo(run) => match of_run(run) {
-                Some(name) => format!("undo {name}"),
-                None => known.unwrap_or_else(|| format!("undo {run}")),
-            },
+            What::Resume(run) => of_run(run),
+            What::Undo(run) => of_run(run).map(|name| format!("undo {name}")),
+        }
+    }
+
+    /// What it is called where nothing else is known.
+    fn typed(&self) -> String {
+        match &self.what {
+            What::Job(job) => stem(job),
+            What::Resume(run) => format!("resume {run}"),
+            What::Undo(run) => format!("undo {run}"),
         }
     }
 }

@@ -28,7 +28,7 @@ pub struct ExportArgs {
     /// The file, which is written whole or not at all [default: standard output]
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub out: Option<PathBuf>,
-    /// Overwrite whatever is there; without it only an empty file, or an export that was not edited
+    /// Overwrite whatever is there; without it only an empty file, or an export by id without an edited cell
     #[arg(long, requires = "out", help_heading = "Output")]
     pub force: bool,
     /// Write it for a spreadsheet program: with a byte order mark and CRLF

@@ -30,6 +30,18 @@ pub struct Decoded<R> {
     is_marked: bool,
     /// The byte that ends a line.
     line_end: u8,
+    utf_8: Utf8Signs,
+}
+
+/// What shows that a file is UTF-8 although another encoding was told.
+struct Utf8Signs {
+    told: &'static Encoding,
+    /// The first line beyond ASCII, if all such lines so far are valid UTF-8.
+    first: Option<Mistold>,
+    /// Characters beyond ASCII so far.
+    beyond: usize,
+    /// Whether a line was no UTF-8.
+    is_other: bool,
 }
 
 /// A file of another encoding than was told. Found inside an [`io::Error`].
@@ -122,6 +134,7 @@ impl<R: Read> Decoded<R> {
             current: Vec::new(),
             is_marked: marked.is_some(),
             line_end,
+            utf_8: Utf8Signs::new(encoding),
         })
     }
 
@@ -149,13 +162,14 @@ impl<R: Read> Decoded<R> {
                 self.current.extend_from_slice(piece);
             }
             if piece.last() == Some(&self.line_end) {
-                found = found.or_else(|| utf_8_line(self.encoding, self.line, &self.current));
+                found = found.or_else(|| self.utf_8.see(self.line, &self.current));
                 self.line += 1;
                 self.current.clear();
             }
         }
         if last {
-            found = found.or_else(|| utf_8_line(self.encoding, self.line, &self.current));
+            found = found.or_else(|| self.utf_8.see(self.line, &self.current));
+            found = found.or_else(|| self.utf_8.judge_file());
         }
         let malformed = match result {
             encoding_rs::DecoderResult::Malformed(length, after) => {
@@ -180,6 +194,9 @@ impl<R: Read> Decoded<R> {
             {
                 line.pop();
             }
+            if let Some(text) = beyond_ascii(&line).filter(|_| self.encoding != UTF_8) {
+                return Err(mistold(self.utf_8.mistold(self.line, text)));
+            }
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
                 Malformed {
@@ -198,18 +215,60 @@ impl<R: Read> Decoded<R> {
     }
 }
 
-/// The line `bytes`, if it shows that the file is UTF-8 and not of the one-byte encoding `told`.
-fn utf_8_line(told: &'static Encoding, line: u64, bytes: &[u8]) -> Option<Mistold> {
-    if !told.is_single_byte() || bytes.is_ascii() {
-        return None;
+impl Utf8Signs {
+    fn new(told: &'static Encoding) -> Self {
+        Self {
+            told,
+            first: None,
+            beyond: 0,
+            is_other: [UTF_8, UTF_16LE, UTF_16BE].contains(&told),
+        }
     }
+
+    /// Takes in a line. It is given back if it alone shows that the file is not of the one-byte encoding told.
+    fn see(&mut self, line: u64, bytes: &[u8]) -> Option<Mistold> {
+        if self.is_other || bytes.is_ascii() {
+            return None;
+        }
+        let Some(text) = beyond_ascii(bytes) else {
+            // One-byte encodings are judged line by line: a file may be of several hands.
+            self.is_other = !self.told.is_single_byte();
+            return None;
+        };
+        if self.told.is_single_byte() {
+            return is_certainly_utf_8(text, self.told).then(|| self.mistold(line, text));
+        }
+        self.beyond += text.chars().filter(|c| !c.is_ascii()).count();
+        if self.first.is_none() {
+            self.first = Some(self.mistold(line, text));
+        }
+        None
+    }
+
+    /// What shows that the whole file is UTF-8 and not of the encoding told, which has characters of several bytes.
+    ///
+    /// One such character may look like UTF-8: so do a fifth of the usual Chinese ones in GBK. That all of them do
+    /// grows less likely with each; from the second on a file is refused, for it is easily saved as UTF-8.
+    fn judge_file(&mut self) -> Option<Mistold> {
+        self.first
+            .take()
+            .filter(|_| self.beyond > 1 && !self.is_other)
+    }
+
+    fn mistold(&self, line: u64, text: &str) -> Mistold {
+        Mistold {
+            told: self.told.name(),
+            found: UTF_8.name(),
+            line,
+            text: text.trim_end_matches(['\r', '\n']).to_owned(),
+        }
+    }
+}
+
+/// `bytes` as a text, if they are valid UTF-8 and not just ASCII.
+fn beyond_ascii(bytes: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(bytes).ok()?;
-    is_certainly_utf_8(text, told).then(|| Mistold {
-        told: told.name(),
-        found: UTF_8.name(),
-        line,
-        text: text.trim_end_matches(['\r', '\n']).to_owned(),
-    })
+    (!text.is_ascii()).then_some(text)
 }
 
 fn mistold(found: Mistold) -> io::Error {
@@ -394,6 +453,37 @@ mod tests {
         ] {
             assert_eq!(told_wrong(bytes, told), None, "{bytes:?}");
         }
+    }
+
+    #[test]
+    fn a_file_of_utf_8_is_not_read_as_an_encoding_of_several_bytes() {
+        let german = "id,name\nw1,plain\nw2,Gr\u{fc}\u{df}e\n";
+        let chinese = "id,name\nw1,\u{9694}\u{79bb}\u{4e3b}\u{673a}\nw2,\u{9694}\n";
+        for told in ["gb18030", "gbk", "big5", "shift_jis", "euc-kr", "euc-jp"] {
+            let found = told_wrong(german.as_bytes(), told);
+            assert_eq!(
+                found,
+                Some((3, "UTF-8", "w2,Gr\u{fc}\u{df}e".to_owned())),
+                "{told}"
+            );
+            let found = told_wrong(chinese.as_bytes(), told).unwrap();
+            assert_eq!(found.1, "UTF-8", "{told}");
+        }
+    }
+
+    #[test]
+    fn text_of_several_bytes_is_read_although_some_of_it_looks_like_utf_8() {
+        let told = |text: &str, told: &str| told_wrong(&find(told).unwrap().encode(text).0, told);
+        // In GBK these are C3 BC C3 9F and C2 A1: valid UTF-8.
+        for text in [
+            "w1,\u{7709}\u{813d}\nw2,\u{9694}\u{79bb}\u{4e3b}\u{673a}",
+            "w1,\u{9694}\u{79bb}\nw2,\u{7709}\u{813d}",
+            "w1,\u{7709}",
+            "w1,plain",
+        ] {
+            assert_eq!(told(text, "gb18030"), None, "{text}");
+        }
+        assert_eq!(told("w1,\u{3042}\u{3044}", "shift_jis"), None);
     }
 
     #[test]

@@ -419,13 +419,15 @@ impl Reader<'_> {
                 }
             }
         }
-        Some(RowsFile {
+        let found = RowsFile {
             file,
             encoding: self.string(rows, "encoding"),
             other_columns: self.string(rows, "other_columns"),
             columns,
             span,
-        })
+        };
+        // Without a file the job itself would be read as one.
+        found.file.is_some().then_some(found)
     }
 
     fn read_simulator(&mut self, root: Table<'_>) -> Simulator {

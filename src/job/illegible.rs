@@ -23,7 +23,7 @@ pub fn illegible(file: &Arc<str>, error: &io::Error, delimiter: u8) -> Problem {
             place,
             format!("the file is {}, not {}", found.found, found.told),
             format!(
-                "leave encoding out (--encoding, [rows] encoding): {} is read without",
+                "leave encoding out (--encoding, [rows] encoding): {} is read without. If it only looks so, save it as UTF-8",
                 found.found
             ),
         );

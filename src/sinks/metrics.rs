@@ -15,7 +15,7 @@ use super::summary::Summary;
 /// What a metric tells, and how it is called.
 const LAST_SUCCESS: (&str, &str) = (
     "flowbatch_last_success_timestamp_seconds",
-    "When a run of the job last ended with exit code 0.",
+    "When a run of the job, not simulated, last ended with exit code 0.",
 );
 
 const FINISHED: (&str, &str) = (
@@ -43,7 +43,7 @@ pub fn metrics_text(summary: &Summary, earlier: &str) -> String {
     };
     let one = |value: String| vec![(String::new(), value)];
     let success = match summary.exit_code {
-        0 => summary.finished_at.map(seconds),
+        0 if !summary.simulated => summary.finished_at.map(seconds),
         _ => last_success(&job, earlier).map(str::to_owned),
     };
     gauge(LAST_SUCCESS, &success.map(one).unwrap_or_default());

@@ -243,6 +243,30 @@ fn a_result_that_cannot_be_written_is_exit_7_and_one_line_whatever_it_is() {
 }
 
 #[test]
+fn the_mail_of_a_run_goes_to_standard_error_where_standard_output_is_full() {
+    let rows = "workflow_id,name,expect_name\nw1,New,Something else\n";
+    let desk = Desk::with("rows.csv", rows);
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut command = desk.command("run -q rows.csv --simulate");
+    let output = command.stdout(full).output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(7), "{text}");
+    assert!(
+        text.starts_with("flowbatch: rows (simulated) on "),
+        "{text}"
+    );
+    assert!(
+        text.contains("1 row needs a person (exit code 1)"),
+        "{text}"
+    );
+    assert!(text.contains("\nrecord: "), "{text}");
+    assert!(
+        text.ends_with("No space left on device (os error 28)\n"),
+        "{text}"
+    );
+}
+
+#[test]
 fn a_reader_that_has_gone_is_no_error() {
     let desk = named(3);
     desk.flowbatch("run rows.csv --simulate --rate 500/s");

@@ -906,7 +906,7 @@ fn utf_8_under_another_encoding() {
             3 | w2,Prüfung
               | ^^^^^^^^^^
               |
-              = help: leave encoding out (--encoding, [rows] encoding): UTF-8 is read without
+              = help: leave encoding out (--encoding, [rows] encoding): UTF-8 is read without. If it only looks so, save it as UTF-8
 
             1 problem; nothing was sent
         "#]],
@@ -921,7 +921,7 @@ fn utf_8_under_another_encoding() {
             1 | workflow_id,name
               | ^^^^^^^^^^^^^^^^
               |
-              = help: leave encoding out (--encoding, [rows] encoding): UTF-8 is read without
+              = help: leave encoding out (--encoding, [rows] encoding): UTF-8 is read without. If it only looks so, save it as UTF-8
 
             1 problem; nothing was sent
         "#]],
@@ -937,7 +937,7 @@ fn utf_8_under_another_encoding() {
         2 | w1,ęó
           | ^^^^^
           |
-          = help: leave encoding out (--encoding, [rows] encoding): UTF-8 is read without
+          = help: leave encoding out (--encoding, [rows] encoding): UTF-8 is read without. If it only looks so, save it as UTF-8
 
         1 problem; nothing was sent
     "#]]

@@ -51,7 +51,7 @@ fn summary(exit_code: u8) -> Summary {
 fn a_run_is_told_in_gauges() {
     let text = metrics_text(&summary(0), "");
     expect![[r##"
-        # HELP flowbatch_last_success_timestamp_seconds When a run of the job last ended with exit code 0.
+        # HELP flowbatch_last_success_timestamp_seconds When a run of the job, not simulated, last ended with exit code 0.
         # TYPE flowbatch_last_success_timestamp_seconds gauge
         flowbatch_last_success_timestamp_seconds{job="triage \"eu\"\\\n"} 1795486504.250
         # HELP flowbatch_run_finished_timestamp_seconds When the job's last run ended.
@@ -105,6 +105,12 @@ fn the_last_success_outlives_a_failure_and_is_the_jobs_own() {
     let mut other = summary(1);
     other.job.name = "other".to_owned();
     assert_eq!(success(&metrics_text(&other, &good)), None);
+    // A rehearsal is no success.
+    let mut rehearsal = summary(0);
+    rehearsal.simulated = true;
+    assert_eq!(success(&metrics_text(&rehearsal, "")), None);
+    rehearsal.finished_at = Some("2026-12-01T00:00:00Z".parse().unwrap());
+    assert_eq!(success(&metrics_text(&rehearsal, &good)), success(&good));
     // What is no number is not handed on.
     let torn = "flowbatch_last_success_timestamp_seconds{job=\"other\"} 17x\n";
     assert_eq!(success(&metrics_text(&other, torn)), None);
@@ -116,7 +122,7 @@ fn an_end_before_the_beginning_keeps_the_last_success_and_nothing_else() {
     let at = "2026-11-25T02:15:00Z".parse().unwrap();
     let text = unbegun_metrics("triage \"eu\"\\\n", 4, at, &earlier);
     expect![[r#"
-        # HELP flowbatch_last_success_timestamp_seconds When a run of the job last ended with exit code 0.
+        # HELP flowbatch_last_success_timestamp_seconds When a run of the job, not simulated, last ended with exit code 0.
         # TYPE flowbatch_last_success_timestamp_seconds gauge
         flowbatch_last_success_timestamp_seconds{job="triage \"eu\"\\\n"} 1795486504.250
         # HELP flowbatch_run_finished_timestamp_seconds When the job's last run ended.
