@@ -155,7 +155,7 @@ impl Builder {
     ) -> Option<Row> {
         self.number = number;
         let mut desk = Desk::new(draft, problems);
-        let is_free = desk.is_free_of_sheet_errors(&self.names);
+        let is_free = desk.is_unspoilt(&self.names);
         let (workflow_id, called) = desk.workflow(self.defaults.is_blind);
         let wave = desk.wave();
         let place = self.place(&mut desk);

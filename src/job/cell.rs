@@ -59,11 +59,43 @@ pub fn is_empty_row<'a>(cells: impl IntoIterator<Item = &'a str>) -> bool {
     cells.into_iter().all(|cell| trim(cell).is_empty())
 }
 
-/// What a cell with a spreadsheet's error value is, for problems.
-pub const SHEET_ERROR: &str = "the cell holds an error value of the spreadsheet";
+/// What was meant by a cell, and is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spoilt {
+    /// An error value of a spreadsheet.
+    SheetError,
+    /// The character that programs write for bytes which they could not read.
+    Replaced,
+}
 
-/// What to do about it.
-pub const SHEET_ERROR_HINT: &str = "correct the formula in the sheet, or paste its values";
+impl Spoilt {
+    /// What is lost in `cell`, if something is.
+    pub fn find(cell: &str) -> Option<Self> {
+        if is_sheet_error(cell) {
+            return Some(Self::SheetError);
+        }
+        cell.contains(char::REPLACEMENT_CHARACTER)
+            .then_some(Self::Replaced)
+    }
+
+    /// What it is, for problems.
+    pub fn what(self) -> &'static str {
+        match self {
+            Self::SheetError => "the cell holds an error value of the spreadsheet",
+            Self::Replaced => {
+                "the cell holds a replacement character (U+FFFD): a program could not read what stood there"
+            }
+        }
+    }
+
+    /// What to do about it.
+    pub fn hint(self) -> &'static str {
+        match self {
+            Self::SheetError => "correct the formula in the sheet, or paste its values",
+            Self::Replaced => "write the text anew, and save the file as UTF-8",
+        }
+    }
+}
 
 /// Error values that the shape does not show, without their `#`: those that end with a plain word
 /// (not available, still loading, outside of a format), and those in scripts without capitals.
@@ -136,7 +168,7 @@ const ERROR_PREFIXES: [&str; 18] = [
 ///
 /// Sources: Microsoft's "Error values" in the documentation of Excel (`ERROR.TYPE`, `Range.Errors`)
 /// and their localized names, LibreOffice's help "Error Codes in LibreOffice Calc".
-pub fn is_sheet_error(cell: &str) -> bool {
+fn is_sheet_error(cell: &str) -> bool {
     // Most are none at a glance.
     if memchr::memchr2(b'#', b':', cell.as_bytes()).is_none() {
         return false;
@@ -195,6 +227,13 @@ mod tests {
         assert!(is_empty_row(unseen));
         assert!(is_empty_row([]));
         assert!(!is_empty_row(["", "-"]));
+    }
+
+    #[test]
+    fn what_a_program_could_not_read_is_lost() {
+        assert_eq!(Spoilt::find("Gr\u{fffd}n"), Some(Spoilt::Replaced));
+        assert_eq!(Spoilt::find("#REF!"), Some(Spoilt::SheetError));
+        assert_eq!(Spoilt::find("Gr\u{fc}n"), None);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::id::{Id, same_id, trim};
 
-use super::cell::{SHEET_ERROR, SHEET_ERROR_HINT, is_empty_row, is_sheet_error};
+use super::cell::{Spoilt, is_empty_row};
 use super::dialect::{Begun, Dialect};
 use super::encoding::Decoded;
 use super::illegible::illegible;
@@ -197,9 +197,9 @@ impl Reading<'_> {
             return;
         }
         for (column, cell) in COLUMNS.into_iter().zip([id, until, reason]) {
-            if is_sheet_error(cell) {
+            if let Some(spoilt) = Spoilt::find(cell) {
                 let place = self.cell(line, column, cell);
-                self.wrong(place, SHEET_ERROR, SHEET_ERROR_HINT);
+                self.wrong(place, spoilt.what(), spoilt.hint());
                 return;
             }
         }
@@ -348,8 +348,11 @@ mod tests {
                 "not a day or an instant",
             ),
             ("workflow_id,until\n,2026-12-24\n", "the id is empty"),
-            ("workflow_id,until\n#NV,2026-12-24\n", SHEET_ERROR),
-            ("workflow_id,until\nw1,#REF!\n", SHEET_ERROR),
+            (
+                "workflow_id,until\n#NV,2026-12-24\n",
+                Spoilt::SheetError.what(),
+            ),
+            ("workflow_id,until\nw1,#REF!\n", Spoilt::SheetError.what()),
             (
                 "workflow_id,until,reason\nw1,2026-12-24,\"open\nw2,,\n",
                 "a cell of a hold has a line break",

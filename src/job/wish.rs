@@ -7,7 +7,7 @@ use crate::model::id::{Id, trim};
 use crate::model::row::{Row, VersionWish};
 use crate::model::update::{LONGEST_TEXT, Label, Update};
 
-use super::cell::{BOOLEAN_HINT, EMPTY, SHEET_ERROR, SHEET_ERROR_HINT, boolean, is_sheet_error};
+use super::cell::{BOOLEAN_HINT, EMPTY, Spoilt, boolean};
 use super::column::Column;
 use super::defaults::Defaults;
 use super::draft::Draft;
@@ -43,14 +43,15 @@ impl<'a, D: Draft> Desk<'a, D> {
             .push(Problem::new(self.draft.place(column), what, hint));
     }
 
-    /// Tells the cells of a sheet that hold an error value of the spreadsheet, those of columns that
-    /// templates speak of by `names` as well. Whether there are none.
+    /// Tells the cells of a sheet that are spoilt, those of columns that templates speak of by `names` as well.
+    /// Whether there are none.
     ///
     /// What stands in a job file or a flag was typed, and is meant. A value and its guard that say
     /// the same change nothing: the workflow has that text by now.
-    pub(super) fn is_free_of_sheet_errors(&mut self, names: &[String]) -> bool {
+    pub(super) fn is_unspoilt(&mut self, names: &[String]) -> bool {
         for column in Column::ALL {
-            let Some(cell) = self.draft.cell(column).filter(|cell| is_sheet_error(cell)) else {
+            let cell = self.draft.cell(column);
+            let Some(spoilt) = cell.and_then(Spoilt::find) else {
                 continue;
             };
             let twin = match column {
@@ -67,24 +68,23 @@ impl<'a, D: Draft> Desk<'a, D> {
                 | Column::Wave => None,
             };
             let place = self.draft.place(column);
-            if twin == Some(cell) || !matches!(place, Place::Cell { .. }) {
+            if twin == cell || !matches!(place, Place::Cell { .. }) {
                 continue;
             }
-            let hint = if let Column::Expect(_) = column {
-                "correct the formula in the sheet, or paste its values; if the workflow has this text now, leave the cell empty"
-            } else {
-                SHEET_ERROR_HINT
-            };
-            self.problems.push(Problem::new(place, SHEET_ERROR, hint));
+            let mut hint = spoilt.hint().to_owned();
+            if let Column::Expect(_) = column {
+                hint += "; if the workflow has this text now, leave the cell empty";
+            }
+            self.problems.push(Problem::new(place, spoilt.what(), hint));
             self.void.push(column);
         }
         let mut is_free = self.void.is_empty();
         for name in names {
             if let Some((cell, place)) = self.draft.named(name)
-                && is_sheet_error(cell)
+                && let Some(spoilt) = Spoilt::find(cell)
             {
-                let hint = "a template speaks of this column: correct the formula in the sheet, or paste its values";
-                self.problems.push(Problem::new(place, SHEET_ERROR, hint));
+                let hint = format!("a template speaks of this column: {}", spoilt.hint());
+                self.problems.push(Problem::new(place, spoilt.what(), hint));
                 is_free = false;
             }
         }

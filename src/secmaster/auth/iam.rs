@@ -8,7 +8,7 @@ use http::Method;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
-use serde::Deserialize;
+use serde_json::Value;
 use url::Url;
 
 use crate::model::endpoint::Endpoint;
@@ -51,19 +51,27 @@ pub struct Owner {
 }
 
 /// A project of an account.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Project {
     /// Its id.
     pub id: String,
     /// Its name: that of its region, or one that begins with it.
-    #[serde(default)]
     pub name: String,
     /// The account's id.
-    #[serde(default)]
     pub domain_id: Option<String>,
 }
 
 impl Project {
+    /// The project that `shown` is, if it has an id; whatever else is odd in it is left out.
+    fn of(shown: &Value) -> Option<Self> {
+        let text = |name| shown.get(name).and_then(Value::as_str).map(str::to_owned);
+        Some(Self {
+            id: text("id")?,
+            name: text("name").unwrap_or_default(),
+            domain_id: text("domain_id"),
+        })
+    }
+
     /// Fit for a terminal, and without secrets.
     fn tidy(self, clean: &dyn Fn(String) -> String) -> Self {
         Self {
@@ -72,33 +80,6 @@ impl Project {
             domain_id: self.domain_id.map(|id| clean(tidy(&id))),
         }
     }
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct TokenBody {
-    token: TokenFacts,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct TokenFacts {
-    expires_at: Option<String>,
-    project: Option<Project>,
-    user: Option<UserFacts>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct UserFacts {
-    name: Option<String>,
-    domain: Option<Named>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Named {
-    name: Option<String>,
 }
 
 impl Iam {
@@ -148,7 +129,7 @@ impl Iam {
             return Err(self.unavailable("answered without X-Subject-Token"));
         };
         let token = token.had_for(&user.password);
-        let owner = owner(&received, &clean);
+        let owner = owner(received.body.as_deref().unwrap_or_default(), &clean);
         let supplied = Supplied {
             credential: Credential::Token(token),
             ends: owner.ends,
@@ -171,7 +152,7 @@ impl Iam {
         credential.put_on(&mut parcel, None, wall());
         let clean = |text| credential.blot_out(text);
         let received = self.ask(parcel, "whose the token is", &clean).await?;
-        Ok(owner(&received, &clean))
+        Ok(owner(received.body.as_deref().unwrap_or_default(), &clean))
     }
 
     /// The account's projects, or those of them called `name`.
@@ -183,10 +164,6 @@ impl Iam {
         name: Option<&str>,
         credential: &Credential,
     ) -> Result<Vec<Project>, SupplyError> {
-        #[derive(Deserialize)]
-        struct Body {
-            projects: Vec<Project>,
-        }
         let mut parcel = Parcel {
             method: Method::GET,
             url: self.url("/v3/projects", name.map(|name| ("name", name)))?,
@@ -197,12 +174,13 @@ impl Iam {
         let clean = |text| credential.blot_out(text);
         let received = self.ask(parcel, "the projects", &clean).await?;
         let body = received.body.unwrap_or_default();
-        match serde_json::from_slice::<Body>(wire::bare(&body)) {
-            Ok(body) => {
-                let projects = body.projects.into_iter();
+        let body: Value = serde_json::from_slice(wire::bare(&body)).unwrap_or_default();
+        match body.get("projects").and_then(Value::as_array) {
+            Some(projects) => {
+                let projects = projects.iter().filter_map(Project::of);
                 Ok(projects.map(|project| project.tidy(&clean)).collect())
             }
-            Err(_) => Err(self.unavailable("answered without a list of projects")),
+            None => Err(self.unavailable("answered without a list of projects")),
         }
     }
 
@@ -297,17 +275,45 @@ impl Iam {
     }
 }
 
-fn owner(received: &Received, clean: &dyn Fn(String) -> String) -> Owner {
-    let body = wire::bare(received.body.as_deref().unwrap_or_default());
-    let body: TokenBody = serde_json::from_slice(body).unwrap_or_default();
-    let user = body.token.user.unwrap_or_default();
+/// Whose a token is, by what IAM says of it.
+fn owner(body: &[u8], clean: &dyn Fn(String) -> String) -> Owner {
+    let body = wire::bare(body);
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    // Piece by piece: what is odd or missing hides nothing else.
+    let text = |at| body.pointer(at).and_then(Value::as_str);
     Owner {
-        user: user.name.map(|name| clean(tidy(&name))),
-        account: user
-            .domain
-            .and_then(|domain| domain.name)
-            .map(|name| clean(tidy(&name))),
-        project: body.token.project.map(|project| project.tidy(clean)),
-        ends: body.token.expires_at.and_then(|ends| ends.parse().ok()),
+        user: text("/token/user/name").map(|name| clean(tidy(name))),
+        account: text("/token/user/domain/name").map(|name| clean(tidy(name))),
+        project: body
+            .pointer("/token/project")
+            .and_then(Project::of)
+            .map(|project| project.tidy(clean)),
+        ends: text("/token/expires_at").and_then(|ends| ends.parse().ok()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_odd_in_a_token_hides_nothing_else() {
+        let owner = |body: &str| super::owner(body.as_bytes(), &|text| text);
+        let whole = owner(
+            r#"{"token": {"expires_at": "2026-11-29T02:15:00Z", "project": {"id": "p1", "name": 7},
+                "user": {"name": ["ana"], "domain": {"name": "acme"}}, "roles": "none"}}"#,
+        );
+        assert_eq!(whole.user, None);
+        assert_eq!(whole.account.as_deref(), Some("acme"));
+        let project = Project {
+            id: "p1".to_owned(),
+            name: String::new(),
+            domain_id: None,
+        };
+        assert_eq!(whole.project, Some(project));
+        assert!(whole.ends.is_some());
+        let odd = owner(r#"{"token": {"project": 5, "user": {"name": "ana"}}}"#);
+        assert_eq!((odd.user.as_deref(), odd.project), (Some("ana"), None));
+        assert_eq!(owner("<html>").user, None);
     }
 }
