@@ -11,7 +11,7 @@ use crate::secmaster::auth::password::User;
 use crate::secmaster::auth::token::Token;
 
 use super::environment;
-use super::found::{Found, Kind, none};
+use super::found::{Found, Kind};
 
 /// Names of an access key, its secret and its security token.
 const KEY_VARIABLES: [[Option<&str>; 3]; 3] = [
@@ -119,7 +119,10 @@ impl<'a> Variables<'a> {
         let token = token.and_then(|name| self.secret(name));
         let token = token.as_ref().map(ExposeSecret::expose_secret);
         let keys = Keys::new(id.expose_secret(), secret.expose_secret(), token);
-        let keys = keys.map_err(|fault| none(format!("{}: {fault}", self.name(ak))))?;
+        let keys = keys.map_err(|fault| Error::Refused {
+            what: format!("access key from {}: {fault}", self.name(ak)),
+            hint: fault.hint().to_owned(),
+        })?;
         let kind = if keys.is_temporary() {
             "temporary access key"
         } else {

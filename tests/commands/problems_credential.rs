@@ -208,6 +208,18 @@ fn tokens_that_are_told_as_what_they_are() {
             "token from token: the token begins with Bearer\n  give the token alone",
         ),
         (
+            format!("HW_AUTH_TOKEN={token}\n").into_bytes(),
+            "token from token: the token has HW_AUTH_TOKEN= before it\n  give the token alone",
+        ),
+        (
+            b"${TOKEN}".to_vec(),
+            "token from token: a placeholder stands where the token belongs\n  put the token itself",
+        ),
+        (
+            b"<token>\n".to_vec(),
+            "token from token: a placeholder stands where the token belongs\n  put the token itself",
+        ),
+        (
             vec![b'a'; (4 << 20) + 1],
             "the token file token is longer than 4 MiB\n",
         ),
@@ -222,6 +234,22 @@ fn tokens_that_are_told_as_what_they_are() {
         );
         std::fs::remove_file(desk.path("token")).unwrap();
     }
+}
+
+#[test]
+fn a_key_in_quotes_is_told_as_that() {
+    let desk = rows()
+        .variable("HUAWEICLOUD_SDK_AK", "AKONE")
+        .variable("HUAWEICLOUD_SDK_SK", &format!("'{}'", CANARIES.secret_key));
+    told(
+        &desk,
+        &format!("{RUN} --region cn-north-4"),
+        4,
+        &expect![[r#"
+            error: access key from HUAWEICLOUD_SDK_AK: the secret key stands in quotes
+              give it without the quotes around it
+        "#]],
+    );
 }
 
 #[test]

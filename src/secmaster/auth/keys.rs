@@ -29,6 +29,17 @@ pub enum KeysFault {
     Characters(&'static str),
 }
 
+impl KeysFault {
+    /// What to do about it.
+    pub fn hint(self) -> &'static str {
+        match self {
+            Self::Empty(_) => "set both keys, or unset both to have the credential found elsewhere",
+            Self::Quotes(_) => "give it without the quotes around it",
+            Self::Characters(_) => "give it on one line, and nothing else",
+        }
+    }
+}
+
 impl Keys {
     /// The key in these texts, without the blanks around them.
     ///

@@ -33,6 +33,12 @@ pub enum TokenFault {
     /// As it stands in a header of another service.
     #[error("the token begins with Bearer")]
     Bearer,
+    /// A text that stands for the token in instructions and scripts.
+    #[error("a placeholder stands where the token belongs")]
+    Placeholder,
+    /// A line of an environment file.
+    #[error("the token has HW_AUTH_TOKEN= before it")]
+    Assignment,
     /// Characters that no header can carry.
     #[error("the token holds blanks, line breaks or characters outside ASCII")]
     Characters,
@@ -42,12 +48,18 @@ impl TokenFault {
     /// What to do about it.
     pub fn hint(self) -> &'static str {
         match self {
-            Self::Empty => "set it, or unset the variable to have the credential found elsewhere",
+            Self::Empty => {
+                "put a token there, or take it away to have the credential found elsewhere"
+            }
             Self::Quotes => "give the token without the quotes around it",
             Self::Json => {
                 "give the token alone: the header X-Subject-Token of IAM's answer, or a tool's member for it"
             }
             Self::Bearer => "give the token alone, as IAM's header X-Subject-Token holds it",
+            Self::Placeholder => {
+                "put the token itself there: no shell has expanded what begins with $, nobody has filled in <...>"
+            }
+            Self::Assignment => "give the token alone, without the variable's name",
             Self::Characters => "give the token on one line, and nothing else",
         }
     }
@@ -74,6 +86,12 @@ impl Token {
         }
         if token.starts_with(['"', '\'', '\u{201c}']) {
             return Err(TokenFault::Quotes);
+        }
+        if token.starts_with(['$', '<']) {
+            return Err(TokenFault::Placeholder);
+        }
+        if token.starts_with("HW_AUTH_TOKEN=") {
+            return Err(TokenFault::Assignment);
         }
         if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(TokenFault::Characters);
