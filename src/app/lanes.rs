@@ -313,7 +313,7 @@ fn transport(
     let proxy = Proxy::for_endpoint(endpoint, named, |name| std::env::var_os(name));
     let proxy = proxy.map_err(|fault| Error::Usage {
         what: format!("the proxy on the way to {endpoint}: {fault}"),
-        hint: "correct it, or take it away to go without a proxy".to_owned(),
+        hint: "correct it, or take it away".to_owned(),
     })?;
     Transport::new(endpoint, ca, proxy.as_ref(), Http::Negotiated).map_err(set_up)
 }
