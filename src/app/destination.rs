@@ -347,7 +347,7 @@ impl Open {
     }
 }
 
-/// Turns that the task of a connection needs to end: to see that nobody asks any more, and to let go.
+/// Turns that the task of a connection needs to end: to see that no request comes any more, and to let go.
 const TURNS: u32 = 4;
 
 /// Workflows in a simulated workspace that nobody has used yet.

@@ -335,7 +335,7 @@ fn default_path() -> Result<PathBuf, Error> {
     }
 }
 
-/// Folders of a state folder that nobody else may have made.
+/// Folders of a state folder that no other user may have made.
 const OWN_FOLDERS: [&str; 3] = ["runs", "tmp", "locks"];
 
 /// The setgid bit of the folder around `path`.
@@ -344,7 +344,7 @@ fn hands_on(path: &Path) -> u32 {
     around.map_or(0, |around| around.permissions().mode() & 0o2000)
 }
 
-/// Makes the folder `path` for this user and these `readers`. Whoever is no member of their group can
+/// Makes the folder `path` for this user and these `readers`. A user outside their group can
 /// let them in only where the folder around it hands its group on (setgid).
 fn make_shared(path: &Path, readers: Readers) -> io::Result<()> {
     let hands_on = hands_on(path);

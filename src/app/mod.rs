@@ -88,11 +88,11 @@ pub fn main() -> u8 {
         Err(answer) => (false, None, Ok(pages::tell_answer(&answer))),
     };
     let tell = |error: Error| {
-        let mail = unbegun.as_ref().and_then(|unbegun| unbegun.tell(&error));
+        let mail = unbegun.as_ref().map(|unbegun| unbegun.tell(&error));
         let text = match (mail, is_quiet) {
-            (Some(mail), _) => mail,
+            (Some(mail), true) => mail,
             (None, true) => error.brief(MOST_LINES),
-            (None, false) => error.text(),
+            (_, false) => error.text(),
         };
         match error {
             Error::Problems(_) => terminal::complain_painted(&text),

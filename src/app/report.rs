@@ -99,7 +99,7 @@ pub(super) fn report(args: &ReportArgs) -> Done {
     Ok(Exit::Done)
 }
 
-/// What the journal at `path` comes to; lines that are passed over are told.
+/// What the journal at `path` comes to; lines that are passed over are shown.
 pub(super) fn digest(path: &Path, salvage: bool) -> Result<Digest, Error> {
     let (digest, passed_over) = digest_of(path, salvage)?;
     if passed_over > 0 {

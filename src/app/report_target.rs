@@ -89,7 +89,7 @@ pub(super) fn check_report(path: &Path, job: &str, input: Option<&Input>) -> Res
     }
 }
 
-/// Refuses a path where an export would cost somebody's work: anything but nothing, an empty file, what is no regular file,
+/// Refuses a path where an export would destroy a person's work: anything but nothing, an empty file, what is no regular file,
 /// and an export that was not edited. `force`: whatever is there.
 pub(super) fn check_export(path: &Path, force: bool) -> Result<(), Error> {
     check_folder("the export", path)?;

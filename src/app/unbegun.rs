@@ -1,4 +1,4 @@
-//! What is told of a run that ends before there is anything to record: its mail and its metrics.
+//! The mail and the metrics of a run that ends before there is anything to record.
 
 use std::fs;
 use std::io::Write;
@@ -18,7 +18,6 @@ use super::{clock, host, report_target, terminal};
 /// A command that schedulers start, as far as its end has to be told whatever happens.
 pub(super) struct Unbegun {
     record: RecordArgs,
-    quiet: bool,
     what: What,
 }
 
@@ -32,13 +31,13 @@ enum What {
 impl Unbegun {
     /// What `command` would run, if it would run something.
     pub(super) fn of(command: &Command) -> Option<Self> {
-        let (record, output, what) = match command {
+        let (record, what) = match command {
             // The last run of a job is none that was only tried.
             Command::Run(args) if args.dry_run => return None,
             Command::Undo(args) if args.dry_run => return None,
-            Command::Run(args) => (&args.record, &args.output, What::Job(args.job.job.clone())),
-            Command::Resume(args) => (&args.record, &args.output, What::Resume(args.run.clone())),
-            Command::Undo(args) => (&args.record, &args.output, What::Undo(args.run.clone())),
+            Command::Run(args) => (&args.record, What::Job(args.job.job.clone())),
+            Command::Resume(args) => (&args.record, What::Resume(args.run.clone())),
+            Command::Undo(args) => (&args.record, What::Undo(args.run.clone())),
             Command::Check(_)
             | Command::Plan(_)
             | Command::Export(_)
@@ -55,13 +54,12 @@ impl Unbegun {
         };
         Some(Self {
             record: record.clone(),
-            quiet: output.quiet,
             what,
         })
     }
 
     /// Writes the metrics, and gives the text of the mail, of an end by `error`.
-    pub(super) fn tell(&self, error: &Error) -> Option<String> {
+    pub(super) fn tell(&self, error: &Error) -> String {
         let earlier = self
             .record
             .metrics_file
@@ -82,14 +80,8 @@ impl Unbegun {
             }
         }
         let brief = unpainted(&error.brief(MOST_LINES - 2));
-        self.quiet.then(|| {
-            unbegun_mail(
-                name.as_ref().unwrap_or(&typed),
-                &host(),
-                &brief,
-                error.exit().code(),
-            )
-        })
+        let name = name.as_ref().unwrap_or(&typed);
+        unbegun_mail(name, &host(), &brief, error.exit().code())
     }
 
     /// What a run of it would have been called, as far as that can be read.

@@ -82,7 +82,7 @@ pub fn unpainted(text: &str) -> String {
     plain
 }
 
-/// Whether `rest` goes on an escape sequence that only selects how text is rendered (ECMA-48, SGR).
+/// Whether `rest` continues an escape sequence that only selects how text is rendered (ECMA-48, SGR).
 fn is_color(rest: &str) -> bool {
     rest.strip_prefix('[').is_some_and(|rest| {
         let end = rest.find(|c: char| !c.is_ascii_digit() && c != ';');

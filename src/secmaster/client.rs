@@ -321,7 +321,7 @@ pub(super) fn answer(received: Received, via: Option<&str>, wanted: Wanted) -> A
     }
 }
 
-/// The longest wait that is told; whatever is longer is beyond any patience.
+/// The longest wait that is taken over; a longer one is beyond any patience.
 const LONGEST_WAIT: Duration = Duration::from_secs(10 * 365 * 24 * 3_600);
 
 /// `Retry-After` in seconds or as an HTTP date (RFC 9110, 10.2.3); the longest of several. A date in the past is no wait, and
@@ -421,7 +421,7 @@ pub(super) fn blot_out_answer(credential: &Credential, mut answer: Answer) -> An
     answer
 }
 
-/// Whatever else of `data` goes on record, without the secrets. What an undo or an update may send stays to the byte: in a
+/// The rest of `data` that is put on record, without the secrets. What an undo or an update may send stays to the byte: in a
 /// reading it holds no secret (see [`echo`]), and an answer to an update that shows one counts as if it showed nothing.
 fn blot_out_data(credential: &Credential, data: &mut Data) {
     let holds = |text: &str| credential.secret_in(text).is_some();

@@ -12,7 +12,7 @@ use crate::model::formula::unguarded;
 use crate::model::outcome::{ErrorClass, Status};
 use crate::model::printable::is_printable;
 
-/// Characters of a message of somebody else's.
+/// Characters of a message that the service wrote.
 const MOST_CHARACTERS: usize = 200;
 
 /// Rows of one kind that are kept; the others are counted.
@@ -39,7 +39,7 @@ pub struct Group {
     pub code: String,
     /// How many.
     pub count: u64,
-    /// How many of them are unknown: nobody knows whether they were carried out.
+    /// How many of them are unknown: they may have been carried out.
     pub unknown: u64,
     /// The first of them, in input order.
     pub rows: Vec<AttentionRow>,

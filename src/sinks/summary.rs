@@ -212,7 +212,7 @@ pub struct Closing<'a> {
 /// Different errors that are told.
 const MOST_ERRORS: usize = 5;
 
-/// Rows of each that are told.
+/// Rows of each that are shown.
 const MOST_ERROR_ROWS: usize = 5;
 
 /// The closing text for people.
@@ -571,7 +571,7 @@ fn auth_hint(message: &str) -> &'static str {
     }
 }
 
-/// What to do first about rows of which nobody knows whether they were carried out.
+/// What to do first about unknown rows: they may have been carried out.
 pub const UNKNOWN_HINT: &str =
     "look at the workflows of rows that are unknown first: their updates may have been applied";
 

@@ -194,7 +194,7 @@ fn an_export_costs_nobodys_work() {
     let export = |flags: &str| desk.flowbatch(&format!("export {target} {flags}"));
     for out in ["all.csv", "empty.csv"] {
         ok(&export(&format!("--out {out}")));
-        // Nobody touched it.
+        // It was not touched.
         ok(&export(&format!("--out {out} --for excel")));
         ok(&export(&format!("--out {out}")));
     }

@@ -1,4 +1,4 @@
-//! Several users of one machine: a service whose runs a group may read, and folders that are somebody else's. Only root can
+//! Several users of one machine: a service whose runs a group may read, and folders of another user. Only root can
 //! play them all; as another user these stories are passed over.
 
 use std::fs::{self, Permissions};
@@ -109,7 +109,7 @@ fn whoever_is_in_the_group_of_the_state_folder_reads_what_the_service_ran() {
     // The second run finds its folders as the first has left them.
     let again = shared.run_as(SERVICE, RUN);
     assert_eq!(again.code, 0, "{}{}", again.stdout, again.stderr);
-    // Nobody else's run goes there.
+    // No run of another user goes there.
     let theirs = shared.run_as(READER, RUN);
     assert_eq!(theirs.code, 2, "{}{}", theirs.stdout, theirs.stderr);
     assert!(

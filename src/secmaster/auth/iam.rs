@@ -23,7 +23,7 @@ use super::redaction::blot_out;
 use super::supply::{Supplied, SupplyError};
 use super::token::Token;
 
-/// The longest words of IAM's that are told, in characters.
+/// The longest message of IAM's that is shown, in characters.
 const LONGEST_SAID: usize = 500;
 /// How long IAM may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(20);

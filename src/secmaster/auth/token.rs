@@ -57,7 +57,7 @@ impl TokenFault {
             }
             Self::Bearer => "give the token alone, as IAM's header X-Subject-Token holds it",
             Self::Placeholder => {
-                "put the token itself there: no shell has expanded what begins with $, nobody has filled in <...>"
+                "put the token itself there: no shell has expanded $NAME, and <...> is not filled in"
             }
             Self::Assignment => "give the token alone, without the variable's name",
             Self::Characters => "give the token on one line, and nothing else",
