@@ -16,10 +16,11 @@ use std::time::Duration;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use flowbatch::engine::ports::{Errand, RowsError, Source};
 use flowbatch::engine::schedule::{Rules, Schedule, Step};
+use flowbatch::job::census::Counted;
 use flowbatch::job::defaults::{Defaults, Level};
 use flowbatch::job::encoding::Decoded;
 use flowbatch::job::problems::Problems;
-use flowbatch::job::rows::{Reader, Rest};
+use flowbatch::job::rows::{Part, Reader};
 use flowbatch::job::selection::Selection;
 use flowbatch::job::table::{Options, Table};
 use flowbatch::job::way::{Target, Way};
@@ -121,7 +122,12 @@ fn reader(csv: &[u8]) -> Reader<Decoded<Cursor<&[u8]>>> {
         is_blind: true,
         ..Defaults::default()
     };
-    Reader::new(defaults, Rc::default(), Rest::Table(table.unwrap()))
+    let part = Part {
+        wishes: None,
+        updates: Rc::default(),
+        table,
+    };
+    Reader::new(defaults, vec![part])
 }
 
 fn tables(criterion: &mut Criterion) {
@@ -142,8 +148,10 @@ fn tables(criterion: &mut Criterion) {
     group.bench_function("checked and counted", |bencher| {
         bencher.iter(|| {
             let mut problems = Problems::default();
-            let census = reader(&table).census(&Selection::default(), &[], &mut problems);
-            assert_eq!(census.0.rows, ROWS);
+            let selection = Selection::default();
+            let keep = |_: &Row, _: &Counted| Ok::<_, Infallible>(());
+            let census = reader(&table).survey(&selection, &[], &mut problems, keep);
+            assert_eq!(census.unwrap().census.rows, ROWS);
         });
     });
     group.bench_function("read once more", |bencher| {
@@ -294,11 +302,10 @@ fn records(criterion: &mut Criterion) {
                 names: &Default::default(),
                 planned: Default::default(),
                 place_of: &|_, _| (None, None),
-                skipped_because: &|_| None,
             };
             let rows = rows
                 .iter()
-                .map(|row| Ok::<_, Infallible>((row.clone(), true)));
+                .map(|row| Ok::<_, Infallible>((row.clone(), None)));
             let mut out = Vec::with_capacity(400 << 10);
             report::write(rows, source, &mut out).unwrap().rows
         });

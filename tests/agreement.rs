@@ -500,10 +500,9 @@ impl Recorded {
             names: &BTreeMap::new(),
             planned: planned.map(|(row, change)| (row, (None, change))).collect(),
             place_of: &|_, _| (None, None),
-            skipped_because: &|_| None,
         };
         let rows = self.rows.iter().cloned();
-        let rows = rows.map(|row| Ok::<_, std::io::Error>((row, true)));
+        let rows = rows.map(|row| Ok::<_, std::io::Error>((row, None)));
         let mut bytes = Vec::new();
         let written = report::write(rows, source, &mut bytes).unwrap();
         (bytes, written)

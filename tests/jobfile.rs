@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use flowbatch::job::file::File;
 use flowbatch::job::flags::Flags;
-use flowbatch::job::intent::Job;
+use flowbatch::job::intent::Intent;
 use flowbatch::job::problem::Source;
 use flowbatch::job::problems::Problems;
 use proptest::prelude::*;
@@ -45,7 +45,7 @@ fn told(text: &str) -> String {
     let env = |name: &str| (name == "TEAM").then(|| "soc".to_owned());
     let mut problems = Problems::default();
     let file = File::read(text, &env, &mut problems);
-    Job::new(
+    Intent::new(
         file,
         &Flags::default(),
         false,

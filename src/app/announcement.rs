@@ -13,7 +13,7 @@ use crate::model::update::Update;
 use crate::plan::estimate::{Estimate, Requests};
 
 use super::destination::Open;
-use super::taken::Taken;
+use super::resolved_job::ResolvedJob;
 
 /// Lanes that are told one by one.
 const MOST_LANES: usize = 20;
@@ -95,18 +95,19 @@ struct LaneText {
 
 impl Announcement {
     pub(super) fn new(
-        taken: &Taken,
+        resolved: &ResolvedJob,
         open: &Open,
         resumed: Option<Resumed>,
         last_start: Option<String>,
     ) -> Result<Self, Error> {
-        let (census, settings) = (&taken.census, &taken.job.settings);
+        let (census, settings) = (&resolved.census, &resolved.job.settings);
         let lanes = open.lanes.iter().zip(&census.lanes);
         let used = lanes.filter(|(facts, _)| facts.credential.is_some());
         let lanes: Vec<_> = used
             .map(|(facts, census)| {
-                let first = census.first_workspace.as_ref();
-                let only = first.filter(|_| census.workspaces == 1);
+                let workspaces = census.workspaces.len() as u64;
+                let first = census.workspaces.first();
+                let only = first.filter(|_| workspaces == 1);
                 LaneText {
                     target: match open.is_simulated() {
                         true => open.text(),
@@ -114,20 +115,20 @@ impl Announcement {
                     },
                     credential: facts.credential.clone().unwrap_or_default(),
                     rows: census.rows,
-                    workspaces: census.workspaces,
+                    workspaces,
                     project_id: only.map(|workspace| workspace.project_id.to_string()),
                     from_variable: only.and_then(|workspace| {
-                        taken.job.defaults.variable_of(&workspace.project_id)
+                        resolved.job.defaults.variable_of(&workspace.project_id)
                     }),
-                    looked_up: taken.job.defaults.looked_up(&facts.route).is_some(),
+                    looked_up: resolved.job.defaults.looked_up(&facts.route).is_some(),
                     workspace_id: only.map(|workspace| workspace.workspace_id.to_string()),
                 }
             })
             .collect();
         let doing = "the rows cannot be read again";
-        let waves = taken.waves().map_err(Error::machine(doing))?;
-        let estimate = estimate(taken, &lanes, waves.as_ref(), resumed.as_ref());
-        let warnings = taken.job.warnings.iter().chain(&open.warnings).cloned();
+        let waves = resolved.waves().map_err(Error::machine(doing))?;
+        let estimate = estimate(resolved, &lanes, waves.as_ref(), resumed.as_ref());
+        let warnings = resolved.job.warnings.iter().chain(&open.warnings).cloned();
         let warnings = warnings.chain(open.file_limit_text(settings));
         Ok(Self {
             warnings: warnings.collect(),
@@ -139,7 +140,7 @@ impl Announcement {
                 0 => "no workflow is selected".to_owned(),
                 _ => census.wishes.text(),
             },
-            defaults: taken.job.defaults.update.clone(),
+            defaults: resolved.job.defaults.update.clone(),
             rate: match settings.finds_limit {
                 true => format!("{}, or what the service allows", settings.rate),
                 false => settings.rate.to_string(),
@@ -148,10 +149,10 @@ impl Announcement {
             requests: estimate.total(),
             at_least: span::show(estimate.at_least(settings.rate, settings.burst)),
             last_start,
-            chosen: taken.notes.clone(),
+            chosen: resolved.notes.clone(),
             resumed,
-            course: waves.map_or(Vec::new(), |waves| taken.course_lines(&waves)),
-            partition: taken.job.selection.partition.map(String::from),
+            course: waves.map_or(Vec::new(), |waves| resolved.course_lines(&waves)),
+            partition: resolved.job.selection.partition.map(String::from),
         })
     }
 
@@ -225,12 +226,12 @@ impl Announcement {
 
 /// What a session sends that takes up all rows of `lanes`, or what is left of them, if each of them is sent.
 fn estimate(
-    taken: &Taken,
+    resolved: &ResolvedJob,
     lanes: &[LaneText],
     waves: Option<&Waves>,
     resumed: Option<&Resumed>,
 ) -> Estimate {
-    let (census, settings) = (&taken.census, &taken.job.settings);
+    let (census, settings) = (&resolved.census, &resolved.job.settings);
     let reads = settings.snapshot == Snapshot::Required;
     let mut estimate = Estimate::default();
     for (index, lane) in lanes.iter().enumerate() {
@@ -239,7 +240,7 @@ fn estimate(
         let mut readings = 0;
         if reads && updates > 0 {
             // A workflow may have a row in each stage.
-            let pages = match taken.job.stages.is_empty() {
+            let pages = match resolved.job.stages.is_empty() {
                 true => updates.div_ceil(PAGE),
                 false => 1,
             };
@@ -255,7 +256,7 @@ fn estimate(
         }
         if is_whole {
             readings += census.wishes.guarded;
-            readings += waves.map_or(0, |waves| taken.verified_rows(waves));
+            readings += waves.map_or(0, |waves| resolved.verified_rows(waves));
         }
         let requests = Requests { updates, readings };
         estimate.add(LaneId(index), requests);

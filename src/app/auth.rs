@@ -12,7 +12,8 @@ use crate::exit::Exit;
 use crate::job::builder::Builder;
 use crate::job::draft::Silent;
 use crate::job::file::{File, Method};
-use crate::job::intent::Job;
+use crate::job::intent::Intent;
+use crate::job::problem::Problem;
 use crate::job::problems::Problems;
 use crate::model::id::Id;
 use crate::model::outcome::ErrorClass;
@@ -79,10 +80,12 @@ pub(super) fn auth(args: &AuthArgs) -> Done {
     let mut problems = Problems::default();
     let flags = args.target.flags();
     let file = File::default();
-    let job = Job::new(file, &flags, false, profiles, &environment, &mut problems);
+    let Intent {
+        job, wrong_region, ..
+    } = Intent::new(file, &flags, false, profiles, &environment, &mut problems);
     let mut builder = Builder::new(job.defaults.clone());
     let bound = builder.bound_for(&Silent, &mut problems);
-    problems_out(&job, bound.is_none(), problems)?;
+    problems_out(wrong_region.filter(|_| bound.is_none()), problems)?;
     let Some((route, project_id, workspace_id)) = bound else {
         return Err(Error::Usage {
             what: "there is no target".to_owned(),
@@ -130,10 +133,10 @@ pub(super) fn auth(args: &AuthArgs) -> Done {
 }
 
 /// Ends with the problems that there are.
-fn problems_out(job: &Job, astray: bool, mut problems: Problems) -> Result<(), Error> {
-    if let Some(problem) = job.wrong_region.clone().filter(|_| astray) {
-        problems.push(problem);
-    }
+fn problems_out(further: Option<Problem>, mut problems: Problems) -> Result<(), Error> {
+    further
+        .into_iter()
+        .for_each(|problem| problems.push(problem));
     match problems.is_empty() {
         true => Ok(()),
         false => Err(Error::Problems(

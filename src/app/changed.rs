@@ -15,11 +15,10 @@ use crate::sinks::changes::{COLUMNS, ChangeMade, Question, Run, changes};
 
 use super::course::local_zone;
 use super::folder::{RunFolder, State};
-use super::input::Copy;
 use super::report::digest;
 use super::reporting::Reporting;
+use super::resolved_job::ResolvedJob;
 use super::runs::is_last_word;
-use super::taken::Taken;
 use super::terminal::{self, Out};
 use super::{Done, clock};
 
@@ -91,10 +90,9 @@ fn tell(
                 .as_ref()
                 .map_or("-".to_owned(), |start| start.operator.clone());
             let lanes = record.lanes.clone();
-            let copy = folder.file(record.input_file());
-            let taken = Taken::again(record, Copy::Kept(copy))?;
+            let resolved = ResolvedJob::on_record(record, folder)?;
             let reporting = Reporting {
-                taken: &taken,
+                resolved: &resolved,
                 lanes: &lanes,
                 digest: &digest,
                 folder,

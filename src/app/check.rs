@@ -1,38 +1,33 @@
 //! `flowbatch check`: everything that can be validated without the network.
 
-use tempfile::NamedTempFile;
-
 use crate::cli::CheckArgs;
-use crate::error::Error;
 use crate::exit::Exit;
 use crate::model::counted::counted;
 
+use super::resolved_job::course_lines;
+use super::sources::Keep;
 use super::{Done, credential, intake, terminal};
 
 /// Validates a job; sends nothing.
 pub(super) fn check(args: &CheckArgs) -> Done {
-    let temporary = || {
-        let folder = std::env::temp_dir();
-        NamedTempFile::new().map_err(Error::file("cannot write in", folder))
-    };
-    let taken = intake::take_in(&args.job, temporary)?;
+    let read = intake::read(&args.job, Keep::Nothing, |_, _| Ok(()))?;
     credential::check(&args.credential)?;
-    for warning in &taken.job.warnings {
+    for warning in &read.job.warnings {
         terminal::complain(&format!("warning: {warning}"));
     }
     if !args.quiet {
-        let (rows, workspaces) = (taken.census.rows, taken.census.workspaces());
-        let skipped = match taken.census.skipped {
+        let (rows, workspaces) = (read.census.rows, read.census.workspaces());
+        let skipped = match read.census.skipped {
             0 => String::new(),
             skipped => format!(", {skipped} of them left out"),
         };
-        let looked_up = match taken.census.without_project.is_empty() {
+        let looked_up = match read.findings.without_project.is_empty() {
             true => "",
             false => "IAM will be asked for the project; ",
         };
-        let wishes = taken.census.wishes.text();
+        let wishes = read.census.wishes.text();
         let mut parts = Vec::new();
-        if rows > 0 || taken.changes.is_empty() {
+        if rows > 0 || read.changes.is_empty() {
             let places = counted(workspaces, "workspace");
             parts.push(format!(
                 "{} in {places}{skipped}: {wishes}",
@@ -40,16 +35,16 @@ pub(super) fn check(args: &CheckArgs) -> Done {
             ));
         }
         // What the live state says about them is not asked here.
-        match taken.changes.len() as u64 {
+        match read.changes.len() as u64 {
             0 => {}
             1 => parts.push("1 change chooses rows from the live state".to_owned()),
             many => parts.push(format!("{many} changes choose rows from the live state")),
         }
-        match taken.census.without_workspace.len() as u64 {
+        match read.findings.without_workspace.len() as u64 {
             0 => {}
             named => parts.push(format!("{} to be looked up", counted(named, "workspace"))),
         }
-        match taken.all_templates().count() as u64 {
+        match read.templates() as u64 {
             0 => {}
             many => parts.push(format!(
                 "{} to be worked out from the live state",
@@ -58,12 +53,12 @@ pub(super) fn check(args: &CheckArgs) -> Done {
         }
         terminal::print(&format!(
             "{}: {}; {looked_up}no problems, nothing was sent",
-            taken.name,
+            read.name,
             parts.join("; "),
         ));
-        let waves = taken.waves();
-        let waves = waves.map_err(Error::machine("the rows cannot be read again"))?;
-        for line in waves.iter().flat_map(|waves| taken.course_lines(waves)) {
+        let chooses = |stage| read.changes.iter().any(|change| change.stage == stage);
+        let waves = read.waves.iter();
+        for line in waves.flat_map(|waves| course_lines(&read.job, waves, chooses)) {
             terminal::print(&format!("  {line}"));
         }
     }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::io::{BufWriter, Read, Write};
+use std::io::Read;
 
 use jiff::Timestamp;
 
@@ -10,100 +10,101 @@ use crate::engine::ports::{Past, RowsError};
 use crate::error::Error;
 use crate::job::builder::Builder;
 use crate::job::cell::EMPTY;
+use crate::job::census::{Census, Counting, Suspects};
 use crate::job::change::{Change, Chosen, as_cell};
 use crate::job::column::Column;
+use crate::job::defaults::Defaults;
 use crate::job::draft::{Draft, One};
+use crate::job::intent::Job;
 use crate::job::problem::{Place, Problem};
 use crate::job::problems::Problems;
-use crate::job::record::{Form, InputRecord, Original};
 use crate::job::rows::Reader;
-use crate::job::settled;
-use crate::job::stage::When;
-use crate::job::table::Options;
+use crate::job::stage::{Stage, When};
+use crate::job::stored_rows::Target;
 use crate::job::template::{Fault, Subjects, Template, Templates};
 use crate::job::wish::read_update;
 use crate::model::counted::counted;
 use crate::model::field::Field;
 use crate::model::id::same_id;
 use crate::model::id::trim;
+use crate::model::route::Route;
 use crate::model::row::Row;
 use crate::model::target::{LaneId, Workspace};
 use crate::model::update::Update;
 use crate::model::workflow::Listed;
 
 use super::destination::Open;
-use super::folder::{State, sha256_of};
-use super::input::Copy;
+use super::folder::State;
+use super::intake::check_selection;
+use super::loaded_job::LoadedJob;
+use super::resolved_job::ResolvedJob;
+use super::rows_file::RowsWriter;
 use super::surveying::Surveyed;
-use super::taken::Taken;
 
-/// The job whose rows are those of `taken`, completed, and those that its changes choose from what was `surveyed`.
+/// The job whose rows are those of `loaded`, completed, and those that its changes choose from what was `surveyed`.
 ///
 /// # Errors
 /// Rows have problems, all of which are told; or the rows cannot be kept.
 pub(super) fn choose_from(
-    taken: Taken,
+    loaded: LoadedJob,
     surveyed: Surveyed,
     open: &Open,
     state: &State,
-) -> Result<Taken, Error> {
-    let doing = "the chosen rows cannot be kept";
-    let mut copy = state.temporary()?;
-    let mut choice = Choice::new(&taken, surveyed, open.service_time());
-    let mut out = BufWriter::new(copy.as_file_mut());
-    let written = choice.write(&mut out);
+) -> Result<ResolvedJob, Error> {
+    const DOING: &str = "the chosen rows cannot be kept";
+    let mut choice = Choice::new(&loaded, surveyed, open.service_time());
+    let mut writer = RowsWriter::new(state)?;
+    let counted = choice.write(&mut writer).map_err(Error::machine(DOING));
     let Choice {
         told,
         notes,
-        warnings: idle,
+        warnings,
+        lasts,
         ..
     } = choice;
-    let lasts = written.map_err(Error::machine(doing))?;
-    out.flush().map_err(Error::machine(doing))?;
-    drop(out);
     let mut problems = Problems::default();
     told.into_iter()
         .for_each(|alike| problems.push(alike.problem()));
-    taken.refuse(&problems)?;
-    let sha256 = sha256_of(copy.path()).map_err(Error::machine(doing))?;
-    let mut record = taken.record(&open.lanes);
-    let changes = taken.changes.iter().map(Change::text);
-    let defaults = taken.all_templates();
+    let (mut census, targets, idle, suspects) = counted?;
+    loaded.refuse(&problems)?;
+    let routes = loaded.so_far.routes();
+    census.meet(&routes);
+    let rows = writer.finish(targets)?;
+    let mut problems = Problems::default();
+    loaded
+        .confirm_duplicates(&rows, &suspects, &mut problems)
+        .map_err(Error::machine(DOING))?;
+    check_selection(&census, &idle, &mut problems);
+    loaded.refuse(&problems)?;
+    let changes = loaded.changes.iter().map(Change::text);
+    let defaults = loaded.all_templates();
     let defaults =
         defaults.map(|template| format!("default {} = {:?}", template.field, template.text));
-    record.chosen_by = changes.chain(defaults).collect();
-    record.input = Some(InputRecord {
-        path: match taken.is_in_parts() {
-            true => format!("the rows of {}, stage by stage", taken.name),
-            false => format!("the rows of {} by the live state", taken.name),
+    let chosen_by = changes.chain(defaults).collect();
+    let resolved = loaded.resolved();
+    let job = resolved.job;
+    let stages = job.stages.into_iter().zip(lasts);
+    Ok(ResolvedJob {
+        job: Job {
+            chosen_by,
+            stages: stages
+                .map(|(stage, last)| Stage { last, ..stage })
+                .collect(),
+            warnings: job.warnings.into_iter().chain(warnings).collect(),
+            // They have been applied; and rows leave by the lanes that are open.
+            defaults: Defaults {
+                update: Update::default(),
+                templates: Vec::new(),
+                routes,
+                ..job.defaults
+            },
+            ..job
         },
-        sha256,
-        options: Options::default(),
-        form: Form::Settled,
-        originals: taken
-            .inputs()
-            .map(|input| Original {
-                path: input.path.clone(),
-                sha256: input.sha256.clone(),
-            })
-            .collect(),
-    });
-    for (stage, last) in record.stages.iter_mut().zip(lasts) {
-        stage.last = last;
-    }
-    record.updates = Vec::new();
-    record.defaults.update = Update::default();
-    // They leave by the lanes that are open.
-    let lanes = taken.census.lanes.iter();
-    record.defaults.routes = lanes.map(|lane| lane.route.clone()).collect();
-    let warnings = taken.job.warnings.iter().cloned().chain(idle).collect();
-    let mut chosen = Taken::again(record, Copy::Temporary(copy))?;
-    chosen.job.warnings = warnings;
-    chosen.notes = notes;
-    let mut problems = Problems::default();
-    chosen.check_selection(&mut problems);
-    chosen.refuse(&problems)?;
-    Ok(chosen)
+        census,
+        rows,
+        notes,
+        ..resolved
+    })
 }
 
 /// A workflow that a change selects.
@@ -141,9 +142,12 @@ struct Wanting {
     place: Place,
 }
 
+/// What rows came to: what they are, where they go, which choices no row matched, which of them may be for one workflow.
+type Counts = (Census, Vec<Target>, Vec<String>, Suspects);
+
 /// A choice that is being made.
 struct Choice<'a> {
-    taken: &'a Taken,
+    loaded: &'a LoadedJob,
     surveyed: Surveyed,
     now: Timestamp,
     /// The stage that is at hand, by its place.
@@ -156,6 +160,8 @@ struct Choice<'a> {
     /// What each change came to, for people.
     notes: Vec<String>,
     warnings: Vec<String>,
+    /// The number of each stage's last row.
+    lasts: Vec<u64>,
 }
 
 /// The key of a template.
@@ -170,21 +176,21 @@ fn key(change: Option<usize>, stage: usize, field: Field) -> String {
 const NEVER: &str = "what nobody could read when its values were to be worked out";
 
 impl<'a> Choice<'a> {
-    fn new(taken: &'a Taken, surveyed: Surveyed, now: Timestamp) -> Self {
+    fn new(loaded: &'a LoadedJob, surveyed: Surveyed, now: Timestamp) -> Self {
         let mut templates = Templates::default();
         // Those that are none were told when they were read.
-        for stage in 0..taken.job.stages.len().max(1) {
-            for template in taken.templates(stage) {
+        for stage in 0..loaded.so_far.job.stages.len().max(1) {
+            for template in loaded.templates(stage) {
                 let _ = templates.add(key(None, stage, template.field), &template.text);
             }
         }
-        for (index, change) in taken.changes.iter().enumerate() {
+        for (index, change) in loaded.changes.iter().enumerate() {
             for (field, text, _) in change.templates() {
                 let _ = templates.add(key(Some(index), change.stage, field), text);
             }
         }
         Self {
-            taken,
+            loaded,
             warnings: surveyed.odd_texts().collect(),
             surveyed,
             now,
@@ -193,55 +199,65 @@ impl<'a> Choice<'a> {
             told: Vec::new(),
             rows: HashMap::new(),
             notes: Vec::new(),
+            lasts: Vec::new(),
         }
     }
 
-    /// Writes all rows, stage by stage if there are stages. Gives the number of each stage's last row.
-    fn write(&mut self, mut out: impl Write) -> Result<Vec<u64>, RowsError> {
-        let taken = self.taken;
-        let mut rows = taken.rows()?;
-        let mut lasts = Vec::new();
+    /// Writes all rows, stage by stage if there are stages, and counts them.
+    fn write(&mut self, out: &mut RowsWriter) -> Result<Counts, RowsError> {
+        let loaded = self.loaded;
+        let mut counting = Counting::new(&loaded.so_far.job.selection);
+        let mut write = |row: &Row, stage: usize, routes: &[Route]| {
+            let counted = counting.count(row, stage, routes);
+            out.write(row, &counted)
+                .map_err(|error| RowsError(error.text().into()))
+        };
+        // Rows are taken up by the way in which they stand in the job.
+        let mut selector = loaded.so_far.job.selection.selector();
+        let mut told = Problems::default();
+        let mut reader = loaded.reader()?;
         loop {
-            self.stage = lasts.len();
+            self.stage = self.lasts.len();
             self.surveyed.stage = self.stage;
             self.rows.clear();
-            while let Some((row, is_taken)) = rows.next_of_part()? {
+            while let Some(row) = reader.next_of_part(&mut told) {
+                let is_taken = selector.takes(&row);
                 let wanting = self.wanting(&row);
                 let completed = match wanting.is_empty() || !is_taken {
                     true => Some(row),
-                    false => self.complete(&mut rows.reader, row, &wanting)?,
+                    false => self.complete(&mut reader, row, &wanting)?,
                 };
                 let Some(row) = completed else { continue };
                 if is_taken {
-                    self.meet_named(&row, &rows.reader.place())?;
+                    self.meet_named(&row, &reader.place())?;
                     self.sets(&row);
                 }
-                settled::write(&row, &mut out)?;
+                write(&row, self.stage, reader.builder().routes())?;
             }
-            for (index, change) in taken.changes.iter().enumerate() {
+            for (index, change) in loaded.changes.iter().enumerate() {
                 if change.stage != self.stage {
                     continue;
                 }
                 for found in self.search(index, change)? {
-                    let builder = rows.reader.builder();
+                    let builder = reader.builder();
                     if let Some(row) = self.row(builder, index, change, &found) {
                         let by = format!("the [[change]] on line {}", change.line());
                         self.meet(&row, &change.whole(), by, who(&found.listed));
                         self.sets(&row);
-                        settled::write(&row, &mut out)?;
+                        write(&row, self.stage, reader.builder().routes())?;
                     }
                 }
             }
-            lasts.push(rows.reader.builder().count());
-            if !rows.reader.next_part() {
-                return Ok(lasts);
+            self.lasts.push(reader.builder().count());
+            if !reader.next_part() {
+                return Ok(counting.finish());
             }
         }
     }
 
     /// Later stages look at what `row` sets, not at what is there now.
     fn sets(&mut self, row: &Row) {
-        let stage = self.taken.job.stages.get(self.stage);
+        let stage = self.loaded.so_far.job.stages.get(self.stage);
         match stage.map(|stage| stage.when) {
             // One for failures does not go where all goes well.
             None | Some(When::Failed) => {}
@@ -253,7 +269,7 @@ impl<'a> Choice<'a> {
 
     /// The workflows that a change selects, workspace by workspace.
     fn search(&mut self, index: usize, change: &Change) -> Result<Vec<Found>, RowsError> {
-        let own = self.taken.searches.iter();
+        let own = self.loaded.searches.iter();
         let places: BTreeSet<_> = own
             .filter(|search| search.change == index)
             .map(|search| (search.lane, search.workspace.clone()))
@@ -400,7 +416,7 @@ impl<'a> Choice<'a> {
 
     /// The templates of all rows that `row` leaves room for.
     fn wanting(&self, row: &Row) -> Vec<Wanting> {
-        let templates = self.taken.templates(self.stage).iter();
+        let templates = self.loaded.templates(self.stage).iter();
         let open = templates.filter(|Template { field, .. }| {
             let is_version = *field == Field::VersionId && row.version.is_some();
             row.update.value(*field).is_none() && !is_version
@@ -450,7 +466,13 @@ impl<'a> Choice<'a> {
         ];
         let name = self.surveyed.directory.name(*lane, workspace);
         place.extend(name.map(|name| ("workspace", name)));
-        let route = self.taken.census.lanes.get(lane.0).map(|lane| &lane.route);
+        let route = self
+            .loaded
+            .so_far
+            .census
+            .lanes
+            .get(lane.0)
+            .map(|lane| &lane.route);
         let region = route.and_then(|route| route.region.as_deref());
         place.extend(region.map(|region| ("region", region)));
         let subjects = Subjects {
@@ -505,7 +527,7 @@ impl<'a> Choice<'a> {
 
     /// Notes the workflow of a row that stands in the job, if changes may choose it as well.
     fn meet_named(&mut self, row: &Row, place: &Place) -> Result<(), RowsError> {
-        if self.taken.changes.is_empty() {
+        if self.loaded.changes.is_empty() {
             return Ok(());
         }
         // One that is not found by its name is about nobody.

@@ -32,14 +32,14 @@ use super::folder::{Readers, RunFolder, sha256, sha256_of, write_whole};
 use super::page::Page;
 use super::planning::{plan_path, snapshot_path};
 use super::reporting::{LeftOut, Reporting};
-use super::taken::Taken;
-use super::{Done, host, journal_file, operator, terminal};
+use super::resolved_job::ResolvedJob;
+use super::{Done, host, journal_file, operator, rows_file, terminal};
 
 /// A run that is over.
 pub(super) struct Closed<'a> {
     pub(super) record: &'a RecordArgs,
     pub(super) output: &'a OutputArgs,
-    pub(super) taken: Taken,
+    pub(super) resolved: ResolvedJob,
     pub(super) folder: RunFolder,
     pub(super) open: Open,
     pub(super) digest: Digest,
@@ -216,7 +216,7 @@ impl Closed<'_> {
 
     fn reporting(&self) -> Reporting<'_> {
         Reporting {
-            taken: &self.taken,
+            resolved: &self.resolved,
             lanes: &self.open.lanes,
             digest: &self.digest,
             folder: &self.folder,
@@ -253,7 +253,7 @@ impl Closed<'_> {
     fn write_pages(&self) -> Result<Vec<String>, Error> {
         let page = Page {
             folder: &self.folder,
-            taken: &self.taken,
+            resolved: &self.resolved,
             lanes: &self.open.lanes,
             report: &self.report_path(),
             salvage: self.salvage,
@@ -287,7 +287,7 @@ impl Closed<'_> {
     fn summary(&self, ended: Ended, exit: Exit, rows: Option<u64>) -> Summary {
         let Self {
             record,
-            taken,
+            resolved,
             folder,
             open,
             digest,
@@ -311,9 +311,14 @@ impl Closed<'_> {
                 file(&name, None)
             })
         });
+        let sources = resolved.kept_sources.iter().map(|source| FileFacts {
+            path: source.file.clone(),
+            sha256: source.sha256.clone(),
+            rows: None,
+        });
         let files = [
             file("job.json", None),
-            self.input_facts(),
+            file(rows_file::NAME, None),
             file("journal.jsonl", None),
             file("report.csv", rows),
             file("rerun.csv", None),
@@ -328,22 +333,22 @@ impl Closed<'_> {
             host: host(),
             command: shell(typed()),
             ticket: record.ticket.clone(),
-            partition: taken.job.selection.partition.map(String::from),
+            partition: resolved.job.selection.partition.map(String::from),
             simulated: open.is_simulated(),
-            snapshot: taken.job.settings.snapshot.as_str().to_owned(),
-            rate: taken.job.settings.wanted().to_string(),
+            snapshot: resolved.job.settings.snapshot.as_str().to_owned(),
+            rate: resolved.job.settings.wanted().to_string(),
             job: JobFacts {
-                name: taken.name.clone(),
+                name: resolved.name.clone(),
                 sha256: start
                     .map(|start| start.job_sha256.clone())
                     .unwrap_or_default(),
             },
-            input: taken.input.as_ref().map(|input| InputFacts {
+            input: resolved.input.as_ref().map(|input| InputFacts {
                 path: input.path.clone(),
                 sha256: input.sha256.clone(),
-                rows: taken.census.rows,
+                rows: resolved.census.rows,
             }),
-            targets: targets(open, taken, digest),
+            targets: targets(open, resolved, digest),
             counts: Counts::from(&digest.tally),
             started_at: digest.started_at,
             finished_at: digest.last_at,
@@ -359,28 +364,18 @@ impl Closed<'_> {
             undo_left_out: Vec::new(),
             given_up: digest.closed.clone(),
             exit_code: exit.code(),
-            files: files.into_iter().flatten().chain(plans).collect(),
+            files: files
+                .into_iter()
+                .flatten()
+                .chain(sources)
+                .chain(plans)
+                .collect(),
         }
-    }
-
-    /// The copy of the input, whose hash is mostly known from when it was made.
-    fn input_facts(&self) -> Option<FileFacts> {
-        let input = self.taken.input.as_ref()?;
-        let path = input.form.file_name();
-        let sha256 = match &input.copy_sha256 {
-            Some(sha256) => sha256.clone(),
-            None => sha256_of(&self.folder.file(path)).ok()?,
-        };
-        Some(FileFacts {
-            path: path.to_owned(),
-            sha256,
-            rows: None,
-        })
     }
 
     /// That nothing can be put back, where the run changed something without looking.
     fn no_way_back(&self, written: Option<&Written>) -> Option<String> {
-        let is_blind = self.taken.job.settings.snapshot == Snapshot::Off;
+        let is_blind = self.resolved.job.settings.snapshot == Snapshot::Off;
         let has_undo = written.is_some_and(|written| written.changed.count() > 0);
         let has_changed = self.digest.tally.succeeded + self.digest.tally.unknown > 0;
         (is_blind && has_changed && !has_undo).then(|| {
@@ -440,7 +435,7 @@ impl Closed<'_> {
         let has_changed = match written {
             Some(written) => written.changed.count() > 0,
             None => {
-                let is_blind = self.taken.job.settings.snapshot == Snapshot::Off;
+                let is_blind = self.resolved.job.settings.snapshot == Snapshot::Off;
                 !is_blind && tally.succeeded + tally.unknown > 0
             }
         };
@@ -454,9 +449,9 @@ impl Closed<'_> {
             command("undo", &self.folder, flags)
         });
         let closing = Closing {
-            hint: unreadable(&self.digest, &self.taken),
+            hint: unreadable(&self.digest, &self.resolved),
             undo: undo.as_deref(),
-            job: &self.taken.name,
+            job: &self.resolved.name,
             simulated: self.open.is_simulated(),
             target: &self.open.text(),
             folder: &self.folder.path.display().to_string(),
@@ -473,20 +468,20 @@ impl Closed<'_> {
 }
 
 /// What helps if the live state could not be read for want of permission.
-fn unreadable(digest: &Digest, taken: &Taken) -> Option<&'static str> {
-    let was_read = taken.job.settings.snapshot == Snapshot::Off || digest.plan.is_some();
+fn unreadable(digest: &Digest, resolved: &ResolvedJob) -> Option<&'static str> {
+    let was_read = resolved.job.settings.snapshot == Snapshot::Off || digest.plan.is_some();
     let is_wrong = digest.unread.as_ref().is_some_and(is_wrong_workspace);
     (digest.refused_workspaces > 0 && !was_read && !is_wrong).then_some(UNREADABLE)
 }
 
 /// The lanes that rows left by.
-fn targets(open: &Open, taken: &Taken, digest: &Digest) -> Vec<TargetFacts> {
-    let lanes = open.lanes.iter().zip(&taken.census.lanes);
+fn targets(open: &Open, resolved: &ResolvedJob, digest: &Digest) -> Vec<TargetFacts> {
+    let lanes = open.lanes.iter().zip(&resolved.census.lanes);
     let lanes = lanes.enumerate();
     let used = lanes.filter(|(_, (facts, _))| facts.credential.is_some());
     used.map(|(lane, (facts, census))| TargetFacts {
         lane: facts.clone(),
-        workspaces: census.workspaces,
+        workspaces: census.workspaces.len() as u64,
         found_limit: digest.limits.get(&LaneId(lane)).copied(),
     })
     .collect()

@@ -14,9 +14,9 @@ use crate::engine::ports::RowsError;
 use crate::engine::schedule::Paces;
 use crate::error::Error;
 use crate::job::destination::Destination;
-use crate::job::profiles::Profiles;
 use crate::job::settings::Settings;
 use crate::model::endpoint::Endpoint;
+use crate::model::id::Id;
 use crate::model::route::{LaneFacts, Route};
 use crate::model::row::Row;
 use crate::model::simulation::Simulation;
@@ -33,8 +33,8 @@ use crate::simulator::world::World;
 
 use super::folder::{Readers, make_folder, write_whole};
 use super::lanes::{self, Asked, Gates, Opened};
-use super::taken::Taken;
-use super::taken_rows::RowsByLane;
+use super::loaded_job::LoadedJob;
+use super::resolved_job::ResolvedJob;
 use super::{clock, file_limit, profiles, terminal};
 
 /// Where a run goes, and what keeps that place alive.
@@ -61,25 +61,22 @@ struct Simulator {
 }
 
 impl Open {
-    /// The services that the rows go to. Where a project is left open it is looked up, and the rows are
-    /// read again with it.
-    pub(super) async fn services(taken: &mut Taken, asked: Asked<'_>) -> Result<Self, Error> {
-        // A record says where rows go; where a credential is now, the profiles say.
-        let profiles = match taken.is_recorded {
-            true => profiles::load()?,
-            false => Rc::clone(&taken.job.defaults.profiles),
-        };
-        Self::services_by(taken, asked, &profiles).await
-    }
-
-    async fn services_by(
-        taken: &mut Taken,
+    /// The services that the rows of `job` go to, and by lane the projects that had to be looked up: those of the lanes
+    /// `without_project`.
+    pub(super) async fn services(
+        job: &ResolvedJob,
+        without_project: &[LaneId],
         asked: Asked<'_>,
-        profiles: &Profiles,
-    ) -> Result<Self, Error> {
-        let defaults = &taken.job.defaults;
+    ) -> Result<(Self, BTreeMap<usize, Id>), Error> {
+        // A record says where rows go; where a credential is now, the profiles say.
+        let profiles = match job.is_recorded {
+            true => profiles::load()?,
+            false => Rc::clone(&job.job.defaults.profiles),
+        };
+        let profiles = &profiles;
+        let defaults = &job.job.defaults;
         let (mut opened, mut gates) = (BTreeMap::new(), Gates::new());
-        for (lane, census) in taken.census.lanes.iter().enumerate() {
+        for (lane, census) in job.census.lanes.iter().enumerate() {
             if census.is_used() {
                 let lane_opened = lanes::open(
                     &census.route,
@@ -92,12 +89,7 @@ impl Open {
                 opened.insert(lane, lane_opened);
             }
         }
-        let wanted: Vec<_> = taken
-            .census
-            .without_project
-            .iter()
-            .map(|lane| lane.0)
-            .collect();
+        let wanted: Vec<_> = without_project.iter().map(|lane| lane.0).collect();
         for lane in &wanted {
             if let Some(opened) = opened.get_mut(lane) {
                 opened.warnings.extend(opened.iam_warning.take());
@@ -109,12 +101,9 @@ impl Open {
             warnings.for_each(|warning| terminal::complain(&format!("warning: {warning}")));
         }
         let projects = looked_up?;
-        if !projects.is_empty() {
-            taken.settle_projects(projects)?;
-        }
         let mut open = Self::on_record(Vec::new(), false);
         let mut ways = Vec::new();
-        for (index, census) in taken.census.lanes.iter().enumerate() {
+        for (index, census) in job.census.lanes.iter().enumerate() {
             let Some(opened) = opened.remove(&index) else {
                 open.lanes.push(LaneFacts {
                     route: census.route.clone(),
@@ -134,7 +123,7 @@ impl Open {
             ways.push(Some(opened.lane));
         }
         open.client = Client::new(ways);
-        Ok(open)
+        Ok((open, projects))
     }
 
     /// A single lane.
@@ -147,20 +136,21 @@ impl Open {
         }
     }
 
-    /// Starts the simulator, with the world kept at `kept` and everything that the job names.
+    /// Starts the simulator, with the world kept at `kept` and everything that `loaded` names.
     pub(super) async fn simulator(
-        taken: &Taken,
+        loaded: &LoadedJob,
         kept: PathBuf,
         fresh: bool,
     ) -> Result<Self, Error> {
-        let simulation = taken.job.simulation.clone();
+        let findings = &loaded.findings;
+        let simulation = loaded.so_far.job.simulation.clone();
         Self::world(simulation, kept, fresh, |world| {
-            let changes = taken.census.scopes.iter();
+            let changes = findings.scopes.iter();
             let of_changes = changes.flat_map(|scope| {
-                let names = taken.changes[scope.change].workspaces.names();
+                let names = loaded.changes[scope.change].workspaces.names();
                 names.map(|name| (&scope.project_id, name))
             });
-            let of_rows = taken.census.without_workspace.keys();
+            let of_rows = findings.without_workspace.keys();
             let of_rows = of_rows.map(|(_, project_id, name)| (project_id, name.as_str()));
             let named: Vec<_> = of_rows.chain(of_changes).collect();
             for (project_id, name) in &named {
@@ -174,8 +164,8 @@ impl Open {
                 }
             }
             // Where names are looked up, rows show later where they go.
-            match taken.census.without_workspace.is_empty() {
-                true => adopt_rows(world, taken),
+            match findings.without_workspace.is_empty() {
+                true => adopt_rows(world, &loaded.so_far),
                 false => Ok(()),
             }
         })
@@ -194,7 +184,7 @@ impl Open {
     /// somebody looks for some.
     pub(super) fn adopt<'a>(
         &self,
-        taken: &Taken,
+        job: &ResolvedJob,
         places: impl Iterator<Item = &'a Workspace>,
     ) -> Result<(), Error> {
         let Some(simulator) = &self.simulator else {
@@ -205,7 +195,7 @@ impl Open {
             world.populate_if_empty(workspace, SIMULATED);
         }
         let doing = "cannot set up the simulated world";
-        adopt_rows(&mut world, taken).map_err(Error::machine(doing))
+        adopt_rows(&mut world, job).map_err(Error::machine(doing))
     }
 
     /// Starts the simulator, with the world kept at `kept` and what `settle` adds to it.
@@ -355,10 +345,10 @@ pub(super) const SIMULATED: usize = 25;
 
 /// Adds what rows name, so that any file can be tried: workflows by their ids; and by their names in workspaces whose rows all go by
 /// names of which none is there yet. Where one is, a name that is not there is missing, as it would be at a service.
-fn adopt_rows(world: &mut World, taken: &Taken) -> Result<(), RowsError> {
+fn adopt_rows(world: &mut World, job: &ResolvedJob) -> Result<(), RowsError> {
     let mut by_names: HashMap<Workspace, bool> = HashMap::new();
-    let mut rows = taken.rows()?;
-    while let Some(row) = RowsByLane::next(&mut rows, LaneId(0))? {
+    let mut rows = job.rows()?;
+    while let Some(row) = rows.next_taken()? {
         let is_new = by_names.entry(row.workspace.clone()).or_insert(true);
         match row.called.as_deref() {
             Some(name) => *is_new &= !world.nearly_knows(&row.workspace, name),
@@ -374,8 +364,8 @@ fn adopt_rows(world: &mut World, taken: &Taken) -> Result<(), RowsError> {
     }
     // What an earlier row gives as a name is there by then, and what was given by an earlier run is there by now.
     let mut given: HashSet<(Workspace, String)> = HashSet::new();
-    let mut rows = taken.rows()?;
-    while let Some(row) = RowsByLane::next(&mut rows, LaneId(0))? {
+    let mut rows = job.rows()?;
+    while let Some(row) = rows.next_taken()? {
         let place = &row.workspace;
         let new = row
             .update

@@ -10,7 +10,7 @@ use crate::job::destination::Destination;
 use crate::job::draft::Silent;
 use crate::job::file::{File, Method};
 use crate::job::filter::Filter;
-use crate::job::intent::Job;
+use crate::job::intent::{Intent, Job};
 use crate::job::problems::Problems;
 use crate::model::counted::counted;
 use crate::model::id::Id;
@@ -44,10 +44,12 @@ pub(super) fn export(args: &ExportArgs) -> Done {
     let profiles = profiles::load()?;
     let flags = args.pace_flags();
     let file = File::default();
-    let mut job = Job::new(file, &flags, false, profiles, &environment, &mut problems);
+    let Intent {
+        job, wrong_region, ..
+    } = Intent::new(file, &flags, false, profiles, &environment, &mut problems);
     let mut builder = Builder::new(job.defaults.clone());
     let bound = builder.bound_for(&Silent, &mut problems);
-    if let Some(problem) = job.wrong_region.take().filter(|_| bound.is_none()) {
+    if let Some(problem) = wrong_region.filter(|_| bound.is_none()) {
         problems.push(problem);
     }
     if !problems.is_empty() {

@@ -1,51 +1,97 @@
-//! Takes a job in: reads the file, copies its CSV, finds every problem, counts the rows.
+//! Takes a job in: reads its files once, finds every problem, counts the rows.
 
-use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufWriter, Read};
+use std::io::{self, Read};
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tempfile::NamedTempFile;
-
 use crate::cli::JobArgs;
 use crate::error::Error;
+use crate::job::census::{Census, Counted};
 use crate::job::change::Change;
-use crate::job::encoding::Decoded;
+use crate::job::defaults::Defaults;
 use crate::job::file::{self, Written};
-use crate::job::illegible::illegible;
-use crate::job::intent::Job;
-use crate::job::problem::{Place, Problem};
+use crate::job::intent::{Intent, Job, RowSources};
+use crate::job::problem::{Place, Problem, Source};
 use crate::job::problems::Problems;
-use crate::job::record::Form;
-use crate::job::rows::{Census, Rest, Suspects};
+use crate::job::rollout::Waves;
+use crate::job::rows::{Findings, Part, Reader, Surveyed};
+use crate::job::settings::Settings;
 use crate::job::source::TableSource;
-use crate::job::stage::StageRows;
+use crate::job::stored_rows::Target;
 use crate::job::table::Table;
 use crate::job::template::{self, Template};
+use crate::model::counted::counted;
+use crate::model::row::Row;
+use crate::model::update::Update;
 
-use super::folder::Hashed;
+use super::folder::State;
 use super::holds;
-use super::input::{Copy, Input, Tee, Watched, open_table};
-use super::taken::{StagePart, Taken};
+use super::loaded_job::{LoadedJob, templates};
+use super::placing::Placing;
+use super::rows_file::RowsWriter;
+use super::sources::{Csv, FirstTable, Keep, SourceFile};
 use super::{environment, profiles, terminal};
 
-/// Takes in the job that the command line names; `temporary` makes the file for the copy.
+/// A job without problems, as far as nobody is asked.
+pub(super) struct ReadJob {
+    pub(super) job: Job,
+    /// The job's name for people.
+    pub(super) name: String,
+    pub(super) census: Census,
+    /// What the rows leave open.
+    pub(super) findings: Findings,
+    /// Where they go.
+    pub(super) targets: Vec<Target>,
+    /// Rows that are to be chosen from the live state.
+    pub(super) changes: Rc<[Change]>,
+    /// Where the rows come from: those of each stage, where there are stages.
+    pub(super) parts: Vec<PartSource>,
+    /// The job file, if there is one.
+    pub(super) file: Option<SourceFile>,
+    /// Its path and text, for pictures of problems.
+    pub(super) text: Option<(String, String)>,
+    /// In which waves the rows go, if they do.
+    pub(super) waves: Option<Waves>,
+}
+
+/// The rows of a stage, or all of them.
+pub(super) struct PartSource {
+    /// What they are completed by, if not by the same as all.
+    pub(super) wishes: Option<(Update, Rc<[Template]>)>,
+    pub(super) updates: Rc<[Written]>,
+    pub(super) csv: Option<Csv>,
+}
+
+/// Takes in the job that the command line names, and keeps its rows in `state`; with `strict` no row may be beyond carrying out.
 ///
 /// # Errors
-/// The job has problems, all of which are told; or the copy could not be made.
-pub(super) fn take_in(
+/// The job has problems, all of which are told; or its rows cannot be kept.
+pub(super) fn take_in(args: &JobArgs, strict: bool, state: &State) -> Result<LoadedJob, Error> {
+    let mut rows = RowsWriter::new(state)?;
+    let read = read(args, Keep::In(state), |row, counted| {
+        rows.write(row, counted)
+    })?;
+    LoadedJob::new(read.strict(strict), rows)
+}
+
+/// Reads the job that the command line names, and shows each of its rows to `take`.
+///
+/// # Errors
+/// The job has problems, all of which are told; or that of `take`.
+pub(super) fn read(
     args: &JobArgs,
-    temporary: impl Fn() -> Result<NamedTempFile, Error>,
-) -> Result<Taken, Error> {
+    keep: Keep<'_>,
+    mut take: impl FnMut(&Row, &Counted) -> Result<(), Error>,
+) -> Result<ReadJob, Error> {
     let (profiles, unreadable) = match profiles::load() {
         Ok(profiles) => (profiles, None),
         Err(error) => (Rc::default(), Some(error)),
     };
     let mut problems = Problems::default();
-    let (text, table_alone) = match read_job(&args.job) {
-        Ok(read) => read,
+    let bytes = match read_job(&args.job) {
+        Ok(bytes) => bytes,
         Err(problem) => {
             problems.push(problem);
             return Err(Error::Problems(
@@ -53,14 +99,27 @@ pub(super) fn take_in(
             ));
         }
     };
+    let job_file = bytes
+        .as_ref()
+        .map(|bytes| SourceFile::job(&args.job, bytes, keep));
+    let job_file = job_file.transpose()?;
+    let text = bytes.map(|bytes| {
+        let text = String::from_utf8_lossy(&bytes);
+        text.trim_start_matches('\u{feff}').to_owned()
+    });
     let written = match &text {
         Some(text) => file::File::read(text, &environment, &mut problems),
         None => file::File::default(),
     };
-    let mut job = Job::new(
+    let Intent {
+        mut job,
+        changes,
+        rows,
+        wrong_region,
+    } = Intent::new(
         written,
         &args.flags(),
-        table_alone,
+        text.is_none(),
         Rc::clone(&profiles),
         &environment,
         &mut problems,
@@ -68,39 +127,170 @@ pub(super) fn take_in(
     let (held, expired) = holds::read(&args.job, &job, &mut problems);
     job.selection.held = held;
     job.warnings.extend(expired);
-    let updates: Rc<[Written]> = std::mem::take(&mut job.updates).into();
-    let changes: Rc<[Change]> = std::mem::take(&mut job.changes).into();
-    let defaults = &job.defaults;
-    let has_defaults =
-        !args.set.is_empty() || !defaults.update.is_empty() || !defaults.templates.is_empty();
-    let mut taken = Taken {
-        has_defaults,
-        is_recorded: false,
+    let changes: Rc<[Change]> = changes.into();
+    let has_defaults = !args.set.is_empty()
+        || !job.defaults.update.is_empty()
+        || !job.defaults.templates.is_empty();
+    let (parts, tables) = open_parts(&args.job, rows, has_defaults, &job, keep, &mut problems)?;
+    let readable = tables.iter().zip(&parts);
+    let readable = readable.map(|(table, part)| table.is_some() || part.csv.is_none());
+    let readable: Vec<bool> = readable.collect();
+    let parts_of_reader = parts.iter().zip(tables);
+    let parts_of_reader = parts_of_reader.map(|(part, table)| Part {
+        wishes: part.wishes.clone(),
+        updates: Rc::clone(&part.updates),
+        table,
+    });
+    let mut reader = Reader::new(job.defaults.clone(), parts_of_reader.collect());
+    let mut placing = Placing::of(&job);
+    let before = problems.count();
+    let surveyed = reader.survey(&job.selection, &changes, &mut problems, |row, counted| {
+        if let Some(placing) = placing.as_mut().filter(|_| counted.left_out.is_none()) {
+            placing.place(row);
+        }
+        take(row, counted)
+    });
+    // What could not be copied is no problem of the job.
+    for part in &parts {
+        part.csv.iter().try_for_each(Csv::check_copy)?;
+    }
+    let Surveyed {
+        census,
+        targets,
+        findings,
+        suspects,
+    } = surveyed?;
+    for (stage, last) in job.stages.iter_mut().zip(&findings.lasts) {
+        stage.last = *last;
+    }
+    let waves = placing.map(|placing| placing.waves(&job));
+    let mut read = ReadJob {
         name: job.name.clone().unwrap_or_else(|| stem(&args.job)),
         job,
-        census: Census::default(),
-        input: None,
-        updates,
-        parts: Vec::new(),
+        census,
+        findings,
+        targets,
         changes,
-        searches: Vec::new(),
-        readings: BTreeMap::new(),
-        notes: Vec::new(),
-        source: text.map(|text| (args.job.clone(), text)),
+        parts,
+        file: job_file,
+        text: text.map(|text| (args.job.clone(), text)),
+        waves,
     };
-    taken.first_pass(&args.job, temporary, &mut problems)?;
+    if problems.count() == before {
+        read.tell_empty_tables(&args.job, &reader, &readable, &mut problems);
+    }
+    drop(reader);
+    if !suspects.is_empty() {
+        let mut reader = read.reader().map_err(Error::machine(AGAIN))?;
+        reader.confirm_duplicates(&suspects, &mut problems);
+    }
     if let Some(error) = unreadable.filter(|_| profiles.were_asked_for()) {
         return Err(error);
     }
-    taken.settle_destination(&args.job, &mut problems);
-    taken.refuse_two_kinds_of_waves(&mut problems);
+    read.settle_destination(&args.job, wrong_region, &mut problems);
+    read.refuse_two_kinds_of_waves(&mut problems);
     // Rows that are still to be chosen, or to be told where they go, may be those that are meant.
-    if taken.changes.is_empty() && taken.census.without_workspace.is_empty() {
-        taken.check_selection(&mut problems);
+    if read.changes.is_empty() && read.findings.without_workspace.is_empty() {
+        check_selection(&read.census, &read.findings.idle, &mut problems);
     }
-    taken.warn_of_variables();
-    taken.refuse(&problems)?;
-    Ok(taken)
+    read.warn_of_variables();
+    refuse(read.text.as_ref(), &problems)?;
+    Ok(read)
+}
+
+/// What is done where the files of a job are read a second time.
+const AGAIN: &str = "cannot read the input again";
+
+/// Refuses the job with this text for its problems, if there are any.
+pub(super) fn refuse(text: Option<&(String, String)>, problems: &Problems) -> Result<(), Error> {
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let source = text.map(|(path, text)| Source { path, text });
+    Err(Error::Problems(
+        problems.render(source, terminal::wants_color()),
+    ))
+}
+
+/// A choice of rows that chooses nothing is a typo; a cron job would do nothing for ever. `idle` are the parts of it that no row
+/// matched.
+pub(super) fn check_selection(census: &Census, idle: &[String], problems: &mut Problems) {
+    for part in idle {
+        problems.push(Problem::new(
+            Place::Flag(format!("--only {part}")),
+            "no row is like that",
+            format!(
+                "the job has {}; row= counts them from 1",
+                counted(census.rows, "row")
+            ),
+        ));
+    }
+    let none_left = census.rows > 0 && census.skipped == census.rows;
+    // A hold list may leave none: that is what it is for.
+    if none_left && census.held == 0 && problems.is_empty() {
+        problems.push(Problem::new(
+            Place::Flag("--only".to_owned()),
+            "no row is left",
+            "--only of different kinds must all match a row",
+        ));
+    }
+}
+
+/// Opens what the rows come from. Of a CSV that no rows can be read from there is no table; what is wrong with it is told.
+fn open_parts(
+    job: &str,
+    rows: RowSources,
+    has_defaults: bool,
+    of: &Job,
+    keep: Keep<'_>,
+    problems: &mut Problems,
+) -> Result<(Vec<PartSource>, Vec<Option<FirstTable>>), Error> {
+    let mut open = |source: Option<TableSource>,
+                    templates: &[Template],
+                    (has_wishes, otherwise): (bool, &str)| {
+        let Some(source) = source else {
+            return Ok((None, None));
+        };
+        let Some((csv, table)) = Csv::open(job, &source, keep, problems)? else {
+            return Ok::<_, Error>((None, None));
+        };
+        let table = table.filter(|table| {
+            let is_idle = !has_wishes && !table.has_wishes();
+            if is_idle {
+                problems.push(table.nothing_to_change(otherwise));
+            }
+            check_columns(templates, table, problems);
+            !is_idle
+        });
+        Ok((Some(csv), table))
+    };
+    let mut parts = Vec::new();
+    match rows {
+        RowSources::Whole { table, updates } => {
+            let own = (has_defaults, "say --set FIELD=VALUE");
+            let (csv, table) = open(table, &of.defaults.templates, own)?;
+            let part = PartSource {
+                wishes: None,
+                updates: updates.into(),
+                csv,
+            };
+            parts.push((part, table));
+        }
+        RowSources::Stages(stages) => {
+            for rows in stages {
+                let has_wishes = !rows.update.is_empty() || !rows.templates.is_empty();
+                let own = (has_wishes, "say it in [stage.defaults]");
+                let (csv, table) = open(rows.table, &rows.templates, own)?;
+                let part = PartSource {
+                    wishes: Some((rows.update, rows.templates.into())),
+                    updates: rows.updates.into(),
+                    csv,
+                };
+                parts.push((part, table));
+            }
+        }
+    }
+    Ok(parts.into_iter().unzip())
 }
 
 pub(super) fn stem(job: &str) -> String {
@@ -111,12 +301,12 @@ pub(super) fn stem(job: &str) -> String {
     }
 }
 
-/// The text of a job file; `None` and true for a CSV alone.
-fn read_job(job: &str) -> Result<(Option<String>, bool), Problem> {
+/// The bytes of a job file; none of a job that is a CSV alone.
+fn read_job(job: &str) -> Result<Option<Vec<u8>>, Problem> {
     let wrong = |what: &str, hint: &str| Problem::new(Place::File(job.into()), what, hint);
     let path = Path::new(job);
     if job == "-" {
-        return Ok((None, true));
+        return Ok(None);
     }
     if path.is_dir() {
         return Err(wrong(
@@ -129,7 +319,7 @@ fn read_job(job: &str) -> Result<(Option<String>, bool), Problem> {
         .map(|extension| extension.to_ascii_lowercase());
     match extension.as_ref().and_then(|extension| extension.to_str()) {
         Some("toml") => {}
-        Some("csv" | "tsv" | "txt") => return Ok((None, true)),
+        Some("csv" | "tsv" | "txt") => return Ok(None),
         Some(_) | None if !path.exists() => {
             return Err(wrong(
                 "no such file",
@@ -160,132 +350,73 @@ fn read_job(job: &str) -> Result<(Option<String>, bool), Problem> {
             "put the rows into a CSV, which is streamed: [rows] file = \"rows.csv\"",
         ));
     }
-    match String::from_utf8(bytes) {
-        Ok(text) => Ok((Some(text.trim_start_matches('\u{feff}').to_owned()), false)),
+    match str::from_utf8(&bytes) {
+        Ok(_) => Ok(Some(bytes)),
         Err(_) => Err(wrong("the job file is not UTF-8", "save it as UTF-8")),
     }
 }
 
-impl Taken {
-    /// Reads every row once: copies the input, tells every problem, counts.
-    fn first_pass(
-        &mut self,
-        job: &str,
-        temporary: impl Fn() -> Result<NamedTempFile, Error>,
-        problems: &mut Problems,
-    ) -> Result<(), Error> {
-        if !self.job.stages.is_empty() {
-            return self.first_pass_of_stages(job, temporary, problems);
-        }
-        let Some(source) = self.job.table.clone() else {
-            let suspects = self.count(Rest::<io::Empty>::None, problems);
-            self.confirm(&suspects, problems);
-            if self.updates.is_empty() && self.changes.is_empty() && problems.is_empty() {
-                problems.push(Problem::new(
-                    Place::File(job.into()),
-                    "the job has no rows",
-                    "add [[update]] or [[change]] tables, or [rows] file = \"rows.csv\"",
-                ));
-            }
-            return Ok(());
-        };
-        let Some((mut bytes, path)) = open_table(job, &source, problems) else {
-            self.count(Rest::<io::Empty>::None, problems);
-            return Ok(());
-        };
-        let label: Arc<str> = path.as_str().into();
-        let copy = temporary()?;
-        let mut hashed = Hashed::new(&mut bytes);
-        let before = problems.count();
-        let mut suspects = Suspects::default();
-        let mut is_plain = false;
-        {
-            let (file, failed) = Watched::new(copy.as_file());
-            let writer = BufWriter::new(file);
-            let table = Decoded::new(&mut hashed, source.encoding).map(|decoded| {
-                is_plain = decoded.is_plain();
-                let tee = Tee {
-                    from: decoded,
-                    to: writer,
-                };
-                Table::open(tee, &label, &source.options, problems)
-            });
-            match table {
-                Err(error) => problems.push(illegible(&label, &error, b',')),
-                Ok(None) => {}
-                Ok(Some(table)) if !table.has_wishes() && !self.has_defaults => {
-                    problems.push(table.nothing_to_change("say --set FIELD=VALUE"));
-                }
-                Ok(Some(table)) => {
-                    check_columns(&self.job.defaults.templates, &table, problems);
-                    suspects = self.count(Rest::Table(table), problems);
-                }
-            }
-            // What could not be copied is no problem of the job.
-            if let Some(error) = failed.take() {
-                return Err(Error::file("cannot write", copy.path())(error));
-            }
-        }
-        if self.census.rows == 0 && problems.count() == before {
-            problems.push(Problem::new(
-                Place::File(Arc::clone(&label)),
-                "the file has a header but no rows",
-                "add a line for each workflow",
-            ));
-        }
-        let sha256 = hashed.finish();
-        self.input = Some(Input {
-            path,
-            copy_sha256: is_plain.then(|| sha256.clone()),
-            sha256,
-            copy: Copy::Temporary(copy),
-            label,
-            options: source.options,
-            form: Form::Csv,
-            originals: Vec::new(),
-        });
-        self.confirm(&suspects, problems);
-        Ok(())
+impl ReadJob {
+    /// Its rows as written once more.
+    pub(super) fn reader(&self) -> io::Result<NextReader> {
+        reader_of(self.job.defaults.clone(), &self.parts)
     }
 
-    /// The same for the rows of stages: each copies its CSV, and then all of them are read.
-    fn first_pass_of_stages(
-        &mut self,
+    /// The same job, of which with `strict` no row may be beyond carrying out.
+    fn strict(self, strict: bool) -> Self {
+        let settings = Settings {
+            strict: self.job.settings.strict | strict,
+            ..self.job.settings
+        };
+        Self {
+            job: Job {
+                settings,
+                ..self.job
+            },
+            ..self
+        }
+    }
+
+    /// How many fields of its rows are worked out by the live state.
+    pub(super) fn templates(&self) -> usize {
+        let parts = 0..self.parts.len();
+        parts
+            .map(|part| templates(&self.job, &self.parts, part).len())
+            .sum()
+    }
+
+    /// Tells CSV files without rows, and a job without any.
+    fn tell_empty_tables<R: Read>(
+        &self,
         job: &str,
-        temporary: impl Fn() -> Result<NamedTempFile, Error>,
+        reader: &Reader<R>,
+        readable: &[bool],
         problems: &mut Problems,
-    ) -> Result<(), Error> {
-        for rows in std::mem::take(&mut self.job.stage_rows) {
-            let before = problems.count();
-            let input = match &rows.table {
-                Some(source) => copy_table(job, source, &temporary, problems)?,
-                None => None,
+    ) {
+        let is_whole = self.job.stages.is_empty();
+        let hint = "add a line for each workflow";
+        let what = "the file has a header but no rows";
+        for (part, (has_rows, is_readable)) in
+            self.parts.iter().zip(reader.have_rows().zip(readable))
+        {
+            let is_empty = match is_whole {
+                true => self.census.rows == 0,
+                false => !has_rows,
             };
-            if let Some(input) = &input {
-                check_table(input, &rows, problems);
+            if let Some(csv) = part.csv.as_ref().filter(|_| is_empty && *is_readable) {
+                let place = Place::File(Arc::clone(&csv.label));
+                problems.push(Problem::new(place, what, hint));
             }
-            if problems.count() > before {
-                // What is wrong with it is told; rows of it would only repeat that.
-                continue;
-            }
-            self.parts.push(StagePart {
-                wishes: (rows.update, rows.templates.into()),
-                updates: rows.updates.into(),
-                input,
-                last: 0,
-            });
         }
-        // Where one of them cannot be read, what is wrong with the others is told all the same.
-        if !self.parts.is_empty() {
-            let doing = "cannot read the input again";
-            let mut reader = self.reader().map_err(Error::machine(doing))?;
-            let selection = &self.job.selection;
-            let (census, suspects) = reader.census(selection, &self.changes, problems);
-            self.census = census;
-            self.number_parts(&reader);
-            self.confirm(&suspects, problems);
+        let part = self.parts.first().filter(|_| is_whole);
+        let is_empty = part.is_some_and(|part| part.csv.is_none() && part.updates.is_empty());
+        if is_empty && self.changes.is_empty() && problems.is_empty() {
+            problems.push(Problem::new(
+                Place::File(job.into()),
+                "the job has no rows",
+                "add [[update]] or [[change]] tables, or [rows] file = \"rows.csv\"",
+            ));
         }
-        Ok(())
     }
 
     /// Warns of variables that name another target than all the rows do; against flags and the job file
@@ -301,7 +432,7 @@ impl Taken {
             .filter_map(|lane| lane.route.region.clone())
             .collect();
         let projects: Vec<_> = used
-            .filter_map(|lane| Some(lane.first_workspace.as_ref()?.project_id.to_string()))
+            .filter_map(|lane| Some(lane.workspaces.first()?.project_id.to_string()))
             .collect();
         for (variable, rows, told) in [
             ("HW_REGION_NAME", regions, defaults.names_way()),
@@ -326,7 +457,7 @@ impl Taken {
 
     /// Tells rows that ask for waves where the job says itself where they end.
     fn refuse_two_kinds_of_waves(&self, problems: &mut Problems) {
-        for (stage, place) in &self.census.waved {
+        for (stage, place) in &self.findings.waved {
             let of_stage = self.job.stages.get(*stage).map(|stage| &stage.rollout);
             let rollout = self.job.rollout.as_ref().or(of_stage);
             if rollout.is_some_and(|rollout| rollout.says_waves) {
@@ -340,25 +471,30 @@ impl Taken {
     }
 
     /// Whether every row goes somewhere, now that the rows have said what they say.
-    fn settle_destination(&mut self, job: &str, problems: &mut Problems) {
-        if self.census.region_left_out {
+    fn settle_destination(
+        &mut self,
+        job: &str,
+        wrong_region: Option<Problem>,
+        problems: &mut Problems,
+    ) {
+        if self.findings.region_left_out {
             problems.push(Problem::new(
                 Place::File(job.into()),
                 "some rows name a region, the others would take another one from HW_REGION_NAME",
                 "name the region in every row, or by --region",
             ));
         }
-        if let [one, other, ..] = self.census.with_stray_project.as_slice() {
+        if let [one, other, ..] = self.findings.with_stray_project.as_slice() {
             problems.push(Problem::new(
                 Place::File(job.into()),
                 format!("rows of several regions ({one}, {other} ...) would take the same project"),
                 "a project belongs to one region: name it in a column, or leave it out to have it looked up",
             ));
         }
-        let Some(astray) = self.census.astray.take() else {
+        let Some(astray) = self.findings.astray.take() else {
             return;
         };
-        if let Some(problem) = self.job.wrong_region.take() {
+        if let Some(problem) = wrong_region {
             problems.push(problem);
             return;
         }
@@ -374,59 +510,20 @@ impl Taken {
     }
 }
 
-/// Copies a CSV. None of one that cannot be read, which is told.
-fn copy_table(
-    job: &str,
-    source: &TableSource,
-    temporary: impl Fn() -> Result<NamedTempFile, Error>,
-    problems: &mut Problems,
-) -> Result<Option<Input>, Error> {
-    let Some((mut bytes, path)) = open_table(job, source, problems) else {
-        return Ok(None);
-    };
-    let label: Arc<str> = path.as_str().into();
-    let mut copy = temporary()?;
-    let mut hashed = Hashed::new(&mut bytes);
-    let (mut file, failed) = Watched::new(copy.as_file_mut());
-    let copied = Decoded::new(&mut hashed, source.encoding)
-        .and_then(|mut decoded| io::copy(&mut decoded, &mut file));
-    if let Some(error) = failed.take() {
-        return Err(Error::file("cannot write", copy.path())(error));
-    }
-    if let Err(error) = copied {
-        problems.push(illegible(&label, &error, b','));
-        return Ok(None);
-    }
-    Ok(Some(Input {
-        path,
-        sha256: hashed.finish(),
-        copy_sha256: None,
-        copy: Copy::Temporary(copy),
-        label,
-        options: source.options.clone(),
-        form: Form::Csv,
-        originals: Vec::new(),
-    }))
-}
+/// Rows as written, read a second time.
+pub(super) type NextReader = Reader<crate::job::encoding::Decoded<File>>;
 
-/// Tells what is wrong with the header of a stage's CSV, and with one that has no rows.
-fn check_table(input: &Input, rows: &StageRows, problems: &mut Problems) {
-    let Ok(file) = input.file() else { return };
-    let Some(mut table) = Table::open(file, &input.label, &input.options, problems) else {
-        return;
-    };
-    if !table.has_wishes() && rows.update.is_empty() && rows.templates.is_empty() {
-        problems.push(table.nothing_to_change("say it in [stage.defaults]"));
-    }
-    check_columns(&rows.templates, &table, problems);
-    let mut told = Problems::default();
-    if !table.advance(&mut told) && told.is_empty() {
-        problems.push(Problem::new(
-            Place::File(Arc::clone(&input.label)),
-            "the file has a header but no rows",
-            "add a line for each workflow",
-        ));
-    }
+/// The rows of `parts` as written once more.
+pub(super) fn reader_of(defaults: Defaults, parts: &[PartSource]) -> io::Result<NextReader> {
+    let parts = parts.iter().map(|part| {
+        let table = part.csv.as_ref().map(Csv::again).transpose()?;
+        Ok(Part {
+            wishes: part.wishes.clone(),
+            updates: Rc::clone(&part.updates),
+            table: table.flatten(),
+        })
+    });
+    Ok(Reader::new(defaults, parts.collect::<io::Result<_>>()?))
 }
 
 /// Tells templates that speak of columns which `table` does not have.

@@ -19,8 +19,8 @@ use crate::plan::decision::{Decision, Live, Terms, at_stake, decide, reads_first
 use crate::plan::preview::{Action, PlannedRow};
 
 use super::left_rows::LeftRows;
+use super::resolved_job::ResolvedJob;
 use super::surveying::{AppRun, Surveyed};
-use super::taken::Taken;
 
 /// What becomes of a row.
 pub(super) enum Verdict {
@@ -60,7 +60,7 @@ pub(super) struct Judge<'a> {
 impl<'a> Judge<'a> {
     /// A judge of the rows of `left`, by what was `surveyed` and by these `terms`.
     pub(super) fn new(
-        taken: &'a Taken,
+        resolved: &'a ResolvedJob,
         terms: Terms,
         left: &mut LeftRows,
         surveyed: &'a mut Surveyed,
@@ -68,13 +68,13 @@ impl<'a> Judge<'a> {
         let mut judge = Self {
             surveyed,
             terms,
-            selection: &taken.job.selection,
+            selection: &resolved.job.selection,
             renamed: HashMap::new(),
             given: HashMap::new(),
             last_given: HashMap::new(),
-            met: (taken.census.named > 0).then(HashSet::new),
+            met: (resolved.census.named > 0).then(HashSet::new),
         };
-        left.each(taken, |row, _, past| {
+        left.each(resolved, |row, _, past| {
             if row.update.name.is_none() {
                 return Ok(());
             }
@@ -406,7 +406,7 @@ fn renamed_before(row: &Row, name: Option<&str>) -> Option<String> {
 /// conflict or could not be read, and a resumption judges all of them anew.
 pub(super) fn planned_ends<R: Record>(
     run: &mut AppRun<'_, R>,
-    taken: &Taken,
+    resolved: &ResolvedJob,
     left: &mut LeftRows,
     judge: Judge<'_>,
     is_held_back: bool,
@@ -414,7 +414,7 @@ pub(super) fn planned_ends<R: Record>(
 ) -> Result<(), Broken> {
     let mut judge = judge.again();
     let mut broken = None;
-    left.each(taken, |row, _, past| {
+    left.each(resolved, |row, _, past| {
         let verdict = judge.judge(run.schedule(), &row, &past)?;
         let mut note = None;
         let (status, name, failure, id) = match verdict {

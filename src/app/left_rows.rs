@@ -12,7 +12,7 @@ use crate::model::row::Row;
 use crate::sinks::ends::Trace;
 use crate::sinks::history::History;
 
-use super::taken::Taken;
+use super::resolved_job::ResolvedJob;
 
 /// Which rows a session takes up: all that the user has not left out, or those of them that earlier
 /// sessions left.
@@ -58,36 +58,33 @@ impl LeftRows {
         Ok(Some(past))
     }
 
-    /// Shows each of them to `take`, in input order, with its offset in the table.
+    /// Shows each of them to `take`, in input order, with its offset in the file.
     pub(super) fn each(
         &mut self,
-        taken: &Taken,
+        resolved: &ResolvedJob,
         mut take: impl FnMut(Row, u64, Past) -> Result<(), RowsError>,
     ) -> Result<(), RowsError> {
-        let mut rows = taken.rows()?;
-        while let Some((row, is_taken)) = rows.next_row()? {
-            if !is_taken {
-                continue;
-            }
+        let mut rows = resolved.rows()?;
+        while let Some(row) = rows.next_taken()? {
             if let Some(past) = self.past(row.number)? {
-                take(row, rows.reader.offset(), past)?;
+                take(row, rows.offset(), past)?;
             }
         }
         Ok(())
     }
 
-    /// Shows `take` the rows that have ended and are not taken up again, each with its offset in the table, and how.
+    /// Shows `take` the rows that have ended and are not taken up again, each with its offset in the file, and how.
     pub(super) fn each_done(
         &mut self,
-        taken: &Taken,
+        resolved: &ResolvedJob,
         mut take: impl FnMut(Row, u64, Outcome) -> Result<(), RowsError>,
     ) -> Result<(), RowsError> {
         if self.history.is_none() {
             return Ok(());
         }
-        let mut rows = taken.rows()?;
-        while let Some((row, is_taken)) = rows.next_row()? {
-            if !is_taken || self.past(row.number)?.is_some() {
+        let mut rows = resolved.rows()?;
+        while let Some(row) = rows.next_taken()? {
+            if self.past(row.number)?.is_some() {
                 continue;
             }
             let Some(history) = &mut self.history else {
@@ -96,7 +93,7 @@ impl LeftRows {
             if let Trace::Ended { offset, .. } = history.of(row.number) {
                 let end = history.end(row.number, offset);
                 let (_, outcome) = end.map_err(|error| RowsError(error.into()))?;
-                take(row, rows.reader.offset(), outcome)?;
+                take(row, rows.offset(), outcome)?;
             }
         }
         Ok(())
@@ -105,11 +102,11 @@ impl LeftRows {
     /// Where those of them stand that `choose` chooses.
     pub(super) fn index(
         &mut self,
-        taken: &Taken,
+        resolved: &ResolvedJob,
         mut choose: impl FnMut(&Row, Past) -> Result<bool, RowsError>,
     ) -> Result<Index, RowsError> {
         let mut index = Index::default();
-        self.each(taken, |row, offset, past| {
+        self.each(resolved, |row, offset, past| {
             if choose(&row, past)? {
                 index.push(&row, offset)?;
             }
@@ -119,9 +116,9 @@ impl LeftRows {
     }
 
     /// How many there are, and how many of them may have been changed without a word.
-    pub(super) fn count(&mut self, taken: &Taken) -> Result<(u64, u64), RowsError> {
+    pub(super) fn count(&mut self, resolved: &ResolvedJob) -> Result<(u64, u64), RowsError> {
         let (mut count, mut in_doubt) = (0, 0);
-        self.each(taken, |_, _, past| {
+        self.each(resolved, |_, _, past| {
             count += 1;
             in_doubt += u64::from(past.unproven);
             Ok(())

@@ -18,7 +18,8 @@ use crate::model::id::{Id, same_id};
 use crate::model::target::{LaneId, Workspace};
 
 use super::folder::{State, sha256};
-use super::taken::Taken;
+use super::loaded_job::Search;
+use super::resolved_job::ResolvedJob;
 use super::{clock, terminal};
 
 /// The locks of a run; they end with it, however it ends.
@@ -62,15 +63,15 @@ pub(super) struct Holder {
 }
 
 impl Holder {
-    /// The run `run_id` of `taken`, in this process.
-    pub(super) fn of(run_id: &str, taken: &Taken, started_at: Timestamp) -> Self {
+    /// The run `run_id` of `job`, in this process.
+    pub(super) fn of(run_id: &str, job: &ResolvedJob, started_at: Timestamp) -> Self {
         Self {
             run_id: run_id.to_owned(),
-            job: taken.name.clone(),
+            job: job.name.clone(),
             pid: std::process::id(),
             started_at,
             workspace: String::new(),
-            partition: taken.job.selection.partition,
+            partition: job.job.selection.partition,
         }
     }
 
@@ -96,7 +97,7 @@ const MOMENT: Duration = Duration::from_millis(20);
 const TRIES: u32 = 25;
 
 /// One workspace that is to be locked.
-struct Place {
+pub(super) struct Place {
     file: PathBuf,
     /// Those whose rows go there: two accounts may reach one workspace.
     lanes: Vec<LaneId>,
@@ -115,7 +116,7 @@ enum Tried {
 }
 
 impl Locks {
-    /// Locks every workspace that rows of `taken` go to, or none of them; `holder` says at each try
+    /// Locks all of `places`, or none of them; `holder` says at each try
     /// whose they are to be. Whoever waits holds nothing meanwhile. None: a run of the same job still goes
     /// on, and this one is to leave it at that.
     ///
@@ -123,17 +124,15 @@ impl Locks {
     /// Another run holds one of them, and `policy` says that this is the end of it.
     pub(super) fn take(
         state: &State,
-        taken: &Taken,
+        places: &[Place],
         holder: impl Fn() -> Holder,
         policy: Policy,
     ) -> Result<Option<Self>, Error> {
         if let Some(warning) = state.check_ours()? {
             policy.tell(&format!("warning: {warning}"));
         }
-        let folder = state.path().join("locks");
-        let places = places(&folder, taken);
         loop {
-            match Self::attempt(&places, &holder(), policy.if_locked)? {
+            match Self::attempt(places, &holder(), policy.if_locked)? {
                 Tried::Taken(locks) => return Ok(Some(locks)),
                 Tried::SameJob(other) => {
                     policy.tell(&format!(
@@ -150,9 +149,8 @@ impl Locks {
         }
     }
 
-    /// Whether they are those of every workspace that rows of `taken` go to, or of more.
-    pub(super) fn cover(&self, state: &State, taken: &Taken) -> bool {
-        let places = places(&state.path().join("locks"), taken);
+    /// Whether they are those of all of `places`, or of more.
+    pub(super) fn cover(&self, places: &[Place]) -> bool {
         places.iter().all(|place| self.paths.contains(&place.file))
     }
 
@@ -230,15 +228,15 @@ impl Locks {
     }
 }
 
-/// The workspaces that rows go to, sorted by the names of their locks.
-fn places(folder: &Path, taken: &Taken) -> Vec<Place> {
-    let simulated = taken.job.defaults.simulator.is_some();
+/// The workspaces in `state` that rows of `job` go to, or that are `searched` for some, sorted by the names of their locks.
+pub(super) fn places(state: &State, job: &ResolvedJob, searches: &[Search]) -> Vec<Place> {
+    let folder = state.path().join("locks");
+    let simulated = job.job.defaults.simulator.is_some();
     let mut places: BTreeMap<PathBuf, Place> = BTreeMap::new();
-    for (lane, census) in taken.census.lanes.iter().enumerate() {
-        let searches = taken.searches.iter();
-        let searched = searches.filter(|search| search.lane.0 == lane);
+    for (lane, census) in job.census.lanes.iter().enumerate() {
+        let searched = searches.iter().filter(|search| search.lane.0 == lane);
         let searched = searched.map(|search| &search.workspace);
-        for workspace in census.places.iter().chain(searched) {
+        for workspace in census.workspaces.iter().chain(searched) {
             let Workspace {
                 project_id,
                 workspace_id,

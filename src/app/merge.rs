@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::{BufReader, BufWriter, Write as _};
+use std::io::{BufReader, Write as _};
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -13,7 +13,6 @@ use crate::cli::ReportArgs;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::job::record::JobRecord;
-use crate::job::settled::{self, Settled};
 use crate::model::counted::counted;
 use crate::model::outcome::Ended;
 use crate::model::row::Row;
@@ -24,6 +23,7 @@ use super::closing::shell;
 use super::folder::{Readers, RunFolder, State, sha256_of, write_whole};
 use super::journal_file::is_written;
 use super::run_on_record::RunOnRecord;
+use super::saved_plan::Recounted;
 use super::undo::undo_record;
 use super::{Done, saved_plan, terminal};
 
@@ -247,9 +247,7 @@ fn refuse_others(out: &Path) -> Result<(), Error> {
 /// Writes what puts all parts back: for the program, and as a CSV for people. Gives whether there is anything to put back.
 fn write_undo(parts: &BTreeMap<u32, Part>, state: &State, out: &Path) -> Result<bool, Error> {
     let (csv, json) = (out.join("undo.csv"), out.join("undo.json"));
-    let mut rows = state.temporary()?;
-    let record = gather_undo(parts, rows.as_file_mut())?;
-    let Some(record) = record else {
+    let Some((record, rows)) = gather_undo(parts, state)? else {
         for path in [csv, json] {
             if let Err(error) = fs::remove_file(&path)
                 && error.kind() != std::io::ErrorKind::NotFound
@@ -259,12 +257,6 @@ fn write_undo(parts: &BTreeMap<u32, Part>, state: &State, out: &Path) -> Result<
         }
         return Ok(false);
     };
-    let file = rows
-        .reopen()
-        .map_err(Error::file("cannot read", rows.path()))?;
-    let mut rows = Settled::new(file);
-    let rows = std::iter::from_fn(|| rows.next_row().transpose());
-    let rows = rows.map(|row| row.map_err(Error::machine(DOING)));
     saved_plan::save(&json, record, rows)?;
     let undos = parts
         .values()
@@ -286,10 +278,12 @@ fn write_undo(parts: &BTreeMap<u32, Part>, state: &State, out: &Path) -> Result<
 
 const DOING: &str = "the parts cannot be merged";
 
-/// Writes the rows that put back what the parts have changed, one to a line. Gives the job that they are rows of, if there are any.
-fn gather_undo(parts: &BTreeMap<u32, Part>, rows: &mut File) -> Result<Option<JobRecord>, Error> {
-    let mut rows = BufWriter::new(rows);
-    let mut record: Option<JobRecord> = None;
+/// The rows that put back what the parts have changed, and the job that they are rows of, if there are any.
+fn gather_undo(
+    parts: &BTreeMap<u32, Part>,
+    state: &State,
+) -> Result<Option<(JobRecord, Recounted)>, Error> {
+    let mut found: Option<(JobRecord, Recounted)> = None;
     for part in parts.values() {
         let run = RunOnRecord::open(&part.folder, false)?;
         let reporting = run.reporting();
@@ -297,31 +291,37 @@ fn gather_undo(parts: &BTreeMap<u32, Part>, rows: &mut File) -> Result<Option<Jo
         if written.changed.count() == 0 {
             continue;
         }
-        reporting.each_undo(&written, true, |undo| {
-            let row = Row {
-                line: undo.row.number,
-                ..undo.row
-            };
-            settled::write(&row, &mut rows).map_err(Error::machine(DOING))
-        })?;
-        let own = undo_record(&reporting, String::new())?;
-        match &mut record {
-            None => record = Some(own),
-            // A part has credentials for the lanes alone that its own rows leave by.
-            Some(record) => {
+        let own = undo_record(&reporting)?;
+        let rows = match &mut found {
+            Some((record, rows)) => {
                 record.undoes.extend(own.undoes);
+                // A part has credentials for the lanes alone that its own rows leave by.
                 for (known, own) in record.lanes.iter_mut().zip(own.lanes) {
                     if known.credential.is_none() {
                         *known = own;
                     }
                 }
+                rows
             }
-        }
+            None => {
+                let rows = Recounted::new(state, &own.defaults.routes)?;
+                &mut found.insert((own, rows)).1
+            }
+        };
+        reporting.each_undo(&written, true, |undo| {
+            rows.push(Row {
+                line: undo.row.number,
+                ..undo.row
+            })
+        })?;
     }
-    rows.flush().map_err(Error::machine(DOING))?;
-    Ok(record.map(|record| JobRecord {
-        description: Some("puts back what the parts of a job changed".to_owned()),
-        ..record
+    let description = Some("puts back what the parts of a job changed".to_owned());
+    Ok(found.map(|(record, rows)| {
+        let record = JobRecord {
+            description,
+            ..record
+        };
+        (record, rows)
     }))
 }
 

@@ -18,15 +18,15 @@ use super::closing::command;
 use super::destination::{Open, is_simulator};
 use super::folder::{Readers, RunFolder, sha256_of, write_whole};
 use super::journal_file;
+use super::resolved_job::ResolvedJob;
 use super::runs::is_last_word;
-use super::taken::Taken;
 
 const DOING: &str = "the page cannot be made";
 
 /// What a page is made from.
 pub(super) struct Page<'a> {
     pub(super) folder: &'a RunFolder,
-    pub(super) taken: &'a Taken,
+    pub(super) resolved: &'a ResolvedJob,
     pub(super) lanes: &'a [LaneFacts],
     /// Where the report stands.
     pub(super) report: &'a Path,
@@ -50,7 +50,7 @@ impl Page<'_> {
         let summary = self.folder.summary().filter(|_| is_last_word(self.folder));
         let summary = summary.as_ref();
         let sha256 = summary.and_then(|_| sha256_of(&self.folder.file("summary.json")).ok());
-        let simulated = is_simulator(self.taken.job.destination);
+        let simulated = is_simulator(self.resolved.job.destination);
         let target = Open::on_record(self.lanes.to_vec(), simulated).text();
         // A run that was killed has no end of what was in flight, and no summary.
         digest.tally.unknown = rows.unknown;
@@ -63,8 +63,8 @@ impl Page<'_> {
         let undo = has_undo.then(|| command("undo", self.folder, Vec::new()));
         let facts = Facts {
             run_id: &self.folder.id,
-            job: &self.taken.name,
-            description: self.taken.job.description.as_deref(),
+            job: &self.resolved.name,
+            description: self.resolved.job.description.as_deref(),
             simulated,
             target: &target,
             ticket: summary.and_then(|summary| summary.ticket.as_deref()),

@@ -29,12 +29,14 @@ use super::folder::{Readers, State};
 use super::intake;
 use super::judge::Judge;
 use super::left_rows::LeftRows;
-use super::locks::{Holder, Locks, Policy};
+use super::loaded_job::LoadedJob;
+use super::locks::{Holder, Locks, Policy, places};
 use super::planning::{Plan, held_back, plan as plan_rows};
 use super::reading::{Came, Reading};
+use super::resolved_job::ResolvedJob;
+use super::saved_plan::Recounted;
 use super::settling::{choose, look_up};
 use super::surveying::Surveyed;
-use super::taken::Taken;
 use super::waves::WaveCourse;
 use super::{Done, clock, lanes, runtime, saved_plan, terminal};
 
@@ -75,24 +77,23 @@ pub(super) fn of_job(
         });
     }
     let state = State::open(state_dir)?;
-    let mut taken = intake::take_in(job, || state.temporary())?;
+    let loaded = intake::take_in(job, strict, &state)?;
     if let Some(path) = asked.out {
         saved_plan::check_target(path)?;
     }
-    taken.job.settings.strict = strict;
-    if taken.job.settings.snapshot == Snapshot::Off {
+    if loaded.so_far.job.settings.snapshot == Snapshot::Off {
         return Err(Error::Usage {
             what: "a plan is made from the live state, which --snapshot off does not read"
                 .to_owned(),
             hint: "leave --snapshot off out".to_owned(),
         });
     }
-    of_taken(asked, &state, taken)
+    of_loaded(asked, &state, loaded)
 }
 
-/// Shows what was taken in would change.
-pub(super) fn of_taken(asked: &Asked<'_>, state: &State, taken: Taken) -> Done {
-    runtime()?.block_on(plan_taken(asked, state, taken))
+/// Shows what `loaded` would change.
+pub(super) fn of_loaded(asked: &Asked<'_>, state: &State, loaded: LoadedJob) -> Done {
+    runtime()?.block_on(plan_loaded(asked, state, loaded))
 }
 
 /// What is shown of one workspace.
@@ -111,7 +112,7 @@ const SHOWN: usize = 20;
 
 /// A plan that was made, and what it was made of.
 pub(super) struct Made {
-    pub(super) taken: Taken,
+    pub(super) resolved: ResolvedJob,
     pub(super) open: Open,
     pub(super) plan: Plan,
     /// Where a run would stop half-way, and why.
@@ -122,60 +123,64 @@ pub(super) struct Made {
     folder: TempDir,
 }
 
-/// Plans what was taken in.
+/// Plans what was `loaded`.
 pub(super) async fn make(
     asked: &Asked<'_>,
     state: &State,
-    mut taken: Taken,
+    loaded: LoadedJob,
 ) -> Result<Made, Error> {
-    let (mut open, _locks) = match taken.job.destination {
+    let so_far = &loaded.so_far;
+    let (loaded, mut open, _locks) = match so_far.job.destination {
         Destination::Simulator => {
             // Its world is read and kept under its lock.
             let holder = || {
                 let now = clock::wall();
-                Holder::of(&State::run_id(now), &taken, now)
+                Holder::of(&State::run_id(now), so_far, now)
             };
             let policy = Policy {
                 if_locked: IfLocked::Wait,
                 quiet: asked.output.quiet,
             };
-            let locks = Locks::take(state, &taken, holder, policy)?;
-            let open = Open::simulator(&taken, state.world(), asked.fresh).await?;
-            (open, locks)
+            let places = places(state, so_far, &loaded.searches);
+            let locks = Locks::take(state, &places, holder, policy)?;
+            let open = Open::simulator(&loaded, state.world(), asked.fresh).await?;
+            (loaded, open, locks)
         }
         Destination::Services => {
-            let credential = lanes::Asked::new(asked.credential, taken.job.method);
-            (Open::services(&mut taken, credential).await?, None)
+            let credential = lanes::Asked::new(asked.credential, so_far.job.method);
+            let without_project = &loaded.findings.without_project;
+            let (open, projects) = Open::services(so_far, without_project, credential).await?;
+            (loaded.with_projects(&projects, state)?, open, None)
         }
     };
-    look_up(&mut taken, &open, state, asked.output).await?;
-    let taken = choose(taken, &open, state, asked.output).await?;
-    let terms = terms(&taken.job.settings, open.service_time());
+    let loaded = look_up(loaded, &open, state, asked.output).await?;
+    let resolved = choose(loaded, &open, state, asked.output).await?;
+    let terms = terms(&resolved.job.settings, open.service_time());
     let folder = state.temporary_folder()?;
     let mut shown: BTreeMap<(LaneId, Workspace), Shown> = BTreeMap::new();
     let mut bad = Vec::new();
     let all = asked.full || asked.output.output == OutputShape::Json;
     let reading = Reading {
         open: &open,
-        settings: &taken.job.settings,
+        settings: &resolved.job.settings,
         output: asked.output,
-        announcement: Announcement::new(&taken, &open, None, None)?.text(),
-        rows: (taken.census.rows, taken.census.skipped),
+        announcement: Announcement::new(&resolved, &open, None, None)?.text(),
+        rows: (resolved.census.rows, resolved.census.skipped),
     };
     let came = reading
         .carry_out(async |run| {
             let mut surveyed =
                 Surveyed::kept_at(&folder.path().join("snapshot.jsonl"), Readers::Owner)?;
             let mut left = LeftRows::default();
-            surveyed.read(run, &taken, &mut left).await?;
+            surveyed.read(run, &resolved, &mut left).await?;
             if run.schedule().is_stopping() {
                 return Ok(None);
             }
             let path = folder.path().join("plan.jsonl");
-            let mut judge = Judge::new(&taken, terms, &mut left, &mut surveyed)?;
+            let mut judge = Judge::new(&resolved, terms, &mut left, &mut surveyed)?;
             let plan = plan_rows(
                 run.schedule(),
-                &taken,
+                &resolved,
                 &mut left,
                 &mut judge,
                 (&path, Readers::Owner),
@@ -200,7 +205,7 @@ pub(super) async fn make(
                     Ok(())
                 },
             )?;
-            let course = WaveCourse::new(&taken, &mut left)?;
+            let course = WaveCourse::new(&resolved, &mut left)?;
             let stops = course.and_then(|course| course.closed_by(&bad));
             Ok(Some((plan, stops)))
         })
@@ -215,7 +220,7 @@ pub(super) async fn make(
         return Err(given_up(&digest, ended));
     };
     Ok(Made {
-        taken,
+        resolved,
         open,
         plan,
         stops,
@@ -225,17 +230,17 @@ pub(super) async fn make(
     })
 }
 
-async fn plan_taken(asked: &Asked<'_>, state: &State, taken: Taken) -> Done {
+async fn plan_loaded(asked: &Asked<'_>, state: &State, loaded: LoadedJob) -> Done {
     let Made {
-        taken,
+        resolved,
         open,
         plan,
         stops,
         shown,
         digest,
         folder,
-    } = make(asked, state, taken).await?;
-    if asked.out.is_some() && !taken.job.stages.is_empty() {
+    } = make(asked, state, loaded).await?;
+    if asked.out.is_some() && !resolved.job.stages.is_empty() {
         return Err(Error::Usage {
             what: "a plan that is saved has no stages".to_owned(),
             hint: "leave --out away; `flowbatch run` plans all stages before it sends anything"
@@ -243,22 +248,25 @@ async fn plan_taken(asked: &Asked<'_>, state: &State, taken: Taken) -> Done {
         });
     }
     if let Some(path) = asked.out {
-        let mut record = taken.record(&open.lanes);
-        record.defaults.routes = taken.routes();
+        let mut record = resolved.record(&open.lanes);
+        record.defaults.routes = resolved.routes();
         record.settings.must_hold = true;
-        let rows = saved_plan::planned_rows(&folder.path().join("plan.jsonl"))?;
+        let mut rows = Recounted::new(state, &record.defaults.routes)?;
+        for row in saved_plan::planned_rows(&folder.path().join("plan.jsonl"))? {
+            rows.push(row?)?;
+        }
         saved_plan::save(path, record, rows)?;
         if !asked.output.quiet {
             terminal::complain(&format!("the plan is saved as {}", path.display()));
         }
     }
-    let held = held_back(&taken.job.settings, &plan.counts);
+    let held = held_back(&resolved.job.settings, &plan.counts);
     let mut estimate = plan.estimate.clone();
-    for (lane, readings) in taken.readings.iter().chain(&digest.readings) {
+    for (lane, readings) in resolved.readings.iter().chain(&digest.readings) {
         estimate.read(*lane, *readings);
     }
     let view = View {
-        taken: &taken,
+        resolved: &resolved,
         open: &open,
         plan: &plan,
         shown: &shown,
@@ -321,7 +329,7 @@ pub(super) fn given_up(digest: &Digest, ended: Ended) -> Error {
 
 /// A plan as it is shown.
 struct View<'a> {
-    taken: &'a Taken,
+    resolved: &'a ResolvedJob,
     open: &'a Open,
     plan: &'a Plan,
     shown: &'a BTreeMap<(LaneId, Workspace), Shown>,
@@ -362,13 +370,17 @@ impl View<'_> {
             }
         }
         let counts = &self.plan.counts;
-        let settings = &self.taken.job.settings;
+        let settings = &self.resolved.job.settings;
         let simulated = if self.open.is_simulated() {
             " (simulated)"
         } else {
             ""
         };
-        lines.push(format!("{}{simulated}: {}", self.taken.name, counts.text()));
+        lines.push(format!(
+            "{}{simulated}: {}",
+            self.resolved.name,
+            counts.text()
+        ));
         if counts.changes > 0 {
             let at_least = self.estimate.at_least(settings.rate, settings.burst);
             lines.push(format!(
@@ -401,11 +413,11 @@ impl View<'_> {
             stops: Option<&'a str>,
             rows: Vec<&'a PlannedRow>,
         }
-        let settings = &self.taken.job.settings;
+        let settings = &self.resolved.job.settings;
         Json {
             schema_version: 1,
-            job: &self.taken.name,
-            simulated: is_simulator(self.taken.job.destination),
+            job: &self.resolved.name,
+            simulated: is_simulator(self.resolved.job.destination),
             counts: &self.plan.counts,
             requests: self.estimate.total(),
             at_least_ms: millis(self.estimate.at_least(settings.rate, settings.burst)),

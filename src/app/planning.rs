@@ -27,7 +27,7 @@ use crate::sinks::history::History;
 use super::folder::{Readers, RunFolder, create, sha256_of};
 use super::judge::{Judge, Verdict};
 use super::left_rows::LeftRows;
-use super::taken::Taken;
+use super::resolved_job::ResolvedJob;
 
 /// What the rows of a session come to.
 pub(super) struct Plan {
@@ -117,7 +117,7 @@ impl<'a> PlanFile<'a> {
 /// wished already.
 pub(super) fn plan(
     schedule: &Schedule,
-    taken: &Taken,
+    resolved: &ResolvedJob,
     left: &mut LeftRows,
     judge: &mut Judge<'_>,
     (path, readers): (&Path, Readers),
@@ -127,7 +127,7 @@ pub(super) fn plan(
     let head = Head {
         plan: FORMAT,
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-        job: taken.name.clone(),
+        job: resolved.name.clone(),
     };
     file.line(&head)?;
     let mut plan = Plan {
@@ -140,13 +140,13 @@ pub(super) fn plan(
     };
     let mut canaries = Canaries {
         is_proven: schedule.tally().is_proven,
-        safe: (schedule.tally().proven).union(taken.job.settings.allow_cleared),
+        safe: (schedule.tally().proven).union(resolved.job.settings.allow_cleared),
         count: schedule.tally().canaries,
         most: MOST_CANARIES,
     };
-    let mut unmet = taken.job.selection.held.clone();
-    unmet.retain(|id, _| !taken.census.held_ids.contains(id));
-    left.each(taken, |row, offset, past| {
+    let mut unmet = resolved.job.selection.held.clone();
+    unmet.retain(|id, _| !resolved.census.held_ids.contains(id));
+    left.each(resolved, |row, offset, past| {
         let verdict = judge.judge(schedule, &row, &past)?;
         let counts = plan.places.entry((row.lane, row.workspace.clone()));
         match verdict {
@@ -182,7 +182,7 @@ pub(super) fn plan(
                         let is_canary = canaries.takes(stake);
                         let readings = u64::from(reads || is_canary)
                             + u64::from(is_canary)
-                            + u64::from(taken.verifies(row.number));
+                            + u64::from(resolved.verifies(row.number));
                         let requests = Requests {
                             updates: 1,
                             readings,

@@ -13,9 +13,9 @@ use crate::model::row::Row;
 use crate::model::target::{LaneId, Workspace};
 use crate::plan::decision::{Decision, Live, Terms, decide};
 
+use super::lane_rows::LaneRows;
+use super::resolved_job::ResolvedJob;
 use super::surveying::Surveyed;
-use super::taken::Taken;
-use super::taken_rows::{LaneRows, RowsByLane};
 
 /// Rows whose workflows are read back.
 pub(super) struct Readback<'a> {
@@ -31,13 +31,13 @@ pub(super) struct Readback<'a> {
 impl<'a> Readback<'a> {
     /// Of the rows that `index` names; `ids` are those of workflows that an earlier session has looked up.
     pub(super) fn new(
-        taken: &Taken,
+        resolved: &ResolvedJob,
         index: Index,
         ids: HashMap<u64, Id>,
         surveyed: &'a mut Surveyed,
     ) -> Result<Self, RowsError> {
         Ok(Self {
-            rows: LaneRows::over(index, taken)?,
+            rows: LaneRows::over(index, resolved)?,
             surveyed,
             ids,
             asked: HashMap::new(),

@@ -8,6 +8,7 @@ use crate::sinks::digest::Digest;
 
 use super::folder::{RunFolder, sha256_of};
 use super::planning::{plan_path, snapshot_path};
+use super::rows_file;
 
 /// A file of a run with the SHA-256 that the journal has of it.
 pub(super) struct KnownFile {
@@ -89,7 +90,7 @@ pub(super) fn check_known(folder: &RunFolder, digest: &Digest) -> Result<(), Err
 
 /// Whether a run is carried out by the file of that name, and not the file made from it.
 fn is_carried_out(name: &str) -> bool {
-    let kinds = ["job.", "input.", "plan", "snapshot"];
+    let kinds = ["job.", rows_file::NAME, "plan", "snapshot"];
     kinds.iter().any(|kind| name.starts_with(kind))
 }
 

@@ -10,13 +10,12 @@ use crate::exit::Exit;
 use crate::sinks::digest::Digest;
 
 use super::folder::{Readers, State};
-use super::input::Copy;
 use super::journal_file::is_written;
 use super::merge::merge;
 use super::page::{self, Page};
 use super::record_check::check_known;
 use super::reporting::Reporting;
-use super::taken::Taken;
+use super::resolved_job::ResolvedJob;
 use super::{Done, journal_file, report_target, terminal};
 
 /// Writes the report of a run again: the same journal gives the same bytes.
@@ -33,8 +32,7 @@ pub(super) fn report(args: &ReportArgs) -> Done {
     check_known(&folder, &digest)?;
     let record = folder.job()?;
     let lanes = record.lanes.clone();
-    let copy = folder.file(record.input_file());
-    let taken = Taken::again(record, Copy::Kept(copy))?;
+    let resolved = ResolvedJob::on_record(record, &folder)?;
     if goes_on {
         if args.csv.is_none() && args.html.is_none() {
             return Err(Error::Usage {
@@ -48,7 +46,7 @@ pub(super) fn report(args: &ReportArgs) -> Done {
         ));
     }
     let reporting = Reporting {
-        taken: &taken,
+        resolved: &resolved,
         lanes: &lanes,
         digest: &digest,
         folder: &folder,
@@ -60,7 +58,7 @@ pub(super) fn report(args: &ReportArgs) -> Done {
         reporting.write(BufWriter::new(report.as_file_mut()))?;
         let page = Page {
             folder: &folder,
-            taken: &taken,
+            resolved: &resolved,
             lanes: &lanes,
             report: report.path(),
             salvage: args.salvage,
@@ -81,7 +79,7 @@ pub(super) fn report(args: &ReportArgs) -> Done {
                 .map_err(Error::machine("the report could not be written"))?;
         }
         Some(path) => {
-            report_target::check_report(path, "", taken.input.as_ref())?;
+            report_target::check_report(path, &resolved.inputs())?;
             reporting.write_to(path, Readers::Usual)?;
         }
         None => {

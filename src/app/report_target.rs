@@ -11,7 +11,6 @@ use crate::error::Error;
 use crate::model::report_column::REPORT_COLUMNS;
 use crate::sinks::export::check_untouched;
 
-use super::input::Input;
 use super::page;
 
 /// The longest file that is looked through before an export takes its place.
@@ -21,9 +20,9 @@ const LARGEST_EXPORT: u64 = 256 << 20;
 const FIRST_METRIC: &str = "# HELP flowbatch_";
 
 /// Refuses files of a run that cannot go where the command line wants them, before anything is sent.
-pub(super) fn check(record: &RecordArgs, job: &str, input: Option<&Input>) -> Result<(), Error> {
+pub(super) fn check(record: &RecordArgs, inputs: &[String]) -> Result<(), Error> {
     if let Some(path) = &record.report {
-        check_report(path, job, input)?;
+        check_report(path, inputs)?;
     }
     if let Some(path) = &record.html {
         page::check_target(path)?;
@@ -63,9 +62,9 @@ pub(super) fn check_metrics(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// Refuses a path that is the job itself, its CSV, or any other file that is no report: a slip of
+/// Refuses a path that is one of the job's own `inputs`, or any other file that is no report: a slip of
 /// the hand must not cost the input.
-pub(super) fn check_report(path: &Path, job: &str, input: Option<&Input>) -> Result<(), Error> {
+pub(super) fn check_report(path: &Path, inputs: &[String]) -> Result<(), Error> {
     let refuse = |what: String| {
         Err(Error::Usage {
             what: format!("the report cannot go to {}: {what}", path.display()),
@@ -76,7 +75,7 @@ pub(super) fn check_report(path: &Path, job: &str, input: Option<&Input>) -> Res
         return check_folder("the report", path);
     };
     let is = |other: &str| fs::canonicalize(other).is_ok_and(|other| other == real);
-    if is(job) || input.is_some_and(|input| is(&input.path)) {
+    if inputs.iter().any(|input| is(input)) {
         return refuse("that is the job's own input".to_owned());
     }
     if real.is_dir() {

@@ -21,7 +21,7 @@ use crate::sinks::rerun::{Rerun, cells_hold};
 use super::folder::{Readers, RunFolder, write_whole};
 use super::journal_file;
 use super::planning::{planned_changes, plans_on_record};
-use super::taken::Taken;
+use super::resolved_job::ResolvedJob;
 
 const DOING: &str = "the report could not be made";
 
@@ -63,7 +63,7 @@ pub(super) fn rows_text(numbers: &[u64]) -> Option<String> {
 
 /// What a report is made from.
 pub(super) struct Reporting<'a> {
-    pub(super) taken: &'a Taken,
+    pub(super) resolved: &'a ResolvedJob,
     pub(super) lanes: &'a [LaneFacts],
     pub(super) digest: &'a Digest,
     pub(super) folder: &'a RunFolder,
@@ -141,18 +141,18 @@ impl Reporting<'_> {
     fn write_rerun_file(&self, written: &Written) -> Result<Vec<u64>, Error> {
         let path = self.folder.file("rerun.csv");
         // Rows of several stages are no CSV of their own: a workflow may have one in each.
-        if written.left.count() == 0 || !self.taken.job.stages.is_empty() {
+        if written.left.count() == 0 || !self.resolved.job.stages.is_empty() {
             self.folder.remove("rerun.csv")?;
             return Ok(Vec::new());
         }
         let doing = "the rows that are left cannot be written";
-        let rows = self.taken.rows().map_err(Error::machine(doing))?;
+        let rows = self.resolved.rows().map_err(Error::machine(doing))?;
         let mut left_out = Vec::new();
         let write = |file: &mut File| {
             let other = std::io::Error::other::<csv::Error>;
             let mut rerun = Rerun::new(&written.columns, BufWriter::new(file)).map_err(other)?;
             for row in rows {
-                let (row, _) = row.map_err(std::io::Error::other)?;
+                let row = row.map_err(std::io::Error::other)?.row;
                 if !written.left.contains(row.number) {
                     continue;
                 }
@@ -182,9 +182,9 @@ impl Reporting<'_> {
         const DOING: &str = "what puts the run back cannot be made";
         let mut history = self.history()?;
         let mut planned = self.planned(&history)?;
-        let mut way_back = WayBack::new(!self.taken.job.stages.is_empty(), is_guarded);
-        for row in self.taken.rows().map_err(Error::machine(DOING))? {
-            let (row, _) = row.map_err(Error::machine(DOING))?;
+        let mut way_back = WayBack::new(!self.resolved.job.stages.is_empty(), is_guarded);
+        for row in self.resolved.rows().map_err(Error::machine(DOING))? {
+            let row = row.map_err(Error::machine(DOING))?.row;
             if !written.changed.contains(row.number) {
                 continue;
             }
@@ -249,8 +249,8 @@ impl Reporting<'_> {
         let digest = self.digest;
         let stopped = digest.stopped.as_ref().map(|(_, why)| why.clone());
         let because = stopped.or_else(|| digest.closed.first().cloned());
-        let waves = self.taken.waves().map_err(Error::machine(DOING))?;
-        let stages = self.taken.job.stages.as_slice();
+        let waves = self.resolved.waves().map_err(Error::machine(DOING))?;
+        let stages = self.resolved.job.stages.as_slice();
         let source = report::Source {
             place_of: &|number, taken| {
                 let stage = stage_of(stages, number).and_then(|stage| stages.get(stage));
@@ -266,10 +266,12 @@ impl Reporting<'_> {
             lanes: self.lanes,
             names: &digest.names,
             planned,
-            skipped_because: &|row| self.taken.job.selection.why_left_out(row),
         };
-        let rows = self.taken.rows().map_err(Error::machine(DOING))?;
-        let rows = rows.map(|row| row.map_err(|error| error.0));
+        let rows = self.resolved.rows().map_err(Error::machine(DOING))?;
+        let rows = rows.map(|row| match row {
+            Ok(stored) => Ok((stored.row, stored.left_out)),
+            Err(error) => Err(error.0),
+        });
         report::write(rows, source, out).map_err(|error: ReportError| Error::machine(DOING)(error))
     }
 }

@@ -9,9 +9,9 @@ use crate::exit::Exit;
 use crate::job::destination::Destination;
 use crate::job::flags::Flags;
 use crate::job::problems::Problems;
-use crate::job::record::Original;
+use crate::job::record::{JobRecord, SourceRecord};
 use crate::model::counted::counted;
-use crate::model::event::{RunStarted, SessionStarted};
+use crate::model::event::{KeptFile, SessionStarted};
 use crate::model::outcome::Ended;
 use crate::model::route::LaneFacts;
 use crate::model::tally::Tally;
@@ -24,18 +24,20 @@ use super::closing::closed_gate;
 use super::course::check_zone;
 use super::destination::{Open, is_simulator, refuse_others};
 use super::folder::{RunFolder, State, sha256_of};
-use super::input::{Copy, Input};
 use super::lanes;
 use super::left_rows::LeftRows;
-use super::locks::{Holder, Locks, Policy};
+use super::loaded_job::LoadedJob;
+use super::locks::{Holder, Locks, Policy, places};
 use super::planning::{planned_changes, plans_on_record};
 use super::question::Asked;
 use super::record_check::check_record;
 use super::report::{digest, digest_of};
+use super::resolved_job::ResolvedJob;
 use super::run::run_started;
 use super::session::Session;
-use super::taken::Taken;
-use super::{Done, clock, journal_file, operator, report_target, runtime, signals, terminal};
+use super::{
+    Done, clock, journal_file, operator, report_target, rows_file, runtime, signals, terminal,
+};
 
 /// Goes on where a run stopped. It reads the run folder alone.
 pub(super) fn resume(args: &ResumeArgs) -> Done {
@@ -55,25 +57,28 @@ pub(super) fn resume(args: &ResumeArgs) -> Done {
         ticket: args.record.ticket.clone().or(record.ticket.clone()),
         ..args.record.clone()
     };
-    let copy = folder.file(record.input_file());
-    let mut taken = Taken::again(record, Copy::Kept(copy))?;
     let mut problems = Problems::default();
     let flags = args.caution.flags(args.pace.flags(Flags::default()));
-    taken.job.settings = taken.job.settings.again(&flags, &mut problems);
+    let record = JobRecord {
+        settings: record.settings.again(&flags, &mut problems),
+        ..record
+    };
     if !problems.is_empty() {
         return Err(Error::Problems(
             problems.render(None, terminal::wants_color()),
         ));
     }
-    tell_of_changed_input(&taken);
-    report_target::check(&args.record, "", taken.input.as_ref())?;
-    check_zone(&taken.job)?;
-    let holder = || Holder::of(&folder.id, &taken, clock::wall());
+    let resolved = ResolvedJob::on_record(record, &folder)?;
+    tell_of_changed_input(&resolved);
+    report_target::check(&args.record, &resolved.inputs())?;
+    check_zone(&resolved.job)?;
+    let holder = || Holder::of(&folder.id, &resolved, clock::wall());
     let policy = Policy {
         if_locked: args.record.if_locked,
         quiet: args.output.quiet,
     };
-    let Some(locks) = Locks::take(&state, &taken, holder, policy)? else {
+    let places = places(&state, &resolved, &[]);
+    let Some(locks) = Locks::take(&state, &places, holder, policy)? else {
         return Ok(Exit::Done);
     };
     let path = folder.file("journal.jsonl");
@@ -92,12 +97,13 @@ pub(super) fn resume(args: &ResumeArgs) -> Done {
         });
     }
     if digest.start.is_none() {
-        (digest.tally.rows, digest.tally.skipped) = (taken.census.rows, taken.census.skipped);
+        let census = &resolved.census;
+        (digest.tally.rows, digest.tally.skipped) = (census.rows, census.skipped);
     }
     if digest.ended == Some(Ended::Gate)
         && !closed_gate(&digest)
-        && taken.job.settings.send != Sent::Full
-        && taken.job.settings.allow_cleared.is_empty()
+        && resolved.job.settings.send != Sent::Full
+        && resolved.job.settings.allow_cleared.is_empty()
     {
         return Err(Error::Usage {
             what: format!(
@@ -114,12 +120,12 @@ pub(super) fn resume(args: &ResumeArgs) -> Done {
     let changes = planned_changes(&folder, &plans, &history);
     let changes = changes.map_err(Error::machine("the plan cannot be read"))?;
     let mut left = LeftRows::of(history, args.failed).with_changes(changes);
-    let counted = left.count(&taken);
+    let counted = left.count(&resolved);
     let doing = "the rows that are left cannot be found";
     let (count, in_doubt) = counted.map_err(Error::machine(doing))?;
     let asked = match count {
         0 => Asked::Nobody,
-        _ => Asked::find(args.caution.yes || is_simulator(taken.job.destination))?,
+        _ => Asked::find(args.caution.yes || is_simulator(resolved.job.destination))?,
     };
     // A run that was killed after its last row still wants its report.
     if count == 0 && is_summed_up(&folder) && has_all_files(&folder) {
@@ -134,7 +140,7 @@ pub(super) fn resume(args: &ResumeArgs) -> Done {
         return Ok(exit);
     }
     let stopped = Stopped {
-        taken,
+        resolved,
         lanes,
         folder,
         digest,
@@ -168,7 +174,7 @@ pub(super) fn undone_by(state: &State, folder: &RunFolder) -> Result<Option<RunF
 
 /// A run that stopped, and what this process holds of it.
 struct Stopped {
-    taken: Taken,
+    resolved: ResolvedJob,
     /// Where it went.
     lanes: Vec<LaneFacts>,
     folder: RunFolder,
@@ -205,8 +211,8 @@ fn has_all_files(folder: &RunFolder) -> bool {
 }
 
 impl Stopped {
-    async fn go_on(mut self, args: &ResumeArgs, state: &State) -> Done {
-        let open = self.open(args, state).await?;
+    async fn go_on(self, args: &ResumeArgs, state: &State) -> Done {
+        let (resolved, open) = open(self.resolved, &self.lanes, self.count, args, state).await?;
         if !args.other_credential {
             refuse_others(&self.lanes, &open.lanes)?;
         }
@@ -216,11 +222,16 @@ impl Stopped {
             in_doubt: self.in_doubt,
         };
         let seed = clock::seed();
-        let beginning = self.beginning(&open, seed)?;
+        let beginning = beginning(
+            (&self.folder, &self.digest),
+            &resolved,
+            &open,
+            (self.count, seed),
+        )?;
         let session = Session {
             record: &self.record_args,
             output: &args.output,
-            taken: self.taken,
+            resolved,
             open,
             folder: self.folder,
             beginning,
@@ -236,65 +247,75 @@ impl Stopped {
         };
         session.carry_out().await
     }
+}
 
-    async fn open(&mut self, args: &ResumeArgs, state: &State) -> Result<Open, Error> {
-        let destination = self.taken.job.destination;
-        if self.count == 0 {
-            // A summary needs no credential.
-            return Ok(Open::on_record(
-                self.lanes.clone(),
-                is_simulator(destination),
-            ));
-        }
-        match destination {
-            Destination::Simulator => Open::simulator(&self.taken, state.world(), false).await,
-            Destination::Services => {
-                let asked = lanes::Asked::new(&args.credential, self.taken.job.method);
-                Open::services(&mut self.taken, asked).await
-            }
-        }
+/// Where `resolved` goes that is to go on with `count` rows.
+async fn open(
+    resolved: ResolvedJob,
+    lanes: &[LaneFacts],
+    count: u64,
+    args: &ResumeArgs,
+    state: &State,
+) -> Result<(ResolvedJob, Open), Error> {
+    let destination = resolved.job.destination;
+    if count == 0 {
+        // A summary needs no credential.
+        let open = Open::on_record(lanes.to_vec(), is_simulator(destination));
+        return Ok((resolved, open));
     }
-
-    fn beginning(&self, open: &Open, seed: u64) -> Result<Beginning, Error> {
-        let (folder, digest) = (&self.folder, &self.digest);
-        if digest.last_at.is_none() {
-            // It was killed before its first line.
-            let job = folder.file("job.json");
-            let job_sha256 = sha256_of(&job).map_err(Error::file("cannot read", &job))?;
-            let input = self.taken.input.as_ref();
-            return Ok(Beginning::Run(RunStarted {
-                copy: input.map(Input::hashed).transpose()?,
-                ..run_started(folder, &self.taken, job_sha256, &open.lanes, seed)
-            }));
+    match destination {
+        Destination::Simulator => {
+            let loaded = LoadedJob::from(resolved);
+            let open = Open::simulator(&loaded, state.world(), false).await?;
+            Ok((loaded.resolved(), open))
         }
-        let started = SessionStarted {
-            session: digest.later_sessions() + 2,
-            operator: operator(),
-            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-            lanes: open.lanes.clone(),
-            seed,
-            rows: self.count,
-        };
-        Ok(Beginning::Session(started, digest.tally.clone()))
+        Destination::Services => {
+            let asked = lanes::Asked::new(&args.credential, resolved.job.method);
+            let (open, _) = Open::services(&resolved, &[], asked).await?;
+            Ok((resolved, open))
+        }
     }
 }
 
+/// How the next session of the run in `folder` begins, which has come as far as `digest` and goes on with `count` rows.
+fn beginning(
+    (folder, digest): (&RunFolder, &Digest),
+    resolved: &ResolvedJob,
+    open: &Open,
+    (count, seed): (u64, u64),
+) -> Result<Beginning, Error> {
+    if digest.last_at.is_none() {
+        // It was killed before its first line.
+        let sha256_of_file = |name: &str| {
+            let path = folder.file(name);
+            sha256_of(&path).map_err(Error::file("cannot read", &path))
+        };
+        let input = KeptFile {
+            path: rows_file::NAME.to_owned(),
+            sha256: sha256_of_file(rows_file::NAME)?,
+        };
+        let files = (sha256_of_file("job.json")?, input);
+        let started = run_started(folder, resolved, files, &open.lanes, seed);
+        return Ok(Beginning::Run(started));
+    }
+    let started = SessionStarted {
+        session: digest.later_sessions() + 2,
+        operator: operator(),
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        lanes: open.lanes.clone(),
+        seed,
+        rows: count,
+    };
+    Ok(Beginning::Session(started, digest.tally.clone()))
+}
+
 /// The run goes on with the rows on record, whatever the file holds by now.
-fn tell_of_changed_input(taken: &Taken) {
-    let Some(input) = &taken.input else { return };
-    let own = Original {
-        path: input.path.clone(),
-        sha256: input.sha256.clone(),
-    };
-    let files = match input.originals.as_slice() {
-        [] => std::slice::from_ref(&own),
-        originals => originals,
-    };
-    for Original { path, sha256 } in files {
+fn tell_of_changed_input(resolved: &ResolvedJob) {
+    for SourceRecord { path, sha256, .. } in &resolved.kept_sources {
         let file = Path::new(path);
         if file.is_file() && sha256_of(file).is_ok_and(|now| now != *sha256) {
             terminal::complain(&format!(
-                "warning: {path} has changed since the run began; it goes on with the rows as they were"
+                "warning: {path} has changed since the run began; it goes on as it began"
             ));
         }
     }

@@ -6,9 +6,9 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::job::destination::Destination;
 use crate::job::flags::Flags;
-use crate::job::problems::Problems;
 use crate::job::record::JobRecord;
-use crate::model::event::{FORMAT, RunStarted};
+use crate::job::settings::Settings;
+use crate::model::event::{FORMAT, KeptFile, RunStarted};
 use crate::model::route::LaneFacts;
 use crate::sinks::digest::Digest;
 use crate::sinks::journal::Journal;
@@ -17,15 +17,15 @@ use super::clock;
 use super::course::check_zone;
 use super::destination::{Open, is_simulator, refuse_others};
 use super::folder::{RunFolder, State, sha256};
-use super::input::Input;
 use super::intake;
 use super::journal_file::JournalFile;
 use super::left_rows::LeftRows;
-use super::locks::{Holder, Locks, Policy};
+use super::loaded_job::LoadedJob;
+use super::locks::{Holder, Locks, Policy, places};
 use super::question::Asked;
+use super::resolved_job::ResolvedJob;
 use super::session::Session;
 use super::settling::{choose, look_up};
-use super::taken::Taken;
 use super::{Done, operator, report_target, runtime};
 use super::{lanes, plan, saved_plan, signals, terminal};
 
@@ -51,9 +51,10 @@ pub(super) fn run(args: &RunArgs) -> Done {
             hint: "leave it out".to_owned(),
         });
     }
-    let mut taken = match is_saved {
+    let strict = args.caution.strict;
+    let loaded = match is_saved {
         true => match take_in_plan(args, &state)? {
-            Some(taken) => taken,
+            Some(resolved) => resolved.into(),
             None => {
                 if !args.output.quiet {
                     terminal::complain(&format!(
@@ -65,17 +66,17 @@ pub(super) fn run(args: &RunArgs) -> Done {
                 return Ok(Exit::Done);
             }
         },
-        false => intake::take_in(&args.job, || state.temporary())?,
+        false => intake::take_in(&args.job, strict, &state)?,
     };
-    taken.job.settings.strict |= args.caution.strict;
-    report_target::check(&args.record, &args.job.job, taken.input.as_ref())?;
-    if args.fresh && !is_simulator(taken.job.destination) {
+    let destination = loaded.so_far.job.destination;
+    report_target::check(&args.record, &loaded.inputs())?;
+    if args.fresh && !is_simulator(destination) {
         return Err(Error::Usage {
             what: "--fresh is for the simulator, and the target is a service".to_owned(),
             hint: "leave it out, or say --simulate".to_owned(),
         });
     }
-    let simulated = is_simulator(taken.job.destination);
+    let simulated = is_simulator(destination);
     let asked = Asked::find(args.caution.yes || simulated)?;
     let wanted = Wanted {
         credential: &args.credential,
@@ -84,25 +85,20 @@ pub(super) fn run(args: &RunArgs) -> Done {
         fresh: args.fresh,
         began: None,
     };
-    runtime()?.block_on(run_taken(&wanted, &state, taken, asked, None))
+    runtime()?.block_on(run_loaded(&wanted, &state, loaded, asked, None))
 }
 
 /// Takes in a saved plan, if it changes anything, which goes as the command line says and changes what it says itself.
-fn take_in_plan(args: &RunArgs, state: &State) -> Result<Option<Taken>, Error> {
-    let mut problems = Problems::default();
-    let Some(mut taken) = saved_plan::take_in(&args.job.job, state)? else {
-        return Ok(None);
-    };
-    let simulated = is_simulator(taken.job.destination);
-    saved_plan::check_flags(&args.job, simulated, &mut problems);
+fn take_in_plan(args: &RunArgs, state: &State) -> Result<Option<ResolvedJob>, Error> {
     let flags = args.caution.flags(args.job.pace.flags(Flags::default()));
-    taken.job.settings = taken.job.settings.again(&flags, &mut problems);
-    match problems.is_empty() {
-        true => Ok(Some(taken)),
-        false => Err(Error::Problems(
-            problems.render(None, terminal::wants_color()),
-        )),
-    }
+    saved_plan::take_in(&args.job.job, state, |record, problems| {
+        saved_plan::check_flags(&args.job, record.simulated, problems);
+        let settings = record.settings.again(&flags, problems);
+        Settings {
+            strict: settings.strict | args.caution.strict,
+            ..settings
+        }
+    })
 }
 
 /// What the command line wants of a run, whatever it carries out.
@@ -116,70 +112,73 @@ pub(super) struct Wanted<'a> {
     pub(super) began: Option<&'a [LaneFacts]>,
 }
 
-/// Carries out what was taken in, under `locks` if they are held already.
-pub(super) async fn run_taken(
+/// Carries out what was `loaded`, under `locks` if they are held already.
+pub(super) async fn run_loaded(
     wanted: &Wanted<'_>,
     state: &State,
-    mut taken: Taken,
+    loaded: LoadedJob,
     asked: Asked,
     locks: Option<Locks>,
 ) -> Done {
-    check_zone(&taken.job)?;
+    check_zone(&loaded.so_far.job)?;
     let policy = Policy {
         if_locked: wanted.record.if_locked,
         quiet: wanted.output.quiet,
     };
-    let lock = |taken: &Taken, held: Option<Locks>| {
+    let lock = |loaded: &LoadedJob, held: Option<Locks>| {
         if held.is_some() {
             return Ok(held);
         }
         let holder = || {
             let now = clock::wall();
-            Holder::of(&State::run_id(now), taken, now)
+            Holder::of(&State::run_id(now), &loaded.so_far, now)
         };
-        Locks::take(state, taken, holder, policy)
+        let places = places(state, &loaded.so_far, &loaded.searches);
+        Locks::take(state, &places, holder, policy)
     };
     // The simulator's world is read under its lock; where services lead, only IAM may know.
-    let (open, locks) = match taken.job.destination {
+    let (loaded, open, locks) = match loaded.so_far.job.destination {
         Destination::Simulator => {
-            let Some(locks) = lock(&taken, locks)? else {
+            let Some(locks) = lock(&loaded, locks)? else {
                 return Ok(Exit::Done);
             };
-            let open = Open::simulator(&taken, state.world(), wanted.fresh).await?;
-            look_up(&mut taken, &open, state, wanted.output).await?;
-            (open, locks)
+            let open = Open::simulator(&loaded, state.world(), wanted.fresh).await?;
+            let loaded = look_up(loaded, &open, state, wanted.output).await?;
+            (loaded, open, locks)
         }
         Destination::Services => {
-            let asked = lanes::Asked::new(wanted.credential, taken.job.method);
-            let open = Open::services(&mut taken, asked).await?;
+            let asked = lanes::Asked::new(wanted.credential, loaded.so_far.job.method);
+            let without_project = &loaded.findings.without_project;
+            let (open, projects) = Open::services(&loaded.so_far, without_project, asked).await?;
+            let loaded = loaded.with_projects(&projects, state)?;
             if let Some(began) = wanted.began {
                 refuse_others(began, &open.lanes)?;
             }
-            look_up(&mut taken, &open, state, wanted.output).await?;
-            let Some(locks) = lock(&taken, locks)? else {
+            let loaded = look_up(loaded, &open, state, wanted.output).await?;
+            let Some(locks) = lock(&loaded, locks)? else {
                 return Ok(Exit::Done);
             };
-            (open, locks)
+            (loaded, open, locks)
         }
     };
     // Under the locks: whoever is waited for may change who is meant.
-    taken = choose(taken, &open, state, wanted.output).await?;
+    let resolved = choose(loaded, &open, state, wanted.output).await?;
     let seed = clock::seed();
     // From here on a signal stops what has begun; before, it ends the process.
     let interrupts = signals::listen();
     let folder = state.new_run(&locks.run_id)?;
-    taken.keep_input(&folder)?;
+    let (resolved, input) = resolved.kept_in(&folder)?;
     let record = JobRecord {
         ticket: wanted.record.ticket.clone(),
-        ..taken.record(&open.lanes)
+        ..resolved.record(&open.lanes)
     };
     let job_json = serde_json::to_string_pretty(&record);
     let job_json = job_json.map_err(Error::machine("cannot record the job"))?;
     folder.write("job.json", job_json.as_bytes())?;
     let start = run_started(
         &folder,
-        &taken,
-        sha256(job_json.as_bytes()),
+        &resolved,
+        (sha256(job_json.as_bytes()), input),
         &open.lanes,
         seed,
     );
@@ -188,7 +187,7 @@ pub(super) async fn run_taken(
         record: wanted.record,
         output: wanted.output,
         asked,
-        taken,
+        resolved,
         open,
         folder,
         beginning: Beginning::Run(start),
@@ -207,8 +206,8 @@ pub(super) async fn run_taken(
 /// How the run in `folder` begins.
 pub(super) fn run_started(
     folder: &RunFolder,
-    taken: &Taken,
-    job_sha256: String,
+    resolved: &ResolvedJob,
+    (job_sha256, input): (String, KeptFile),
     lanes: &[LaneFacts],
     seed: u64,
 ) -> RunStarted {
@@ -218,12 +217,12 @@ pub(super) fn run_started(
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         operator: operator(),
         job_sha256,
-        input_sha256: taken.input.as_ref().map(|input| input.sha256.clone()),
-        copy: taken.input.as_ref().and_then(Input::kept_file),
+        input_sha256: resolved.input.as_ref().map(|input| input.sha256.clone()),
+        copy: Some(input),
         lanes: lanes.to_vec(),
         seed,
-        rows: taken.census.rows,
-        skipped: taken.census.skipped,
+        rows: resolved.census.rows,
+        skipped: resolved.census.skipped,
     }
 }
 

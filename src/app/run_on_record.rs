@@ -5,18 +5,17 @@ use crate::model::route::LaneFacts;
 use crate::sinks::digest::Digest;
 
 use super::folder::RunFolder;
-use super::input::Copy;
 use super::record_check::check_record;
 use super::report::digest;
 use super::reporting::Reporting;
-use super::taken::Taken;
+use super::resolved_job::ResolvedJob;
 
 /// A run on record, opened to put it back.
 pub(super) struct RunOnRecord<'a> {
     folder: &'a RunFolder,
     digest: Digest,
     lanes: Vec<LaneFacts>,
-    pub(super) taken: Taken,
+    pub(super) resolved: ResolvedJob,
     salvage: bool,
 }
 
@@ -30,13 +29,12 @@ impl<'a> RunOnRecord<'a> {
         check_record(folder, &digest)?;
         let record = folder.job()?;
         let lanes = record.lanes.clone();
-        let copy = folder.file(record.input_file());
-        let taken = Taken::again(record, Copy::Kept(copy))?;
+        let resolved = ResolvedJob::on_record(record, folder)?;
         Ok(Self {
             folder,
             digest,
             lanes,
-            taken,
+            resolved,
             salvage,
         })
     }
@@ -44,7 +42,7 @@ impl<'a> RunOnRecord<'a> {
     /// What its report is made from.
     pub(super) fn reporting(&self) -> Reporting<'_> {
         Reporting {
-            taken: &self.taken,
+            resolved: &self.resolved,
             lanes: &self.lanes,
             digest: &self.digest,
             folder: self.folder,

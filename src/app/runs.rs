@@ -17,12 +17,11 @@ use crate::sinks::summary::Counts;
 
 use super::changed::changed;
 use super::folder::{RunFolder, State};
-use super::input::Copy;
 use super::journal_file::{JournalFile, is_written};
 use super::left_rows::LeftRows;
 use super::planning::{plan_path, snapshot_path};
 use super::report::digest;
-use super::taken::Taken;
+use super::resolved_job::ResolvedJob;
 use super::{Done, clock, journal_file, terminal};
 
 /// Tells what runs there are, or removes old records.
@@ -244,17 +243,16 @@ fn count_left(folder: &RunFolder) -> Result<u64, Error> {
     let path = folder.file("journal.jsonl");
     let (history, _) = journal_file::history(&path, false)?;
     let record = folder.job()?;
-    let copy = folder.file(record.input_file());
-    let taken = Taken::again(record, Copy::Kept(copy))?;
+    let resolved = ResolvedJob::on_record(record, folder)?;
     let mut left = LeftRows::of(history, false);
-    let counted = left.count(&taken);
+    let counted = left.count(&resolved);
     let (count, _) = counted.map_err(Error::machine("the rows that are left cannot be found"))?;
     Ok(count)
 }
 
 /// What a run folder may hold besides its summary; the journal goes first, so that nobody goes on with a
 /// run that is half removed.
-const FILES: [&str; 10] = [
+const FILES: [&str; 8] = [
     "journal.jsonl",
     "snapshot.jsonl",
     "plan.jsonl",
@@ -262,8 +260,6 @@ const FILES: [&str; 10] = [
     "report.csv",
     "report.html",
     "rerun.csv",
-    "input.csv",
-    "input.jsonl",
     "job.json",
 ];
 
@@ -271,6 +267,15 @@ const FILES: [&str; 10] = [
 fn remove(folder: &RunFolder) -> Result<(), Error> {
     for name in FILES {
         folder.remove(name)?;
+    }
+    let entries = fs::read_dir(&folder.path).map_err(Error::file("cannot read", &folder.path))?;
+    for entry in entries.flatten() {
+        // The rows, and the files that they were made from.
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("input.") || name.starts_with("input-") {
+            folder.remove(&name)?;
+        }
     }
     for session in 2.. {
         let paths = [snapshot_path(folder, session), plan_path(folder, session)];

@@ -1,34 +1,40 @@
 //! A plan that was saved, as a job of its own: each row is guarded by what was there when it was planned.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Read, Write};
+use std::io::{BufRead, BufReader, BufWriter, IntoInnerError, Read, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::cli::{JobArgs, SnapshotUse};
 use crate::error::Error;
+use crate::job::census::{Census, Counting};
+use crate::job::defaults::Defaults;
 use crate::job::problem::{Place, Problem};
 use crate::job::problems::Problems;
-use crate::job::record::{Form, InputRecord, JobRecord, SCHEMA};
+use crate::job::record::{InputRecord, JobRecord, SCHEMA};
 use crate::job::selection::Selection;
-use crate::job::settled;
-use crate::job::table::Options;
+use crate::job::settings::Settings;
+use crate::job::stored_rows::{Target, read_row};
+use crate::model::route::Route;
 use crate::model::row::Row;
 use crate::model::update::Update;
 use crate::plan::preview::PlannedRow;
 
-use super::folder::{Hashed, Readers, State, sha256_of, write_whole};
-use super::input::Copy;
+use super::folder::{Hashed, Readers, State, write_whole};
 use super::report_target;
-use super::taken::Taken;
+use super::resolved_job::ResolvedJob;
+use super::rows_file::{RowsFile, RowsWriter};
+use super::sources::SourceFile;
+use super::terminal;
 
-/// The first line of a saved plan: the job that it was made from.
+/// The first line of a saved plan: the job that it was made from, and where its rows go.
 #[derive(Debug, Serialize, Deserialize)]
 struct Head {
     saved_plan: u32,
     tool_version: String,
     record: JobRecord,
+    targets: Vec<Target>,
 }
 
 /// Its last line, which shows that the file is complete and unchanged.
@@ -40,42 +46,31 @@ struct Foot {
 }
 
 /// Of a saved plan.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
-/// Saves `rows` for the job of `record` as `path`. They are numbered as they come.
+/// Saves `rows` for the job of `record` as `path`.
 ///
 /// # Errors
-/// They cannot be had or written.
-pub(super) fn save(
-    path: &Path,
-    record: JobRecord,
-    rows: impl Iterator<Item = Result<Row, Error>>,
-) -> Result<(), Error> {
-    const DOING: &str = "the plan cannot be saved";
+/// They cannot be written.
+pub(super) fn save(path: &Path, record: JobRecord, rows: Recounted) -> Result<(), Error> {
+    let (census, rows) = rows.finish()?;
+    let count = census.rows;
     let head = Head {
         saved_plan: FORMAT,
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-        record,
+        targets: rows.targets().to_vec(),
+        record: JobRecord {
+            census,
+            input: None,
+            sources: Vec::new(),
+            ..record
+        },
     };
-    let head = serde_json::to_string(&head).map_err(Error::machine(DOING))?;
-    let mut failed = Ok(());
+    let head = serde_json::to_string(&head).map_err(Error::machine("the plan cannot be saved"))?;
     let written = write_whole(path, Readers::Usual, |file| {
         let mut out = Hashed::new(BufWriter::new(file));
         writeln!(out, "{head}")?;
-        let mut count = 0;
-        for row in rows {
-            match row {
-                Ok(row) => {
-                    count += 1;
-                    let number = count;
-                    settled::write(&Row { number, ..row }, &mut out)?;
-                }
-                Err(error) => {
-                    failed = Err(error);
-                    return Err(std::io::Error::other("the plan is incomplete"));
-                }
-            }
-        }
+        std::io::copy(&mut rows.file()?, &mut out)?;
         let (sha256, mut out) = out.into_parts();
         let foot = Foot {
             rows: count,
@@ -85,7 +80,6 @@ pub(super) fn save(
         out.write_all(b"\n")?;
         out.flush()
     });
-    failed?;
     written.map_err(Error::file("cannot write", path))
 }
 
@@ -138,8 +132,12 @@ pub(super) fn check_target(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// Takes in the plan that was saved as `path`.
-pub(super) fn take_in(path: &str, state: &State) -> Result<Option<Taken>, Error> {
+/// Takes in the plan that was saved as `path`; it goes as `settings` makes of what it says itself. None of a plan without rows.
+pub(super) fn take_in(
+    path: &str,
+    state: &State,
+    settings: impl FnOnce(&JobRecord, &mut Problems) -> Settings,
+) -> Result<Option<ResolvedJob>, Error> {
     let wrong = |what: &str| Error::Usage {
         what: format!("{path} is no plan that can be run: {what}"),
         hint: "save one with `flowbatch plan JOB --out plan.json`".to_owned(),
@@ -163,15 +161,15 @@ pub(super) fn take_in(path: &str, state: &State) -> Result<Option<Taken>, Error>
         )));
     }
     let doing = "the rows of the plan cannot be kept";
-    let mut copy = state.temporary()?;
-    let mut out = BufWriter::new(copy.as_file_mut());
-    let mut hashed = Hashed::new(std::io::sink());
+    let mut hashed = Hashed::new(BufWriter::new(state.temporary()?));
+    let mut recounted = Recounted::new(state, &head.record.defaults.routes)?;
     let mut take = |line: &[u8]| {
-        hashed
+        let written = hashed
             .write_all(line)
-            .and_then(|()| hashed.write_all(b"\n"))
+            .and_then(|()| hashed.write_all(b"\n"));
+        written.map_err(Error::machine(doing))
     };
-    take(&first).map_err(Error::machine(doing))?;
+    take(&first)?;
     let mut count = 0;
     let foot = loop {
         let Some(line) = next()? else {
@@ -181,38 +179,89 @@ pub(super) fn take_in(path: &str, state: &State) -> Result<Option<Taken>, Error>
             break serde_json::from_slice::<Foot>(&line)
                 .map_err(|error| wrong(&format!("line {}: {error}", count + 2)))?;
         }
-        take(&line).map_err(Error::machine(doing))?;
+        take(&line)?;
         count += 1;
-        serde_json::from_slice::<Row>(&line)
+        let stored = read_row(&line, &head.targets)
             .map_err(|error| wrong(&format!("line {}: {error}", count + 1)))?;
-        out.write_all(&line)
-            .and_then(|()| out.write_all(b"\n"))
-            .map_err(Error::machine(doing))?;
+        recounted.push(stored.row)?;
     };
     if next()?.is_some_and(|line| !line.is_empty()) {
         return Err(wrong("rows stand after its end"));
     }
-    if foot.sha256 != hashed.finish() || foot.rows != count {
+    let (sha256, copy) = hashed.into_parts();
+    if foot.sha256 != sha256 || foot.rows != count {
         return Err(wrong("it was changed after it was saved"));
     }
     if count == 0 {
         return Ok(None);
     }
-    out.flush().map_err(Error::machine(doing))?;
-    drop(out);
-    let sha256 = sha256_of(copy.path()).map_err(Error::machine(doing))?;
-    let mut record = head.record;
-    record.input = Some(InputRecord {
-        path: path.to_owned(),
-        sha256,
-        options: Options::default(),
-        form: Form::Settled,
-        originals: Vec::new(),
-    });
-    record.updates = Vec::new();
-    record.defaults.update = Update::default();
-    record.selection = Selection::default();
-    Taken::again(record, Copy::Temporary(copy)).map(Some)
+    let copy = copy.into_inner().map_err(IntoInnerError::into_error);
+    let copy = copy.map_err(Error::machine(doing))?;
+    let (census, rows) = recounted.finish()?;
+    let mut problems = Problems::default();
+    let settings = settings(&head.record, &mut problems);
+    if !problems.is_empty() {
+        return Err(Error::Problems(
+            problems.render(None, terminal::wants_color()),
+        ));
+    }
+    let record = JobRecord {
+        settings,
+        census,
+        input: Some(InputRecord {
+            path: path.to_owned(),
+            sha256: sha256.clone(),
+        }),
+        selection: Selection::default(),
+        defaults: Defaults {
+            update: Update::default(),
+            ..head.record.defaults
+        },
+        ..head.record
+    };
+    Ok(Some(ResolvedJob {
+        sources: vec![SourceFile::plan(path, sha256, copy)],
+        ..ResolvedJob::of_record(record, rows)
+    }))
+}
+
+/// Rows that leave nothing open, counted and numbered as they come.
+pub(super) struct Recounted {
+    writer: RowsWriter,
+    counting: Counting<'static>,
+    routes: Vec<Route>,
+    count: u64,
+}
+
+/// All rows are taken up.
+static ALL: Selection = Selection::all();
+
+impl Recounted {
+    /// No row yet, of those that leave by these routes.
+    pub(super) fn new(state: &State, routes: &[Route]) -> Result<Self, Error> {
+        Ok(Self {
+            routes: routes.to_vec(),
+            writer: RowsWriter::new(state)?,
+            counting: Counting::new(&ALL),
+            count: 0,
+        })
+    }
+
+    /// Adds `row`.
+    pub(super) fn push(&mut self, row: Row) -> Result<(), Error> {
+        self.count += 1;
+        let number = self.count;
+        let row = Row { number, ..row };
+        let counted = self.counting.count(&row, 0, &self.routes);
+        self.writer.write(&row, &counted)
+    }
+
+    /// What they are, and they themselves.
+    pub(super) fn finish(self) -> Result<(Census, RowsFile), Error> {
+        let (mut census, targets, _, _) = self.counting.finish();
+        census.meet(&self.routes);
+        Ok((census, self.writer.finish(targets)?))
+    }
 }
 
 /// The row that carries out `planned` if nobody has changed what it changes.

@@ -12,14 +12,14 @@ use crate::model::target::LaneId;
 use crate::plan::decision::Live;
 use crate::plan::snapshot::Snapshot;
 
+use super::lane_rows::LaneRows;
 use super::left_rows::LeftRows;
+use super::resolved_job::ResolvedJob;
 use super::surveying::Surveyed;
-use super::taken::Taken;
-use super::taken_rows::{LaneRows, RowsByLane};
 
 /// Rows to be sent.
 pub(super) struct SentRows<'a> {
-    rows: Box<dyn RowsByLane>,
+    rows: LaneRows,
     left: &'a mut LeftRows,
     surveyed: Option<&'a mut Surveyed>,
     /// What was there before earlier sessions sent anything, the first of them first.
@@ -28,12 +28,12 @@ pub(super) struct SentRows<'a> {
 
 impl<'a> SentRows<'a> {
     /// All of `left`, as they stand.
-    pub(super) fn blind(taken: &Taken, left: &'a mut LeftRows) -> Result<Self, RowsError> {
+    pub(super) fn blind(resolved: &ResolvedJob, left: &'a mut LeftRows) -> Result<Self, RowsError> {
         let rows = match left.are_of_earlier() {
-            false => taken.rows_by_lane()?,
+            false => LaneRows::all(resolved)?,
             true => {
-                let index = left.index(taken, |_, _| Ok(true))?;
-                Box::new(LaneRows::over(index, taken)?)
+                let index = left.index(resolved, |_, _| Ok(true))?;
+                LaneRows::over(index, resolved)?
             }
         };
         Ok(Self {
@@ -46,13 +46,13 @@ impl<'a> SentRows<'a> {
 
     /// Those of `left` that `index` names, with what was read of them.
     pub(super) fn planned(
-        taken: &Taken,
+        resolved: &ResolvedJob,
         left: &'a mut LeftRows,
         index: Index,
         surveyed: &'a mut Surveyed,
     ) -> Result<Self, RowsError> {
         Ok(Self {
-            rows: Box::new(LaneRows::over(index, taken)?),
+            rows: LaneRows::over(index, resolved)?,
             left,
             surveyed: Some(surveyed),
             before: Vec::new(),

@@ -38,10 +38,10 @@ use super::locks::Locks;
 use super::planning::{Plan, held_back, plan, plan_path, plans_on_record, snapshot_path};
 use super::progress::progress;
 use super::question::{Asked, Question};
+use super::resolved_job::ResolvedJob;
 use super::sent_rows::SentRows;
 use super::signals::Signals;
 use super::surveying::{AppRun, Surveyed};
-use super::taken::Taken;
 use super::waves::WaveCourse;
 use super::{Done, terminal};
 
@@ -51,7 +51,7 @@ pub(super) struct Session<'a> {
     pub(super) output: &'a OutputArgs,
     /// Who is asked before anything is changed.
     pub(super) asked: Asked,
-    pub(super) taken: Taken,
+    pub(super) resolved: ResolvedJob,
     pub(super) open: Open,
     pub(super) folder: RunFolder,
     pub(super) beginning: Beginning,
@@ -88,12 +88,12 @@ impl Session<'_> {
             progress.above.clone(),
         );
         let now = clock::wall();
-        let zone = zone(&self.taken.job);
-        let deadline = deadline(&self.taken.job.settings, &zone, clock::began(), now);
-        let terms = terms(&self.taken.job.settings, self.open.service_time());
+        let zone = zone(&self.resolved.job);
+        let deadline = deadline(&self.resolved.job.settings, &zone, clock::began(), now);
+        let terms = terms(&self.resolved.job.settings, self.open.service_time());
         let last_start = deadline.map(|left| last_start(&zone, now, left));
         let announcement =
-            Announcement::new(&self.taken, &self.open, self.resumed.clone(), last_start)?;
+            Announcement::new(&self.resolved, &self.open, self.resumed.clone(), last_start)?;
         match self.output.progress {
             _ if self.output.quiet => {}
             ProgressShape::Json => terminal::complain_json(&announcement.json()),
@@ -109,7 +109,7 @@ impl Session<'_> {
             Beginning::Run(_) => 1,
             Beginning::Session(started, _) => started.session,
         };
-        let census = &self.taken.census;
+        let census = &self.resolved.census;
         let all = census.rows - census.skipped;
         let rows = self.resumed.as_ref().map_or(all, |resumed| resumed.left);
         let approvals = self.digest.approvals.iter();
@@ -119,13 +119,13 @@ impl Session<'_> {
         let differing = differing.map(|wave| wave.wave).collect();
         let ended_waves = self.digest.waves.keys().copied().collect();
         let planned_sessions = plans_on_record(&self.folder, &self.digest, self.salvage);
-        let mut log = Log::new(self.taken.job.settings.finds_limit);
+        let mut log = Log::new(self.resolved.job.settings.finds_limit);
         let mut watchers: Vec<&mut dyn Watcher> = vec![&mut self.digest, &mut log];
         if let Some(watcher) = &mut progress.watcher {
             watchers.push(&mut **watcher);
         }
         let clock = System;
-        let settings = &self.taken.job.settings;
+        let settings = &self.resolved.job.settings;
         let deadline = deadline.map(|left| clock.now() + left);
         let stop_at = stop_at(settings, &zone, clock::began());
         let course = course(
@@ -146,7 +146,7 @@ impl Session<'_> {
         };
         let legs = Legs {
             asked: self.asked,
-            taken: &self.taken,
+            resolved: &self.resolved,
             folder: &self.folder,
             above: progress.above.clone(),
             target: self.open.text(),
@@ -181,7 +181,7 @@ impl Session<'_> {
         let done = close(Closed {
             record: self.record,
             output: self.output,
-            taken: self.taken,
+            resolved: self.resolved,
             folder: self.folder,
             open: self.open,
             digest: self.digest,
@@ -197,7 +197,7 @@ impl Session<'_> {
 /// The legs of a session, one after the other.
 pub(super) struct Legs<'a> {
     pub(super) asked: Asked,
-    pub(super) taken: &'a Taken,
+    pub(super) resolved: &'a ResolvedJob,
     pub(super) folder: &'a RunFolder,
     pub(super) above: Option<Above>,
     pub(super) target: String,
@@ -223,10 +223,10 @@ impl Legs<'_> {
         mut run: AppRun<'_, R>,
         left: &mut LeftRows,
     ) -> Result<Went, Broken> {
-        let taken = self.taken;
-        match taken.job.settings.snapshot {
+        let resolved = self.resolved;
+        match resolved.job.settings.snapshot {
             flags::Snapshot::Off => {
-                let wishes = &taken.census.wishes;
+                let wishes = &resolved.census.wishes;
                 let rows = self.rows;
                 let preview = format!(
                     "{}\n{}: {}\nthe live state is not read: whatever is there is overwritten",
@@ -238,13 +238,13 @@ impl Legs<'_> {
                 if let Some(ended) = self.declined(&mut run, question).await? {
                     return Ok(Went::Declined(ended));
                 }
-                let mut rows = SentRows::blind(taken, left)?;
+                let mut rows = SentRows::blind(resolved, left)?;
                 run.rows(&mut rows).await?;
             }
             flags::Snapshot::Required => {
                 let path = snapshot_path(self.folder, self.session);
                 let mut surveyed = Surveyed::kept_at(&path, self.folder.readers())?;
-                surveyed.read(&mut run, taken, left).await?;
+                surveyed.read(&mut run, resolved, left).await?;
                 if !run.schedule().is_stopping()
                     && let Some(ended) = self.carry_out_plan(&mut run, left, surveyed).await?
                 {
@@ -262,18 +262,25 @@ impl Legs<'_> {
         left: &mut LeftRows,
         mut surveyed: Surveyed,
     ) -> Result<Option<Ended>, Broken> {
-        let taken = self.taken;
+        let resolved = self.resolved;
         let path = plan_path(self.folder, self.session);
         let place = (path.as_path(), self.folder.readers());
-        surveyed.know_changed(taken, left)?;
-        let mut judge = Judge::new(taken, self.terms, left, &mut surveyed)?;
+        surveyed.know_changed(resolved, left)?;
+        let mut judge = Judge::new(resolved, self.terms, left, &mut surveyed)?;
         let mut samples = Vec::new();
-        let mut plan = plan(run.schedule(), taken, left, &mut judge, place, |_, row| {
-            if samples.len() < SAMPLES && !row.change.is_empty() {
-                samples.push(row.text());
-            }
-            Ok(())
-        })?;
+        let mut plan = plan(
+            run.schedule(),
+            resolved,
+            left,
+            &mut judge,
+            place,
+            |_, row| {
+                if samples.len() < SAMPLES && !row.change.is_empty() {
+                    samples.push(row.text());
+                }
+                Ok(())
+            },
+        )?;
         if let Some(text) = plan.astray_text() {
             tracing::warn!("{text}");
         }
@@ -290,7 +297,7 @@ impl Legs<'_> {
         if plan.counts.rows() > 0 {
             run.note(Event::Planned(plan.counts.clone()))?;
         }
-        let settings = &taken.job.settings;
+        let settings = &resolved.job.settings;
         if let Some((ended, why)) = held_back(settings, &plan.counts) {
             run.decide(|schedule| schedule.stop(ended, &why))?;
         }
@@ -306,14 +313,14 @@ impl Legs<'_> {
         // A row whose update has no proof is judged by what was there before anything was sent.
         let before = self.earlier_snapshots()?;
         let is_held_back = run.schedule().is_stopping();
-        let course = WaveCourse::new(taken, left)?;
+        let course = WaveCourse::new(resolved, left)?;
         if course.is_some() {
             run.decide(Schedule::take_not_updated)?;
         }
         // Those of stages end wave by wave.
         let mut ends: Vec<PlannedEnd> = Vec::new();
-        let is_staged = !taken.job.stages.is_empty() && !is_held_back;
-        planned_ends(run, taken, left, judge, is_held_back, |run, end| {
+        let is_staged = !resolved.job.stages.is_empty() && !is_held_back;
+        planned_ends(run, resolved, left, judge, is_held_back, |run, end| {
             if is_staged {
                 ends.push(end);
                 return Ok(());
@@ -327,7 +334,7 @@ impl Legs<'_> {
                     .await?;
             }
             None => {
-                let rows = SentRows::planned(taken, left, plan.index, &mut surveyed)?;
+                let rows = SentRows::planned(resolved, left, plan.index, &mut surveyed)?;
                 run.rows(&mut rows.judged_by(before)).await?;
             }
         }

@@ -1,6 +1,6 @@
 //! Settles what only the live state can: workspaces that are named, rows that are chosen, values that are worked out.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cli::OutputArgs;
 use crate::engine::run::Broken;
@@ -19,32 +19,24 @@ use super::choosing::choose_from;
 use super::destination::Open;
 use super::folder::{Readers, State};
 use super::left_rows::LeftRows;
+use super::loaded_job::{LoadedJob, Search};
 use super::plan::given_up;
 use super::reading::{Came, Reading};
+use super::resolved_job::ResolvedJob;
 use super::surveying::Surveyed;
-use super::taken::Taken;
 
-/// Where a change looks.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Search {
-    /// The change, by its place among them.
-    pub(super) change: usize,
-    pub(super) lane: LaneId,
-    pub(super) workspace: Workspace,
-}
-
-/// Looks up the workspaces that rows and changes name.
+/// `loaded` with the workspaces that its rows and changes name.
 ///
 /// # Errors
 /// There are no such workspaces, or they may not be listed.
 pub(super) async fn look_up(
-    taken: &mut Taken,
+    loaded: LoadedJob,
     open: &Open,
     state: &State,
     output: &OutputArgs,
-) -> Result<(), Error> {
-    let projects = projects(taken);
-    let mut directory = Directory::default();
+) -> Result<LoadedJob, Error> {
+    let projects = projects(&loaded);
+    let (mut directory, mut readings) = (Directory::default(), BTreeMap::new());
     if !projects.is_empty() {
         let folder = state.temporary_folder()?;
         let path = folder.path().join("snapshot.jsonl");
@@ -53,7 +45,7 @@ pub(super) async fn look_up(
             .map(|(_, project_id)| format!("lists the workspaces of project {project_id}"))
             .collect();
         whats.dedup();
-        let settings = taken.job.settings;
+        let settings = loaded.so_far.job.settings;
         let reading = reading(open, &settings, output, &whats);
         let came = reading
             .carry_out(async |run| {
@@ -65,70 +57,66 @@ pub(super) async fn look_up(
         if came.ended != Ended::Completed || !came.digest.closed.is_empty() {
             return Err(given_up(&came.digest, came.ended));
         }
-        taken.readings = came.digest.readings;
+        readings = came.digest.readings;
         directory = came.to;
     }
-    settle_places(taken, &directory)
+    let loaded = settle_places(loaded, &directory, state)?;
+    Ok(match readings.is_empty() {
+        true => loaded,
+        false => loaded.that_took(readings),
+    })
 }
 
-/// Chooses the rows of `taken` that its changes leave to the live state, and works out what its templates give.
+/// The job whose rows are those of `loaded`, what its templates give worked out, and those that its changes choose from the live
+/// state.
 ///
 /// # Errors
 /// The job has problems that only the live state shows, all of which are told; or something could not be read.
 pub(super) async fn choose(
-    taken: Taken,
+    loaded: LoadedJob,
     open: &Open,
     state: &State,
     output: &OutputArgs,
-) -> Result<Taken, Error> {
-    let whole: BTreeSet<_> = taken
+) -> Result<ResolvedJob, Error> {
+    let whole: BTreeSet<_> = loaded
         .searches
         .iter()
         .map(|search| (search.lane, search.workspace.clone()))
         .collect();
-    open.adopt(&taken, whole.iter().map(|(_, workspace)| workspace))?;
-    let has_changes = !taken.changes.is_empty();
-    let has_templates = taken.all_templates().next().is_some();
+    open.adopt(&loaded.so_far, whole.iter().map(|(_, workspace)| workspace))?;
+    let has_changes = !loaded.changes.is_empty();
+    let has_templates = loaded.all_templates().next().is_some();
     if !has_templates && !has_changes {
-        if !taken.is_in_parts() {
-            return Ok(taken);
-        }
-        // Nothing is to be asked: the rows of all stages only come together.
-        let folder = state.temporary_folder()?;
-        let surveyed = Surveyed::kept_at(&folder.path().join("snapshot.jsonl"), Readers::Owner);
-        let surveyed = surveyed.map_err(Error::machine("the rows cannot be kept"))?;
-        let readings = taken.readings.clone();
-        let taken = choose_from(taken, surveyed, open, state)?;
-        return Ok(Taken { readings, ..taken });
+        return Ok(loaded.resolved());
     }
     // A row that names its workflow may be about one that a change chooses.
-    let reads_rows = has_templates || taken.census.named > 0;
+    let reads_rows = has_templates || loaded.so_far.census.named > 0;
     let folder = state.temporary_folder()?;
     let path = folder.path().join("snapshot.jsonl");
-    let mut whats: Vec<_> = taken
-        .census
+    let mut whats: Vec<_> = loaded
+        .findings
         .scopes
         .iter()
-        .map(|scope| told(&taken, scope))
+        .map(|scope| told(&loaded, scope))
         .collect();
-    if has_templates && taken.census.rows > 0 {
+    if has_templates && loaded.so_far.census.rows > 0 {
         whats.push("completes rows by what their workflows are now".to_owned());
     }
     whats.dedup();
-    let settings = taken.job.settings;
+    let settings = loaded.so_far.job.settings;
     let came = reading(open, &settings, output, &whats)
         .carry_out(async |run| {
             let mut surveyed = Surveyed::kept_at(&path, Readers::Owner)?;
             if reads_rows {
                 let mut left = LeftRows::default();
                 surveyed
-                    .read_workflows(run, &taken, &mut left, &whole)
+                    .read_workflows(run, &loaded.so_far, &mut left, &whole)
                     .await?;
             } else {
                 let places = whole.iter().map(|place| (place.clone(), None));
                 surveyed.read_places(run, places).await?;
             }
-            if names_workspaces(&taken) {
+            if names_workspaces(&loaded) {
                 let projects = whole.iter();
                 let projects = projects.map(|(lane, place)| (*lane, place.project_id.clone()));
                 surveyed.read_names(run, projects).await?;
@@ -141,7 +129,7 @@ pub(super) async fn choose(
     if ended != Ended::Completed {
         return Err(given_up(&digest, ended));
     }
-    for search in &taken.searches {
+    for search in &loaded.searches {
         if let Some(why) = surveyed.why_incomplete(search.lane, &search.workspace) {
             return Err(Error::Refused {
                 what: format!("workspace {} could not be listed: {why}", search.workspace),
@@ -150,12 +138,12 @@ pub(super) async fn choose(
             });
         }
     }
-    let mut readings = taken.readings.clone();
+    let mut readings = loaded.so_far.readings.clone();
     for (lane, count) in digest.readings {
         *readings.entry(lane).or_default() += count;
     }
-    let taken = choose_from(taken, surveyed, open, state)?;
-    Ok(Taken { readings, ..taken })
+    let job = choose_from(loaded, surveyed, open, state)?;
+    Ok(ResolvedJob { readings, ..job })
 }
 
 fn reading<'a>(
@@ -184,17 +172,17 @@ fn reading<'a>(
 }
 
 /// Whether a template may speak of a workspace by its name.
-fn names_workspaces(taken: &Taken) -> bool {
-    let defaults = taken.all_templates();
+fn names_workspaces(loaded: &LoadedJob) -> bool {
+    let defaults = loaded.all_templates();
     let defaults = defaults.map(|template| template.text.as_str());
-    let changes = taken.changes.iter().flat_map(Change::templates);
+    let changes = loaded.changes.iter().flat_map(Change::templates);
     let mut texts = defaults.chain(changes.map(|(_, text, _)| text));
     texts.any(|text| text.contains("workspace"))
 }
 
 /// Where a change looks, for people.
-fn told(taken: &Taken, scope: &Scope) -> String {
-    let places = match &taken.changes[scope.change].workspaces {
+fn told(loaded: &LoadedJob, scope: &Scope) -> String {
+    let places = match &loaded.changes[scope.change].workspaces {
         Workspaces::OfTheJob => match &scope.workspace_id {
             Some(id) => format!("workspace {id}"),
             None => "a workspace".to_owned(),
@@ -209,12 +197,12 @@ fn told(taken: &Taken, scope: &Scope) -> String {
 }
 
 /// The projects whose workspaces are to be listed.
-fn projects(taken: &Taken) -> BTreeSet<(LaneId, Id)> {
-    let named = taken.census.without_workspace.keys();
+fn projects(loaded: &LoadedJob) -> BTreeSet<(LaneId, Id)> {
+    let named = loaded.findings.without_workspace.keys();
     let named = named.map(|(lane, project_id, _)| (*lane, project_id.clone()));
-    let searched = taken.census.scopes.iter().filter_map(|scope| {
+    let searched = loaded.findings.scopes.iter().filter_map(|scope| {
         let place = (scope.lane, scope.project_id.clone());
-        match taken.changes[scope.change].workspaces {
+        match loaded.changes[scope.change].workspaces {
             Workspaces::OfTheJob => None,
             Workspaces::All | Workspaces::These(_) => Some(place),
         }
@@ -223,8 +211,12 @@ fn projects(taken: &Taken) -> BTreeSet<(LaneId, Id)> {
 }
 
 /// Puts the ids of workspaces in the places of their names.
-fn settle_places(taken: &mut Taken, directory: &Directory) -> Result<(), Error> {
-    for (lane, project_id) in projects(taken) {
+fn settle_places(
+    loaded: LoadedJob,
+    directory: &Directory,
+    state: &State,
+) -> Result<LoadedJob, Error> {
+    for (lane, project_id) in projects(&loaded) {
         if let Err(why) = directory.all(lane, &project_id) {
             return Err(Error::Refused {
                 what: format!("the workspaces of project {project_id} could not be listed: {why}"),
@@ -235,10 +227,10 @@ fn settle_places(taken: &mut Taken, directory: &Directory) -> Result<(), Error> 
     }
     let mut problems = Problems::default();
     let mut found = Vec::new();
-    for ((lane, project_id, name), place) in &taken.census.without_workspace {
+    for ((lane, project_id, name), place) in &loaded.findings.without_workspace {
         match directory.look_up(*lane, project_id, name) {
             Ok(workspace_id) => found.push(LookedUpWorkspace {
-                route: taken.census.lanes[lane.0].route.clone(),
+                route: loaded.so_far.census.lanes[lane.0].route.clone(),
                 project_id: project_id.clone(),
                 name: name.clone(),
                 workspace_id,
@@ -247,8 +239,8 @@ fn settle_places(taken: &mut Taken, directory: &Directory) -> Result<(), Error> 
         }
     }
     let mut searches = BTreeSet::new();
-    for scope in &taken.census.scopes {
-        let ids = match &taken.changes[scope.change].workspaces {
+    for scope in &loaded.findings.scopes {
+        let ids = match &loaded.changes[scope.change].workspaces {
             // Without one, that has been told.
             Workspaces::OfTheJob => scope.workspace_id.iter().cloned().collect(),
             Workspaces::All => directory
@@ -276,14 +268,10 @@ fn settle_places(taken: &mut Taken, directory: &Directory) -> Result<(), Error> 
             },
         }));
     }
-    taken.refuse(&problems)?;
-    taken.searches = searches.into_iter().collect();
-    if !found.is_empty() {
-        taken.settle_workspaces(found)?;
-        if taken.changes.is_empty() {
-            taken.check_selection(&mut problems);
-            taken.refuse(&problems)?;
-        }
+    loaded.refuse(&problems)?;
+    let loaded = loaded.that_searches(searches.into_iter().collect());
+    match found.is_empty() {
+        true => Ok(loaded),
+        false => loaded.with_workspaces(found, state),
     }
-    Ok(())
 }

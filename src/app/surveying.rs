@@ -25,10 +25,10 @@ use crate::secmaster::client::Client;
 
 use super::clock::{Seeded, System};
 use super::folder::{Readers, create};
+use super::lane_rows::LaneRows;
 use super::left_rows::LeftRows;
 use super::overlay::Overlay;
-use super::taken::Taken;
-use super::taken_rows::{LaneRows, RowsByLane};
+use super::resolved_job::ResolvedJob;
 
 /// A run of this program, whatever it is recorded by.
 pub(super) type AppRun<'a, R> = Run<'a, Client, R, System, Seeded>;
@@ -84,27 +84,27 @@ impl Surveyed {
     pub(super) async fn read<R: Record>(
         &mut self,
         run: &mut AppRun<'_, R>,
-        taken: &Taken,
+        resolved: &ResolvedJob,
         left: &mut LeftRows,
     ) -> Result<(), Broken> {
-        self.stages.clone_from(&taken.job.stages);
+        self.stages.clone_from(&resolved.job.stages);
         let projects = self
-            .read_workflows(run, taken, left, &BTreeSet::new())
+            .read_workflows(run, resolved, left, &BTreeSet::new())
             .await?;
-        self.read_versions(run, taken, left).await?;
+        self.read_versions(run, resolved, left).await?;
         self.read_names(run, projects.into_iter()).await
     }
 
     /// Takes up which workflows earlier sessions have changed, for the stages after those that did.
     pub(super) fn know_changed(
         &mut self,
-        taken: &Taken,
+        resolved: &ResolvedJob,
         left: &mut LeftRows,
     ) -> Result<(), RowsError> {
         if self.stages.is_empty() {
             return Ok(());
         }
-        left.each_done(taken, |row, _, outcome| {
+        left.each_done(resolved, |row, _, outcome| {
             if let Some(change) = outcome.change {
                 let workflow_id = outcome.workflow_id.unwrap_or(row.workflow_id.clone());
                 let stage = stage_of(&self.stages, row.number).unwrap_or_default();
@@ -132,18 +132,18 @@ impl Surveyed {
     pub(super) async fn read_workflows<R: Record>(
         &mut self,
         run: &mut AppRun<'_, R>,
-        taken: &Taken,
+        resolved: &ResolvedJob,
         left: &mut LeftRows,
         whole: &BTreeSet<(LaneId, Workspace)>,
     ) -> Result<BTreeSet<(LaneId, Id)>, Broken> {
-        if taken.job.settings.ceilings.wants_totals() {
+        if resolved.job.settings.ceilings.wants_totals() {
             self.lists.count_all();
         }
         // Where a workflow is only named, all of its workspace is wanted.
         let mut places: BTreeMap<(LaneId, Workspace), Option<u64>> =
             whole.iter().map(|place| (place.clone(), None)).collect();
-        self.is_strict = taken.job.settings.strict;
-        left.each(taken, |row, _, past| {
+        self.is_strict = resolved.job.settings.strict;
+        left.each(resolved, |row, _, past| {
             if let Some(name) = &row.called {
                 let key = (row.lane, row.workspace.clone(), name.clone());
                 self.named.insert(key);
@@ -157,7 +157,7 @@ impl Surveyed {
         let projects = projects.map(|(lane, place)| (*lane, place.project_id.clone()));
         let projects = projects.collect();
         self.read_places(run, places.into_iter()).await?;
-        self.read_singly(run, taken, left).await?;
+        self.read_singly(run, resolved, left).await?;
         Ok(projects)
     }
 
@@ -190,12 +190,12 @@ impl Surveyed {
     async fn read_singly<R: Record>(
         &mut self,
         run: &mut AppRun<'_, R>,
-        taken: &Taken,
+        resolved: &ResolvedJob,
         left: &mut LeftRows,
     ) -> Result<(), Broken> {
         let mut missed: HashMap<(LaneId, Workspace), u64> = HashMap::new();
         let schedule = run.schedule();
-        let index = left.index(taken, |row, past| {
+        let index = left.index(resolved, |row, past| {
             if row.called.is_some() && past.workflow_id.is_none() {
                 // No list, no name.
                 return Ok(false);
@@ -210,7 +210,7 @@ impl Surveyed {
             *missed += 1;
             Ok(*missed <= MISSED)
         })?;
-        self.read_each(run, taken, index, |row| {
+        self.read_each(run, resolved, index, |row| {
             Of::Workflow(row.workflow_id.clone())
         })
         .await
@@ -220,10 +220,10 @@ impl Surveyed {
     async fn read_versions<R: Record>(
         &mut self,
         run: &mut AppRun<'_, R>,
-        taken: &Taken,
+        resolved: &ResolvedJob,
         left: &mut LeftRows,
     ) -> Result<(), Broken> {
-        let index = left.index(taken, |row, past| {
+        let index = left.index(resolved, |row, past| {
             let Ok(row) = self.identify(row.clone(), &past)? else {
                 return Ok(false);
             };
@@ -232,7 +232,7 @@ impl Surveyed {
                 .listed(row.lane, &row.workspace, row.workflow_id.as_str());
             Ok(listed?.is_some_and(|listed| wants_versions(&row, &listed.workflow)))
         })?;
-        self.read_each(run, taken, index, |row| {
+        self.read_each(run, resolved, index, |row| {
             Of::Versions(row.workflow_id.clone())
         })
         .await
@@ -242,14 +242,14 @@ impl Surveyed {
     async fn read_each<R: Record>(
         &mut self,
         run: &mut AppRun<'_, R>,
-        taken: &Taken,
+        resolved: &ResolvedJob,
         index: Index,
         of: impl Fn(&Row) -> Of,
     ) -> Result<(), Broken> {
         if index.is_empty() {
             return Ok(());
         }
-        let rows = LaneRows::over(index, taken)?;
+        let rows = LaneRows::over(index, resolved)?;
         let mut singles = Singles {
             rows,
             of,

@@ -1,17 +1,14 @@
 //! `flowbatch undo`: puts back what a run changed, by a run of its own.
 
-use std::io::{BufWriter, Seek, Write};
-
 use crate::cli::UndoArgs;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::job::flags::Flags;
 use crate::job::flags::Snapshot;
 use crate::job::problems::Problems;
-use crate::job::record::{Form, InputRecord, JobRecord};
+use crate::job::record::JobRecord;
 use crate::job::selection::{self, Choice, Only, Subject};
-use crate::job::settled;
-use crate::job::table::Options;
+use crate::job::settings::Settings;
 use crate::model::row::Row;
 use crate::model::update::Update;
 use crate::policy::budget::Most;
@@ -19,15 +16,15 @@ use crate::policy::ceiling::Ceilings;
 use crate::sinks::report::Written;
 
 use super::destination::is_simulator;
-use super::folder::{RunFolder, State, sha256_of};
-use super::input::Copy;
+use super::folder::{RunFolder, State};
 use super::journal_file::is_written;
-use super::locks::{Holder, Locks, Policy};
+use super::locks::{Holder, Locks, Policy, places};
 use super::question::Asked;
 use super::reporting::{Reporting, rows_text};
-use super::run::{Wanted, run_taken};
+use super::resolved_job::ResolvedJob;
+use super::run::{Wanted, run_loaded};
 use super::run_on_record::RunOnRecord;
-use super::taken::Taken;
+use super::saved_plan::Recounted;
 use super::{Done, clock, plan, report_target, runtime, terminal};
 
 /// Puts back what a run changed.
@@ -53,10 +50,10 @@ pub(super) fn undo(args: &UndoArgs) -> Done {
         });
     }
     let only = read_only(&args.only)?;
-    let (mut taken, lost) = what_to_undo(args, &state, &folder, &only)?;
+    let (mut resolved, lost) = what_to_undo(args, &state, &folder, &only)?;
     let record = folder.job()?;
     let (lanes, name) = (record.lanes, &record.name);
-    report_target::check(&args.record, "", taken.input.as_ref())?;
+    report_target::check(&args.record, &[])?;
     if !args.output.quiet {
         terminal::complain(&format!("undoes:     run {} of {name}", folder.id));
         if !record.undoes.is_empty() {
@@ -72,10 +69,10 @@ pub(super) fn undo(args: &UndoArgs) -> Done {
             folder.id
         ));
     }
-    let simulated = is_simulator(taken.job.destination);
+    let simulated = is_simulator(resolved.job.destination);
     let asked = Asked::find(args.caution.yes || simulated || args.dry_run)?;
     if args.dry_run {
-        return plan::of_taken(
+        return plan::of_loaded(
             &plan::Asked {
                 credential: &args.credential,
                 output: &args.output,
@@ -85,7 +82,7 @@ pub(super) fn undo(args: &UndoArgs) -> Done {
                 fresh: false,
             },
             &state,
-            taken,
+            resolved.into(),
         );
     }
     let policy = Policy {
@@ -96,13 +93,14 @@ pub(super) fn undo(args: &UndoArgs) -> Done {
     let locks = loop {
         let holder = || {
             let now = clock::wall();
-            Holder::of(&State::run_id(now), &taken, now)
+            Holder::of(&State::run_id(now), &resolved, now)
         };
-        let Some(locks) = Locks::take(&state, &taken, holder, policy)? else {
+        let own = places(&state, &resolved, &[]);
+        let Some(locks) = Locks::take(&state, &own, holder, policy)? else {
             return Ok(Exit::Done);
         };
-        (taken, _) = what_to_undo(args, &state, &folder, &only)?;
-        if locks.cover(&state, &taken) {
+        (resolved, _) = what_to_undo(args, &state, &folder, &only)?;
+        if locks.cover(&places(&state, &resolved, &[])) {
             break locks;
         }
     };
@@ -113,7 +111,13 @@ pub(super) fn undo(args: &UndoArgs) -> Done {
         fresh: false,
         began: (!args.other_credential).then_some(lanes.as_slice()),
     };
-    let exit = runtime()?.block_on(run_taken(&wanted, &state, taken, asked, Some(locks)))?;
+    let exit = runtime()?.block_on(run_loaded(
+        &wanted,
+        &state,
+        resolved.into(),
+        asked,
+        Some(locks),
+    ))?;
     let is_whole = lost.is_empty() || exit != Exit::Done;
     Ok(if is_whole { exit } else { Exit::Attention })
 }
@@ -137,7 +141,7 @@ fn what_to_undo(
     state: &State,
     folder: &RunFolder,
     only: &[Only],
-) -> Result<(Taken, Vec<u64>), Error> {
+) -> Result<(ResolvedJob, Vec<u64>), Error> {
     let journal = folder.file("journal.jsonl");
     if is_written(&journal) {
         return Err(Error::Usage {
@@ -146,7 +150,7 @@ fn what_to_undo(
         });
     }
     let run = RunOnRecord::open(folder, args.salvage)?;
-    let is_blind = run.taken.job.settings.snapshot == Snapshot::Off;
+    let is_blind = run.resolved.job.settings.snapshot == Snapshot::Off;
     let reporting = run.reporting();
     // By the journal, so that a run which was killed can be undone as well.
     let written = reporting.write(std::io::sink())?;
@@ -175,15 +179,16 @@ fn what_to_undo(
             },
         });
     }
-    let mut taken = way_back(state, &reporting, &written, only, !args.force)?;
     let mut problems = Problems::default();
-    taken.job.settings = taken.job.settings.again(
-        &args.caution.flags(args.pace.flags(Flags::default())),
-        &mut problems,
-    );
-    taken.job.settings.snapshot = Snapshot::Required;
+    let flags = args.caution.flags(args.pace.flags(Flags::default()));
+    let resolved = way_back(state, &reporting, &written, only, !args.force, |settings| {
+        Settings {
+            snapshot: Snapshot::Required,
+            ..settings.again(&flags, &mut problems)
+        }
+    })?;
     match problems.is_empty() {
-        true => Ok((taken, lost)),
+        true => Ok((resolved, lost)),
         false => Err(Error::Problems(
             problems.render(None, terminal::wants_color()),
         )),
@@ -198,13 +203,12 @@ pub(super) fn way_back(
     written: &Written,
     only: &[Only],
     is_guarded: bool,
-) -> Result<Taken, Error> {
-    const DOING: &str = "the rows that put the run back cannot be kept";
+    settings: impl FnOnce(Settings) -> Settings,
+) -> Result<ResolvedJob, Error> {
     let folder = reporting.folder;
-    let mut copy = state.temporary()?;
-    let mut out = BufWriter::new(copy.as_file_mut());
+    let record = undo_record(reporting)?;
+    let mut rows = Recounted::new(state, &record.defaults.routes)?;
     let mut choice = Choice::of(only);
-    let mut count = 0;
     reporting.each_undo(written, is_guarded, |undo| {
         let takes = choice.takes(&Subject {
             numbers: &undo.undoes,
@@ -215,17 +219,13 @@ pub(super) fn way_back(
         if !takes {
             return Ok(());
         }
-        count += 1;
         // The report of the undo tells by its lines which rows of the run it puts back.
-        let row = Row {
-            number: count,
+        rows.push(Row {
             line: undo.row.number,
             ..undo.row
-        };
-        settled::write(&row, &mut out).map_err(Error::machine(DOING))
+        })
     })?;
-    let flushed = out.flush();
-    drop(out);
+    let (census, rows) = rows.finish()?;
     if let Some(value) = choice.idle().first() {
         return Err(Error::Usage {
             what: format!(
@@ -236,7 +236,7 @@ pub(super) fn way_back(
                 .to_owned(),
         });
     }
-    if count == 0 {
+    if census.rows == 0 {
         return Err(Error::Usage {
             what: format!(
                 "no workflow that run {} changed matches all of --only",
@@ -246,31 +246,24 @@ pub(super) fn way_back(
                 .to_owned(),
         });
     }
-    flushed
-        .and_then(|()| copy.as_file_mut().rewind())
-        .map_err(Error::file("cannot write", copy.path()))?;
-    let sha256 = sha256_of(copy.path()).map_err(Error::file("cannot read", copy.path()))?;
-    let record = undo_record(reporting, sha256)?;
-    Taken::again(record, Copy::Temporary(copy))
+    let record = JobRecord {
+        census,
+        settings: settings(record.settings),
+        ..record
+    };
+    Ok(ResolvedJob::of_record(record, rows))
 }
 
 /// The job that undoes a run: its targets, and nothing of what it requested.
-pub(super) fn undo_record(reporting: &Reporting<'_>, sha256: String) -> Result<JobRecord, Error> {
+pub(super) fn undo_record(reporting: &Reporting<'_>) -> Result<JobRecord, Error> {
     let id = &reporting.folder.id;
     let mut record = reporting.folder.job()?;
     record.name = format!("undo {}", record.name);
     record.description = Some(format!("puts back what run {id} changed"));
-    record.input = Some(InputRecord {
-        path: format!("the changes of run {id}"),
-        sha256,
-        options: Options::default(),
-        form: Form::Settled,
-        originals: Vec::new(),
-    });
+    (record.input, record.sources) = (None, Vec::new());
     record.ticket = None;
     record.undoes = vec![id.to_owned()];
-    record.updates = Vec::new();
-    record.defaults.routes = reporting.taken.routes();
+    record.defaults.routes = reporting.resolved.routes();
     record.defaults.update = Update::default();
     record.defaults.is_blind = false;
     record.selection = selection::Selection::default();

@@ -19,13 +19,12 @@ use crate::sinks::report::Written;
 use crate::sinks::summary::{Counts, Summary};
 
 use super::folder::{Hashed, RunFolder, State, sha256_of};
-use super::input::Copy;
 use super::journal_file::{self, is_written};
 use super::record_check::{KnownFile, known_files};
 use super::reporting::Reporting;
-use super::taken::Taken;
+use super::resolved_job::ResolvedJob;
 use super::undo::way_back;
-use super::{Done, plan, runtime, terminal};
+use super::{Done, plan, rows_file, runtime, terminal};
 
 const DOING: &str = "the live state cannot be compared";
 
@@ -60,7 +59,7 @@ pub(super) fn verify(args: &VerifyArgs) -> Done {
         let name = file.name();
         let is_good = findings.compare(&folder, &name, &file.sha256, "the journal");
         is_as_known &= is_good;
-        is_readable &= is_good || !(name == "job.json" || name.starts_with("input."));
+        is_readable &= is_good || !(name == "job.json" || name == rows_file::NAME);
     }
     if !is_readable {
         return Ok(findings.tell_the_rest_is_open());
@@ -78,16 +77,19 @@ pub(super) fn verify(args: &VerifyArgs) -> Done {
         record.settings.snapshot == Snapshot::Off,
     );
     let name = record.name.clone();
-    let input = record.input_file();
-    let taken = match Taken::again(record, Copy::Kept(folder.file(input))) {
-        Ok(taken) => taken,
+    for source in &record.sources {
+        findings.compare(&folder, &source.file, &source.sha256, "job.json");
+    }
+    let input = rows_file::NAME;
+    let resolved = match ResolvedJob::on_record(record, &folder) {
+        Ok(resolved) => resolved,
         Err(error) => {
             findings.wrong(input, &format!("does not read as it did\n{}", error.text()));
             return Ok(findings.tell_the_rest_is_open());
         }
     };
     let reporting = Reporting {
-        taken: &taken,
+        resolved: &resolved,
         lanes: &lanes,
         digest: &replayed.digest,
         folder: &folder,
@@ -96,7 +98,7 @@ pub(super) fn verify(args: &VerifyArgs) -> Done {
     };
     let written = findings.compare_report(&reporting)?;
     findings.compare_undo(&reporting, &written)?;
-    findings.compare_summary(&folder, &replayed, &written, args.sha256.as_deref())?;
+    findings.compare_summary(&reporting, &replayed, &written, args.sha256.as_deref())?;
     terminal::print(&format!("run {} of {name}", folder.id));
     terminal::print(&findings.lines.join("\n"));
     if args.live && !is_as_known {
@@ -254,12 +256,12 @@ impl Findings {
 
     fn compare_summary(
         &mut self,
-        folder: &RunFolder,
+        reporting: &Reporting<'_>,
         replayed: &Replayed,
         written: &Written,
         asked: Option<&str>,
     ) -> Result<(), Error> {
-        let digest = &replayed.digest;
+        let (digest, folder) = (&replayed.digest, reporting.folder);
         let Some(summary) = folder.summary() else {
             self.wrong("summary.json", "there is none, or it cannot be read");
             return Ok(());
@@ -269,6 +271,8 @@ impl Findings {
         // Those that are made from the journal were compared with that, and those that it knows.
         let mut seen = vec!["report.csv".to_owned(), "undo.csv".to_owned()];
         seen.extend(known_files(folder, digest).iter().map(KnownFile::name));
+        let sources = reporting.resolved.kept_sources.iter();
+        seen.extend(sources.map(|source| source.file.clone()));
         let others = summary.files.iter();
         for file in others.filter(|file| !seen.contains(&file.path)) {
             let part = replayed.summed_up.filter(|_| file.path == "journal.jsonl");
@@ -342,7 +346,7 @@ fn live(
         terminal::print(&format!("  live   the run {why}"));
         return Ok(Exit::Done);
     }
-    let taken = way_back(state, reporting, written, &[], true)?;
+    let resolved = way_back(state, reporting, written, &[], true, |settings| settings)?;
     let asked = plan::Asked {
         credential: &args.credential,
         output: &args.output,
@@ -351,7 +355,7 @@ fn live(
         detailed_exitcode: false,
         fresh: false,
     };
-    let made = runtime()?.block_on(plan::make(&asked, state, taken))?;
+    let made = runtime()?.block_on(plan::make(&asked, state, resolved.into()))?;
     let counts = &made.plan.counts;
     // A row that puts back all that it would is as the run left it; one that has nothing to put back is as it was before.
     let is_left = |row: &&PlannedRow| row.action == Action::Change;
@@ -374,8 +378,8 @@ fn live(
     })?;
     let (mut partly, mut never) = (BTreeSet::new(), 0);
     let mut back = Vec::new();
-    for row in made.taken.rows().map_err(Error::machine(DOING))? {
-        let (row, _) = row.map_err(Error::machine(DOING))?;
+    for row in made.resolved.rows().map_err(Error::machine(DOING))? {
+        let row = row.map_err(Error::machine(DOING))?.row;
         let is_back = !shown.contains(&row.number);
         let is_claimed = !unclaimed.contains(&row.line);
         never += u64::from(is_back && !is_claimed);

@@ -34,14 +34,14 @@ impl Legs<'_> {
         mut course: WaveCourse,
         (index, mut ends): (&Index, Vec<PlannedEnd>),
     ) -> Result<(), Broken> {
-        let taken = self.taken;
+        let resolved = self.resolved;
         for (number, status) in run.decide(Schedule::take_not_updated)? {
             course.count(number, status);
         }
         // What was not as it was set is looked at again, before anything else goes.
         let (mut closed, mut left_out) = (None, None);
         for wave in &self.differing {
-            let done = course.done(*wave, taken, left)?;
+            let done = course.done(*wave, resolved, left)?;
             let why = self.judge_wave(run, surveyed, &course, *wave, done).await?;
             course.stage_ended(course.stage(*wave), why.is_none());
             closed = closed.or(why);
@@ -91,7 +91,7 @@ impl Legs<'_> {
                 return Ok(());
             }
             let before = self.earlier_snapshots()?;
-            let sent = SentRows::planned(taken, left, rows.clone(), surveyed)?;
+            let sent = SentRows::planned(resolved, left, rows.clone(), surveyed)?;
             run.wave(wave, &mut sent.judged_by(before)).await?;
             let others = run.decide(Schedule::take_not_updated)?;
             course.succeeded(wave, rows.len() - others.len() as u64);
@@ -125,9 +125,9 @@ impl Legs<'_> {
         stage: usize,
         stage_left: StageLeft,
     ) -> Result<bool, Broken> {
-        let stages = &self.taken.job.stages;
+        let stages = &self.resolved.job.stages;
         let mut ends = Vec::new();
-        left.each(self.taken, |row, _, past| {
+        left.each(self.resolved, |row, _, past| {
             if stage_of(stages, row.number) == Some(stage) {
                 ends.push(PlannedEnd::skipped(row, past, &stage_left.why));
             }
@@ -157,7 +157,7 @@ impl Legs<'_> {
         let mut differing = Vec::new();
         let verifies = course.rollout(wave).is_some_and(|rollout| rollout.verify);
         if verifies && !well.is_empty() {
-            let mut readback = Readback::new(self.taken, well, ids, surveyed)?;
+            let mut readback = Readback::new(self.resolved, well, ids, surveyed)?;
             run.verify(wave, &mut readback).await?;
             differing = readback.differing;
             differing.sort_unstable();

@@ -14,7 +14,7 @@ use crate::model::rate::Rate;
 use crate::policy::budget::Budget;
 
 use super::left_rows::LeftRows;
-use super::taken::Taken;
+use super::resolved_job::ResolvedJob;
 
 /// Rows that were something else when they were read back, which are named.
 const MOST_NAMED: usize = 100;
@@ -55,12 +55,15 @@ struct WaveCount {
 
 impl WaveCourse {
     /// Of a run whose earlier sessions left `left`; none if its rows do not go in waves.
-    pub(super) fn new(taken: &Taken, left: &mut LeftRows) -> Result<Option<Self>, RowsError> {
-        let Some(waves) = taken.waves()? else {
+    pub(super) fn new(
+        resolved: &ResolvedJob,
+        left: &mut LeftRows,
+    ) -> Result<Option<Self>, RowsError> {
+        let Some(waves) = resolved.waves()? else {
             return Ok(None);
         };
-        let stages = taken.job.stages.clone();
-        let rollouts: Vec<_> = match &taken.job.rollout {
+        let stages = resolved.job.stages.clone();
+        let rollouts: Vec<_> = match &resolved.job.rollout {
             Some(rollout) => vec![rollout.clone()],
             None => stages.iter().map(|stage| stage.rollout.clone()).collect(),
         };
@@ -72,7 +75,7 @@ impl WaveCourse {
             waves,
         };
         // What is taken up again counts when it ends again.
-        left.each_done(taken, |row, _, outcome| {
+        left.each_done(resolved, |row, _, outcome| {
             course.count(row.number, outcome.status);
             Ok(())
         })?;
@@ -83,11 +86,11 @@ impl WaveCourse {
     pub(super) fn done(
         &self,
         wave: u32,
-        taken: &Taken,
+        resolved: &ResolvedJob,
         left: &mut LeftRows,
     ) -> Result<(Index, HashMap<u64, Id>), RowsError> {
         let (mut index, mut ids) = (Index::default(), HashMap::new());
-        left.each_done(taken, |row, offset, outcome| {
+        left.each_done(resolved, |row, offset, outcome| {
             if self.wave_of(row.number) == wave && outcome.status == Status::Succeeded {
                 index.push(&row, offset)?;
                 ids.extend(outcome.workflow_id.map(|id| (row.number, id)));

@@ -1,6 +1,5 @@
 //! The job file as written.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -462,13 +461,6 @@ impl Reader<'_> {
     }
 }
 
-/// An `[[update]]` as it is put on record: without its place in the file.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct UpdateRecord {
-    line: u64,
-    cells: BTreeMap<String, String>,
-}
-
 impl Written {
     /// `cells` that stand at `span` of the file with these lines.
     pub(super) fn at(
@@ -487,35 +479,6 @@ impl Written {
     /// What it says.
     pub(super) fn cells(&self) -> impl Iterator<Item = &(Column, Located<String>)> {
         self.cells.iter()
-    }
-}
-
-impl From<&Written> for UpdateRecord {
-    fn from(written: &Written) -> Self {
-        let cells = written.cells.iter();
-        Self {
-            line: written.line,
-            cells: cells
-                .map(|(column, cell)| (column.as_str().to_owned(), cell.value.clone()))
-                .collect(),
-        }
-    }
-}
-
-impl From<UpdateRecord> for Written {
-    fn from(record: UpdateRecord) -> Self {
-        let cells = record.cells.into_iter();
-        Self {
-            cells: cells
-                .filter_map(|(name, value)| {
-                    let column = Column::from_header(&name)?;
-                    Some((column, Located { value, span: 0..0 }))
-                })
-                .collect(),
-            span: 0..0,
-            line: record.line,
-            broken: false,
-        }
     }
 }
 

@@ -76,24 +76,14 @@ pub struct Job {
     pub destination: Destination,
     /// `[auth] method`
     pub method: Method,
-    /// What is wrong with the environment's region, should a row need it.
-    pub wrong_region: Option<Problem>,
     /// How it goes.
     pub settings: Settings,
     /// Its waves, if its rows go in waves.
     pub rollout: Option<Rollout>,
     /// Its stages, if its rows go in stages.
     pub stages: Vec<Stage>,
-    /// Where the rows of each stage come from.
-    pub stage_rows: Vec<StageRows>,
     /// What completes rows.
     pub defaults: Defaults,
-    /// The CSV, if rows come from one.
-    pub table: Option<TableSource>,
-    /// `[[update]]`
-    pub updates: Vec<Written>,
-    /// `[[change]]`
-    pub changes: Vec<Change>,
     /// What chose the rows from the live state, for the record.
     pub chosen_by: Vec<String>,
     /// Which rows are taken up.
@@ -104,7 +94,34 @@ pub struct Job {
     pub warnings: Vec<String>,
 }
 
-impl Job {
+/// A job as meant, and its rows as written.
+#[derive(Debug)]
+pub struct Intent {
+    /// The job.
+    pub job: Job,
+    /// `[[change]]`, of all stages.
+    pub changes: Vec<Change>,
+    /// Where its rows come from: those of each stage, where there are stages.
+    pub rows: RowSources,
+    /// What is wrong with the environment's region, should a row need it.
+    pub wrong_region: Option<Problem>,
+}
+
+/// Where the rows of a job come from.
+#[derive(Debug)]
+pub enum RowSources {
+    /// All of them from here.
+    Whole {
+        /// The CSV, if rows come from one.
+        table: Option<TableSource>,
+        /// `[[update]]`
+        updates: Vec<Written>,
+    },
+    /// Those of each stage.
+    Stages(Vec<StageRows>),
+}
+
+impl Intent {
     /// Puts together what file, flags and environment say. `table_alone`: the job is a CSV.
     pub fn new(
         mut file: File,
@@ -223,10 +240,9 @@ impl Job {
         if goes_by_clock && file.time_zone.is_none() {
             desk.refuse_unknown_zone();
         }
-        Self {
+        let job = Job {
             rollout,
             stages,
-            stage_rows,
             name: file.name.take().map(|name| name.value),
             description: file.description.take().map(|text| text.value),
             undoes: Vec::new(),
@@ -241,12 +257,17 @@ impl Job {
                 false => Destination::Services,
             },
             method: file.method,
-            wrong_region,
             defaults,
-            table,
-            updates,
-            changes,
             chosen_by: Vec::new(),
+        };
+        Self {
+            rows: match job.stages.is_empty() {
+                true => RowSources::Whole { table, updates },
+                false => RowSources::Stages(stage_rows),
+            },
+            job,
+            changes,
+            wrong_region,
         }
     }
 }

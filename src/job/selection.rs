@@ -208,6 +208,16 @@ pub struct Selector {
 }
 
 impl Selection {
+    /// All rows.
+    pub const fn all() -> Self {
+        Self {
+            only: Vec::new(),
+            limit: None,
+            partition: None,
+            held: Held::new(),
+        }
+    }
+
     /// Why `row` is left out by more than the user's choice of rows, if it is.
     pub fn why_left_out(&self, row: &Row) -> Option<String> {
         if let Some(partition) = self.partition {

@@ -4,7 +4,6 @@ use std::io::{self, Cursor, Read};
 use std::sync::Arc;
 
 use csv::StringRecord;
-use serde::{Deserialize, Serialize};
 
 use crate::model::id::trim;
 
@@ -21,15 +20,12 @@ use super::problems::Problems;
 /// of the input is open, which the CSV reader itself does not tell.
 const SENTINEL: char = '\0';
 
-/// As much as is read at once of a row that is read alone.
-const ROW_BUFFER: usize = 1_024;
-
 /// Columns of a file that a hint names, and characters of each.
 const MOST_NAMED: usize = 20;
 const LONGEST_NAME: usize = 40;
 
 /// What is said about a table outside of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// Header names that stand for columns by order of the user.
     pub columns: Vec<(String, String)>,
@@ -47,9 +43,9 @@ pub struct Table<R> {
     record: StringRecord,
     line: u64,
     header_line: u64,
-    bytes_before: u64,
     delimiter: u8,
     ended: bool,
+    has_rows: bool,
 }
 
 type Input<R> = io::Chain<Begun<R>, Cursor<Vec<u8>>>;
@@ -104,9 +100,9 @@ impl<R: Read> Table<R> {
             record: StringRecord::new(),
             line: 0,
             header_line: 0,
-            bytes_before: dialect.bytes_before,
             delimiter: dialect.delimiter,
             ended: false,
+            has_rows: false,
         };
         let before = problems.count();
         if !table.read(problems) {
@@ -271,30 +267,12 @@ impl<R: Read> Table<R> {
             if is_empty_row(&self.record) {
                 continue;
             }
+            self.has_rows = true;
             if self.fits(problems) {
                 return true;
             }
         }
         false
-    }
-
-    /// Where in the input the row that was read last begins, in bytes.
-    pub fn offset(&self) -> u64 {
-        let position = self.record.position();
-        self.bytes_before + position.map_or(0, csv::Position::byte)
-    }
-
-    /// Goes to a row that has been read before: `bytes` begin where it began, on `line`. False if it
-    /// is not there any more.
-    pub fn seat(&mut self, bytes: impl Read, line: u64) -> bool {
-        let mut reader = csv::ReaderBuilder::new()
-            .delimiter(self.delimiter)
-            .has_headers(false)
-            .flexible(true)
-            .buffer_capacity(ROW_BUFFER)
-            .from_reader(bytes);
-        self.line = line;
-        matches!(reader.read_record(&mut self.record), Ok(true))
     }
 
     /// Whether the record has the header's shape.
@@ -401,6 +379,11 @@ impl<R: Read> Table<R> {
 }
 
 impl<R> Table<R> {
+    /// Whether a row has been read after the header, whatever is wrong with it.
+    pub fn has_rows(&self) -> bool {
+        self.has_rows
+    }
+
     /// What stands between cells.
     fn between(&self) -> String {
         char::from(self.delimiter).to_string()

@@ -10,6 +10,7 @@ pub mod field;
 pub mod formula;
 pub mod guard;
 pub mod id;
+pub mod line_window;
 pub mod outcome;
 pub mod printable;
 pub mod rate;

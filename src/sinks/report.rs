@@ -78,16 +78,14 @@ pub struct Source<'a, J> {
     pub planned: HashMap<u64, (Option<Id>, Change)>,
     /// The stage of a row, and its wave if it was taken up, where rows go in them.
     pub place_of: &'a dyn Fn(u64, bool) -> (Option<&'a str>, Option<u32>),
-    /// Why a row was taken out, where there is a reason.
-    pub skipped_because: &'a dyn Fn(&Row) -> Option<String>,
 }
 
-/// Writes the report of `rows` (each with whether it was taken up), in their order.
+/// Writes the report of `rows` (each with why the user took it out, if they did), in their order.
 ///
 /// # Errors
 /// The report cannot be written, or what it is made from not be read.
 pub fn write<J, E>(
-    rows: impl Iterator<Item = Result<(Row, bool), E>>,
+    rows: impl Iterator<Item = Result<(Row, Option<String>), E>>,
     mut source: Source<'_, J>,
     out: impl Write,
 ) -> Result<Written, ReportError>
@@ -101,7 +99,8 @@ where
     let mut written = Written::default();
     let mut line = ByteRecord::new();
     for row in rows {
-        let (row, taken) = row.map_err(|error| ReportError::Rows(error.into()))?;
+        let (row, left_out) = row.map_err(|error| ReportError::Rows(error.into()))?;
+        let taken = left_out.is_none();
         let (at, outcome) = match source.history.of(row.number) {
             Trace::Ended { offset, attempts } => {
                 let (at, mut outcome) = source.history.end(row.number, offset)?;
@@ -131,7 +130,7 @@ where
             }
             Trace::None if !taken => {
                 let outcome = Outcome {
-                    note: (source.skipped_because)(&row),
+                    note: left_out.filter(|why| !why.is_empty()),
                     ..without_end(taken, &source.left_because)
                 };
                 (None, outcome)

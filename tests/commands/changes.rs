@@ -47,10 +47,10 @@ fn three_lines_prefix_every_workflow_and_undo_gives_the_names_back() {
     assert_eq!(names(&cloud, "s1"), after);
     // What was done is on record as rows that say everything themselves.
     let rows = std::fs::read_to_string(desk.only_run().join("input.jsonl")).unwrap();
-    assert_eq!(rows.lines().count(), 250);
-    let first: serde_json::Value = serde_json::from_str(rows.lines().next().unwrap()).unwrap();
-    assert_eq!(first["update"]["name"], *after[0]);
-    assert_eq!(first["guards"]["fields"][0][1], *before[0]);
+    assert_eq!(rows.lines().count(), 1 + 250);
+    let first: serde_json::Value = serde_json::from_str(rows.lines().nth(1).unwrap()).unwrap();
+    assert_eq!(first["set"]["name"], *after[0]);
+    assert_eq!(first["expect"][0][1], *before[0]);
     // Nobody is left to be renamed: a typo, unless the job says that it may be.
     let requests = seen(&cloud);
     let said = desk.flowbatch("run job.toml");

@@ -59,6 +59,7 @@ fn each_file_that_was_touched_is_named() {
         ("report.csv", "succeeded", "unchanged"),
         ("undo.csv", "Workflow w1", "Workflow w9"),
         ("input.csv", "One", "Uno"),
+        ("input.jsonl", "One", "Uno"),
         ("job.json", "rows", "raws"),
         ("plan.jsonl", "Workflow w1", "Workflow w9"),
         ("snapshot.jsonl", "Workflow w1", "Workflow w9"),
@@ -267,7 +268,7 @@ fn a_run_with_a_ticket_has_a_page_and_any_run_can_be_given_one() {
 #[test]
 fn what_cannot_be_read_any_more_is_told_as_damage() {
     for (file, text) in [
-        ("input.csv", Some("nothing\n")),
+        ("input.jsonl", Some("nothing\n")),
         ("job.json", Some("{}")),
         ("job.json", None),
         ("journal.jsonl", None),

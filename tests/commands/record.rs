@@ -27,7 +27,7 @@ fn kill(run: &Path) {
 #[test]
 fn a_file_that_is_not_the_journals_is_refused_by_its_name_before_anything_is_sent() {
     for (file, from, to) in [
-        ("input.csv", "N9", "X9"),
+        ("input.jsonl", "N9", "X9"),
         ("plan.jsonl", "\"W4\"", "\"X4\""),
         ("snapshot.jsonl", "\"W4\"", "\"X4\""),
         ("job.json", "127.0.0.1", "127.0.0.2"),
@@ -461,19 +461,19 @@ fn an_input_that_was_changed_beyond_reading_is_refused_by_its_own_name() {
     let run = desk.only_run();
     kill(&run);
     fs::write(
-        run.join("input.csv"),
+        run.join("input.jsonl"),
         "workflow_id,enabled\nw1,true\nw2,falsf\n",
     )
     .unwrap();
     for command in ["resume", "undo", "report"] {
         let said = desk.flowbatch(&format!("{command} {}", run.display()));
         ok(&said, 7);
-        let named = "/input.csv was changed since the run wrote it";
+        let named = "/input.jsonl was changed since the run wrote it";
         assert!(said.stderr.contains(named), "{command}: {}", said.stderr);
     }
     let verified = desk.flowbatch(&format!("verify {}", run.display()));
     ok(&verified, 1);
-    let named = "WRONG  input.csv        not as the journal has it";
+    let named = "WRONG  input.jsonl      not as the journal has it";
     assert!(verified.stdout.contains(named), "{}", verified.stdout);
 }
 

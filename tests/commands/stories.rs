@@ -126,10 +126,11 @@ fn the_run_folder_is_private_and_complete() {
         files,
         [
             "job.json",
-            "input.csv",
+            "input.jsonl",
             "journal.jsonl",
             "report.csv",
             "undo.csv",
+            "input.csv",
             "snapshot.jsonl",
             "plan.jsonl"
         ]
@@ -605,4 +606,35 @@ fn a_port_that_is_taken_is_named() {
         "{}",
         said.stderr
     );
+}
+
+#[test]
+fn the_files_that_the_user_gave_are_kept_as_they_were_read_beside_the_rows_made_of_them() {
+    let latin = b"workflow_id;name\r\nw1;Pr\xfcfung\r\n";
+    let job = "[target]\nsimulator = true\nproject_id = \"p\"\nworkspace_id = \"s\"\n\n\
+        [[stage]]\nname = \"one\"\n[stage.rows]\nfile = \"one.csv\"\nencoding = \"windows-1252\"\n\n\
+        [[stage]]\nname = \"two\"\n[stage.rows]\nfile = \"two.csv\"\n";
+    let desk = Desk::with("job.toml", job).file("two.csv", "workflow_id,enabled\nw1,false\n");
+    fs::write(desk.path("one.csv"), latin).unwrap();
+    let said = desk.flowbatch("run job.toml --rate 100/s");
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    let run = desk.only_run();
+    assert_eq!(fs::read(run.join("input.csv")).unwrap(), latin);
+    let second = fs::read_to_string(run.join("input-2.csv")).unwrap();
+    assert_eq!(second, desk.read("two.csv"));
+    assert_eq!(fs::read_to_string(run.join("input.toml")).unwrap(), job);
+    let rows = fs::read_to_string(run.join("input.jsonl")).unwrap();
+    let rows: Vec<Value> = rows
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(rows.len(), 3);
+    assert_eq!(rows[0]["targets"].as_array().unwrap().len(), 1);
+    assert_eq!(rows[1]["set"]["name"], "Pr\u{fc}fung");
+    assert_eq!(rows[2]["set"]["enabled"], false);
+    assert_eq!(desk.flowbatch("runs prune --older-than 0s").code, 0);
+    let left = fs::read_dir(&run)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name());
+    assert_eq!(left.collect::<Vec<_>>(), ["summary.json"]);
 }
