@@ -406,6 +406,7 @@ impl Recorded {
                     row,
                     past,
                     live,
+                    decided: None,
                     is_before_doubt: false,
                     is_touched: false,
                 };
@@ -414,9 +415,10 @@ impl Recorded {
                         taken.live = Some(before.clone());
                         taken.is_before_doubt = true;
                     }
-                    planned.push_back(taken);
+                    planned.push_back(taken.compared(terms));
                     continue;
                 }
+                let taken = taken.compared(terms);
                 let (status, failure) = match decision {
                     Some(Decision::Change(change, _)) => {
                         plan.insert(taken.row.number, change);

@@ -344,9 +344,11 @@ async fn play_now(scenario: &Scenario) -> Played {
                 row,
                 past: Past::default(),
                 live,
+                decided: None,
                 is_before_doubt: false,
                 is_touched: false,
             };
+            let taken = taken.compared(terms(scenario));
             let (status, failure) = match decision {
                 Some(Decision::Change(..)) => {
                     planned.push_back(taken);

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::Path;
 
 use crate::engine::ports::{Past, Record, RowsError, Taken as TakenUp};
 use crate::engine::run::Broken;
@@ -15,32 +16,15 @@ use crate::model::id::{Id, same_spelling};
 use crate::model::outcome::{ErrorClass, Failure, Status};
 use crate::model::row::Row;
 use crate::model::target::{LaneId, Workspace};
+use crate::model::update::Update;
+use crate::plan::assessment::{Assessment, End, Ending, Sending, Way};
 use crate::plan::decision::{Decision, Live, Terms, at_stake, decide, reads_first, wants_versions};
-use crate::plan::preview::{Action, PlannedRow};
+use crate::plan::preview::Action;
 
 use super::left_rows::LeftRows;
+use super::plan_file::PlanReader;
 use super::resolved_job::ResolvedJob;
 use super::surveying::{AppRun, Surveyed};
-
-/// What becomes of a row.
-pub(super) enum Verdict {
-    /// Its workspace could not be read, and why.
-    Unread(String),
-    /// Its workflow, which the row named, is left alone; its name and id, and why.
-    Held(Option<String>, Id, String),
-    /// It is as wished already; its workflow's name and id.
-    Unchanged(Option<String>, Id),
-    /// It is as wished already, or in conflict, if the stages before it go well: it is read again when they have.
-    Open(Option<Box<PlannedRow>>),
-    /// It changes its workflow, or cannot.
-    Planned {
-        row: Box<PlannedRow>,
-        /// Whether its workflow is read just before its update.
-        reads: bool,
-        /// Fields that its update could clear by leaving them out.
-        stake: FieldSet,
-    },
-}
 
 /// Judges rows. The same rows in the same order are judged the same.
 pub(super) struct Judge<'a> {
@@ -74,6 +58,9 @@ impl<'a> Judge<'a> {
             last_given: HashMap::new(),
             met: (resolved.census.named > 0).then(HashSet::new),
         };
+        if resolved.census.wishes.renamed == 0 {
+            return Ok(judge);
+        }
         left.each(resolved, |row, _, past| {
             if row.update.name.is_none() {
                 return Ok(());
@@ -93,16 +80,6 @@ impl<'a> Judge<'a> {
             Ok(())
         })?;
         Ok(judge)
-    }
-
-    /// The same judge, who has judged no row yet.
-    pub(super) fn again(self) -> Self {
-        Self {
-            given: HashMap::new(),
-            last_given: HashMap::new(),
-            met: self.met.as_ref().map(|_| HashSet::new()),
-            ..self
-        }
     }
 
     /// What people call the workspace, if anybody says.
@@ -138,20 +115,20 @@ impl<'a> Judge<'a> {
     }
 
     /// What becomes of `row`.
-    pub(super) fn judge(
+    pub(super) fn assess(
         &mut self,
         schedule: &Schedule,
-        row: &Row,
+        row: Row,
         past: &Past,
-    ) -> Result<Verdict, RowsError> {
+    ) -> Result<Assessment, RowsError> {
         if let Some(why) = schedule.refuses(row.lane, &row.workspace) {
-            return Ok(Verdict::Unread(why.to_owned()));
+            let failure = Failure::new(ErrorClass::Canceled, why);
+            return Ok(ending(row, End::Unread, None, Some(failure)));
         }
-        let row = match self.surveyed.identify(row.clone(), past)? {
+        let row = match self.surveyed.identify(row, past)? {
             Ok(row) => row,
-            Err(failure) => return Ok(beyond(failure).of(row, None)),
+            Err((row, failure)) => return Ok(ending(*row, End::Fail, None, Some(failure))),
         };
-        let row = &row;
         let stage = self.surveyed.stage_of(row.number);
         if let Some(met) = &mut self.met
             && !met.insert((
@@ -161,46 +138,72 @@ impl<'a> Judge<'a> {
         {
             let what = "another row is for the same workflow: make one row of them";
             let failure = Failure::new(ErrorClass::Validation, what);
-            return Ok(beyond(failure).of(row, None));
+            return Ok(ending(row, End::Fail, None, Some(failure)));
         }
-        let live = self.surveyed.live(row)?;
+        let live = self.surveyed.live(&row)?;
         let name = live.as_ref().map(|live| live.workflow.name.clone());
         let name = name.filter(|name| !name.is_empty());
         if let Some(why) = self.selection.held(&row.workflow_id) {
-            let id = row.workflow_id.clone();
-            return Ok(Verdict::Held(name, id, why.to_owned()));
+            let note = Some(why.to_owned());
+            return Ok(noted(ending(row, End::Held, name, None), note));
         }
-        let is_touched = self.surveyed.is_touched(row);
-        let Some(settled) = self.settle(row, past, live.as_ref()) else {
-            let id = row.workflow_id.clone();
-            return Ok(match is_touched {
-                true => Verdict::Open(None),
-                false => Verdict::Unchanged(name, id),
-            });
+        let is_touched = self.surveyed.is_touched(&row);
+        let Some(settled) = self.settle(&row, past, live.as_ref()) else {
+            if is_touched {
+                return Ok(Assessment::Send(Box::new(Sending {
+                    way: Way::Open,
+                    is_touched,
+                    reads: true,
+                    ..sending(row, live)
+                })));
+            }
+            let note = renamed_before(&row, name.as_deref());
+            return Ok(noted(ending(row, End::Unchanged, name, None), note));
         };
-        let settled = self.name_is_free(row, settled)?;
-        if let Some(at_hand) = self.surveyed.stages.get(stage) {
+        let settled = self.name_is_free(&row, settled)?;
+        let at_hand = self.surveyed.stages.get(stage);
+        let stage_name = at_hand.map(|stage| stage.name.clone());
+        if let Some(at_hand) = at_hand {
             // What a stage for failures leaves, no plan can tell.
             let goes = settled.action == Action::Change && at_hand.when != When::Failed;
             match goes {
                 true => {
                     let set = settled.change.after.clone();
-                    self.surveyed.overlay.set(stage, row, set);
+                    self.surveyed.overlay.set(stage, &row, set);
                 }
-                false => self.surveyed.overlay.touch(stage, row),
+                false => self.surveyed.overlay.touch(stage, &row),
             }
         }
-        let is_overtaken = self.surveyed.overtaken_by(row).is_some();
-        let is_open = is_touched && settled.action == Action::Conflict && !is_overtaken;
-        let mut verdict = settled.of(row, name);
-        if let Verdict::Planned { row, .. } = &mut verdict {
-            let at_hand = self.surveyed.stages.get(stage);
-            row.stage = at_hand.map(|stage| stage.name.clone());
-        }
-        if is_open && let Verdict::Planned { row, .. } = verdict {
-            return Ok(Verdict::Open(Some(row)));
-        }
-        Ok(verdict)
+        let is_open = is_touched
+            && settled.action == Action::Conflict
+            && self.surveyed.overtaken_by(&row).is_none();
+        let way = match settled.action {
+            Action::Change => Way::Change,
+            Action::ReadBack => Way::ReadBack,
+            Action::Conflict if is_open => Way::Open,
+            Action::Conflict | Action::Fail => {
+                let end = match settled.action {
+                    Action::Conflict => End::Conflict,
+                    Action::Fail | Action::Change | Action::ReadBack => End::Fail,
+                };
+                let mut assessment = ending(row, end, name, settled.failure);
+                if let Assessment::End(ending) = &mut assessment {
+                    ending.stage = stage_name;
+                }
+                return Ok(assessment);
+            }
+        };
+        Ok(Assessment::Send(Box::new(Sending {
+            way,
+            change: settled.change,
+            send: settled.send,
+            is_touched,
+            reads: settled.reads || is_open,
+            stake: settled.stake,
+            failure: settled.failure,
+            stage: stage_name,
+            ..sending(row, live)
+        })))
     }
 
     /// What becomes of a row, from what to what, and why not; nothing if it is as wished already.
@@ -210,6 +213,7 @@ impl<'a> Judge<'a> {
             return Some(Settled {
                 action: Action::ReadBack,
                 change,
+                send: Update::default(),
                 failure: None,
                 reads: true,
                 stake: FieldSet::default(),
@@ -243,6 +247,7 @@ impl<'a> Judge<'a> {
                 failure: None,
                 reads: is_touched || reads_first(row, &send, self.terms.sent),
                 stake: at_stake(&send, &live.workflow),
+                send,
             }),
             Decision::Conflict(message) => Some(Settled {
                 action: Action::Conflict,
@@ -294,6 +299,8 @@ impl<'a> Judge<'a> {
 struct Settled {
     action: Action,
     change: Change,
+    /// What its update holds.
+    send: Update,
     failure: Option<Failure>,
     /// Whether its workflow is read just before its update.
     reads: bool,
@@ -309,37 +316,50 @@ impl Settled {
             Action::ReadBack | Action::Conflict | Action::Fail => None,
         }
     }
-
-    /// The same, of `row`, whose workflow is called `name`.
-    fn of(self, row: &Row, name: Option<String>) -> Verdict {
-        Verdict::Planned {
-            row: Box::new(PlannedRow {
-                row: row.number,
-                line: row.line,
-                lane: row.lane,
-                workspace: row.workspace.clone(),
-                workflow_id: row.workflow_id.clone(),
-                live_name: name.unwrap_or_default(),
-                action: self.action,
-                change: self.change,
-                wave: row.wave,
-                guards: row.guards.clone(),
-                failure: self.failure,
-                stage: None,
-            }),
-            reads: self.reads,
-            stake: self.stake,
-        }
-    }
 }
 
 fn beyond(failure: Failure) -> Settled {
     Settled {
         action: Action::Fail,
         change: Change::default(),
+        send: Update::default(),
         failure: Some(failure),
         reads: false,
         stake: FieldSet::default(),
+    }
+}
+
+/// `row`, which is carried out, and its workflow as it was read; how is still to be said.
+fn sending(row: Row, live: Option<Live>) -> Sending {
+    Sending {
+        row,
+        way: Way::Change,
+        live,
+        change: Change::default(),
+        send: Update::default(),
+        is_touched: false,
+        reads: false,
+        stake: FieldSet::default(),
+        failure: None,
+        stage: None,
+    }
+}
+
+fn ending(row: Row, end: End, live_name: Option<String>, failure: Option<Failure>) -> Assessment {
+    Assessment::End(Box::new(Ending {
+        row,
+        end,
+        live_name,
+        failure,
+        note: None,
+        stage: None,
+    }))
+}
+
+fn noted(assessment: Assessment, note: Option<String>) -> Assessment {
+    match assessment {
+        Assessment::End(ending) => Assessment::End(Box::new(Ending { note, ..*ending })),
+        sent @ Assessment::Send(_) => sent,
     }
 }
 
@@ -402,71 +422,36 @@ fn renamed_before(row: &Row, name: Option<&str>) -> Option<String> {
     })
 }
 
-/// Shows `end` the ends of rows that need no request. Of a plan that is held back only those have ended that failed, are in
-/// conflict or could not be read, and a resumption judges all of them anew.
-pub(super) fn planned_ends<R: Record>(
-    run: &mut AppRun<'_, R>,
-    resolved: &ResolvedJob,
+/// Shows `end` the ends of those rows of the plan in the file `plan` that need no request. Of a plan that is held back only those
+/// have ended that failed, are in conflict or could not be read, and a resumption judges all of them anew.
+pub(super) fn planned_ends(
+    plan: &Path,
     left: &mut LeftRows,
-    judge: Judge<'_>,
     is_held_back: bool,
-    mut end: impl FnMut(&mut AppRun<'_, R>, PlannedEnd) -> Result<(), Broken>,
+    mut end: impl FnMut(PlannedEnd) -> Result<(), Broken>,
 ) -> Result<(), Broken> {
-    let mut judge = judge.again();
-    let mut broken = None;
-    left.each(resolved, |row, _, past| {
-        let verdict = judge.judge(run.schedule(), &row, &past)?;
-        let mut note = None;
-        let (status, name, failure, id) = match verdict {
-            Verdict::Held(..) if is_held_back => return Ok(()),
-            Verdict::Held(name, id, why) => {
-                note = Some(why);
-                (Status::Skipped, name, None, Some(id))
-            }
-            Verdict::Unread(why) => {
-                let failure = Failure::new(ErrorClass::Canceled, why);
-                (Status::NotAttempted, None, Some(failure), None)
-            }
-            // It ends when it has been read.
-            Verdict::Open(_) => return Ok(()),
-            Verdict::Unchanged(..) if is_held_back => return Ok(()),
-            Verdict::Unchanged(name, id) => {
-                note = renamed_before(&row, name.as_deref());
-                (Status::Unchanged, name, None, Some(id))
-            }
-            Verdict::Planned { row, .. } => {
-                let status = match row.action {
-                    Action::Change | Action::ReadBack => return Ok(()),
-                    Action::Conflict => Status::Conflict,
-                    Action::Fail => Status::Failed,
-                };
-                let name = Some(row.live_name).filter(|name| !name.is_empty());
-                (status, name, row.failure, Some(row.workflow_id))
-            }
+    let mut plan = PlanReader::open(plan).map_err(RowsError::from)?;
+    while let Some(ending) = plan.next_ending().map_err(RowsError::from)? {
+        let status = match ending.end {
+            End::Held | End::Unchanged if is_held_back => continue,
+            End::Held => Status::Skipped,
+            End::Unchanged => Status::Unchanged,
+            End::Unread => Status::NotAttempted,
+            End::Conflict => Status::Conflict,
+            End::Fail => Status::Failed,
         };
-        let workflow_id = id.unwrap_or(row.workflow_id);
-        let row = TakenUp {
-            past,
-            ..TakenUp::from(Row { workflow_id, ..row })
-        };
-        let ended = end(
-            run,
-            PlannedEnd {
-                row,
-                status,
-                name,
-                failure,
-                note,
-                held_back: is_held_back && status != Status::NotAttempted,
+        let past = left.past(ending.row.number)?.unwrap_or_default();
+        end(PlannedEnd {
+            row: TakenUp {
+                past,
+                ..TakenUp::from(ending.row)
             },
-        );
-        if let Err(error) = ended {
-            broken.get_or_insert(error);
-        }
-        Ok(())
-    })?;
-    match broken {
-        Some(broken) => Err(broken),
-        None => Ok(()),
+            status,
+            name: ending.live_name,
+            failure: ending.failure,
+            note: ending.note,
+            held_back: is_held_back && status != Status::NotAttempted,
+        })?;
     }
+    Ok(())
 }

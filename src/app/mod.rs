@@ -34,6 +34,7 @@ mod page;
 mod pages;
 mod placing;
 mod plan;
+mod plan_file;
 mod planning;
 mod profiles;
 mod progress;

@@ -16,6 +16,11 @@ fn rollouts(job: &Job) -> Vec<&Rollout> {
     }
 }
 
+/// Whether the rows of `job` go in waves.
+pub(super) fn goes_in_waves(job: &Job) -> bool {
+    !rollouts(job).is_empty()
+}
+
 /// Gathers what says in which wave each row goes.
 pub(super) struct Placing {
     rows: Vec<Placed>,
@@ -25,7 +30,7 @@ pub(super) struct Placing {
 impl Placing {
     /// Of no row yet; none if the rows of `job` do not go in waves.
     pub(super) fn of(job: &Job) -> Option<Self> {
-        (!rollouts(job).is_empty()).then(|| Self {
+        goes_in_waves(job).then(|| Self {
             rows: Vec::new(),
             workspaces: HashMap::new(),
         })

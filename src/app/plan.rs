@@ -184,8 +184,12 @@ pub(super) async fn make(
                 &mut left,
                 &mut judge,
                 (&path, Readers::Owner),
-                |lane, row| {
-                    let place = shown.entry((lane, row.workspace.clone())).or_default();
+                |assessment| {
+                    let Some(row) = assessment.planned_row() else {
+                        return;
+                    };
+                    let key = (row.lane, row.workspace.clone());
+                    let place = shown.entry(key).or_default();
                     let status = match row.action {
                         Action::Conflict => Some(Status::Conflict),
                         Action::Fail => Some(Status::Failed),
@@ -199,10 +203,9 @@ pub(super) async fn make(
                     };
                     *seen += 1;
                     match all || *seen <= SHOWN {
-                        true => place.rows.push(row.clone()),
+                        true => place.rows.push(row),
                         false => place.more += 1,
                     }
-                    Ok(())
                 },
             )?;
             let course = WaveCourse::new(&resolved, &mut left)?;

@@ -2,10 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-
-use serde::{Deserialize, Serialize};
 
 use crate::engine::ports::RowsError;
 use crate::engine::schedule::{MOST_CANARIES, Schedule};
@@ -17,22 +15,26 @@ use crate::model::event::{Counts, Event, Stamped};
 use crate::model::id::{Id, same_id};
 use crate::model::outcome::Ended;
 use crate::model::target::{LaneId, Workspace};
+use crate::plan::assessment::{Assessment, End, Way};
 use crate::plan::estimate::{Canaries, Estimate, Requests};
-use crate::plan::preview::{Action, PlannedRow};
 use crate::policy::budget::Budget;
 use crate::sinks::digest::Digest;
 use crate::sinks::ends::Trace;
 use crate::sinks::history::History;
 
-use super::folder::{Readers, RunFolder, create, sha256_of};
-use super::judge::{Judge, Verdict};
+use super::folder::{Readers, RunFolder};
+use super::judge::Judge;
 use super::left_rows::LeftRows;
+use super::placing::goes_in_waves;
+use super::plan_file::{PlanReader, PlanWriter};
 use super::resolved_job::ResolvedJob;
 
 /// What the rows of a session come to.
 pub(super) struct Plan {
-    /// Where those stand that are to be sent.
-    pub(super) index: Index,
+    /// Where those stand in its file that are to be sent; none where all of them are read in their order.
+    pub(super) index: Option<Index>,
+    /// How many of them there are.
+    pub(super) sent: u64,
     pub(super) counts: Counts,
     /// The requests that it takes, without those that were sent to make it.
     pub(super) estimate: Estimate,
@@ -68,70 +70,22 @@ impl Plan {
     }
 }
 
-/// The first line of a plan's file.
-#[derive(Debug, Serialize, Deserialize)]
-struct Head {
-    /// Of this file.
-    plan: u32,
-    tool_version: String,
-    job: String,
-}
-
-/// Its last line.
-#[derive(Debug, Serialize, Deserialize)]
-struct Foot {
-    counts: Counts,
-}
-
-/// Of a plan's file.
-const FORMAT: u32 = 1;
-
-/// The file of a plan.
-struct PlanFile<'a> {
-    path: &'a Path,
-    out: BufWriter<File>,
-}
-
-impl<'a> PlanFile<'a> {
-    fn create(path: &'a Path, readers: Readers) -> std::io::Result<Self> {
-        Ok(Self {
-            path,
-            out: BufWriter::new(create(path, readers)?),
-        })
-    }
-
-    fn line(&mut self, line: &impl Serialize) -> std::io::Result<()> {
-        serde_json::to_writer(&mut self.out, line)?;
-        self.out.write_all(b"\n")
-    }
-
-    /// Its SHA-256; that it is there is durable.
-    fn finish(mut self) -> std::io::Result<String> {
-        self.out.flush()?;
-        self.out.get_ref().sync_all()?;
-        sha256_of(self.path)
-    }
-}
-
-/// Plans the rows of `left`, and writes the plan as `path`, for these `readers`. `show` sees every row but those that are as
-/// wished already.
+/// Plans the rows of `left`, and writes the plan as `path`, for these `readers`. `show` sees every row.
 pub(super) fn plan(
     schedule: &Schedule,
     resolved: &ResolvedJob,
     left: &mut LeftRows,
     judge: &mut Judge<'_>,
     (path, readers): (&Path, Readers),
-    mut show: impl FnMut(LaneId, &PlannedRow) -> std::io::Result<()>,
+    mut show: impl FnMut(&Assessment),
 ) -> Result<Plan, RowsError> {
-    let mut file = PlanFile::create(path, readers)?;
-    let head = Head {
-        plan: FORMAT,
-        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-        job: resolved.name.clone(),
-    };
-    file.line(&head)?;
+    let targets = resolved.rows.targets();
+    let mut file = PlanWriter::create(path, readers, &resolved.name, targets)?;
+    // Rows of one lane that all go at once are read in their order.
+    let needs_index = resolved.census.lanes.len() > 1 || goes_in_waves(&resolved.job);
     let mut plan = Plan {
-        index: Index::default(),
+        index: needs_index.then(Index::default),
+        sent: 0,
         counts: Counts::default(),
         estimate: Estimate::default(),
         places: BTreeMap::new(),
@@ -146,41 +100,27 @@ pub(super) fn plan(
     };
     let mut unmet = resolved.job.selection.held.clone();
     unmet.retain(|id, _| !resolved.census.held_ids.contains(id));
-    left.each(resolved, |row, offset, past| {
-        let verdict = judge.judge(schedule, &row, &past)?;
-        let counts = plan.places.entry((row.lane, row.workspace.clone()));
-        match verdict {
-            Verdict::Unread(_) => {}
-            Verdict::Held(_, id, _) => {
-                unmet.remove(&same_id(&id));
-            }
-            Verdict::Open(conflict) => {
-                let counts = counts.or_default();
-                match conflict {
-                    None => counts.unchanged += 1,
-                    Some(planned) => {
-                        counts.see(&planned);
-                        show(row.lane, &planned)?;
-                    }
+    left.each(resolved, |row, _, past| {
+        let assessment = judge.assess(schedule, row, &past)?;
+        let row = assessment.row();
+        let place = (row.lane, row.workspace.clone());
+        show(&assessment);
+        let offset = file.push(&assessment)?;
+        match &assessment {
+            Assessment::End(ending) => match ending.end {
+                End::Held => {
+                    unmet.remove(&same_id(&row.workflow_id));
+                    return Ok(());
                 }
-                counts.reads += 1;
-                plan.estimate.read(row.lane, 1);
-                plan.index.push(&row, offset)?;
-            }
-            Verdict::Unchanged(..) => counts.or_default().unchanged += 1,
-            Verdict::Planned {
-                row: planned,
-                reads,
-                stake,
-            } => {
-                let counts = counts.or_default();
-                counts.see(&planned);
-                counts.reads += u64::from(reads);
-                show(row.lane, &planned)?;
-                match planned.action {
-                    Action::Change => {
-                        let is_canary = canaries.takes(stake);
-                        let readings = u64::from(reads || is_canary)
+                End::Unread => return Ok(()),
+                End::Unchanged | End::Conflict | End::Fail => {}
+            },
+            Assessment::Send(sending) => {
+                let reads = u64::from(sending.reads);
+                match sending.way {
+                    Way::Change => {
+                        let is_canary = canaries.takes(sending.stake);
+                        let readings = u64::from(sending.reads || is_canary)
                             + u64::from(is_canary)
                             + u64::from(resolved.verifies(row.number));
                         let requests = Requests {
@@ -190,13 +130,15 @@ pub(super) fn plan(
                         plan.estimate.add(row.lane, requests);
                     }
                     // Whether an update follows is not known yet.
-                    Action::ReadBack => plan.estimate.read(row.lane, 1),
-                    Action::Conflict | Action::Fail => return Ok(()),
+                    Way::ReadBack | Way::Open => plan.estimate.read(row.lane, reads),
                 }
-                plan.index.push(&row, offset)?;
-                file.line(&planned)?;
+                plan.sent += 1;
+                if let Some(index) = &mut plan.index {
+                    index.push(row, offset)?;
+                }
             }
         }
+        assessment.count(plan.places.entry(place).or_default());
         Ok(())
     })?;
     for counts in plan.places.values() {
@@ -211,9 +153,7 @@ pub(super) fn plan(
     let places = plan.places.keys();
     plan.astray = judge.astray(unmet, places)?;
     plan.counts.living = judge.living();
-    let counts = plan.counts.clone();
-    file.line(&Foot { counts })?;
-    plan.counts.sha256 = Some(file.finish()?);
+    plan.counts.sha256 = Some(file.finish(&plan.counts)?);
     Ok(plan)
 }
 
@@ -285,17 +225,14 @@ pub(super) fn planned_changes(
     }
     let wanted = |number: u64| matches!(history.of(number), Trace::Sent { .. });
     for session in plans {
-        let file = match File::open(plan_path(folder, *session)) {
+        let mut plan = match PlanReader::open(&plan_path(folder, *session)) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            file => file?,
+            plan => plan?,
         };
-        for line in BufReader::new(file).split(b'\n') {
-            // Neither the first line nor the last is a row; a torn one was never acted upon.
-            let Ok(row) = serde_json::from_slice::<PlannedRow>(&line?) else {
-                continue;
-            };
-            if wanted(row.row) && !row.change.is_empty() {
-                changes.insert(row.row, (Some(row.workflow_id), row.change));
+        while let Some(sending) = plan.next_sending()? {
+            if wanted(sending.row.number) && !sending.change.is_empty() {
+                let row = sending.row;
+                changes.insert(row.number, (Some(row.workflow_id), sending.change));
             }
         }
     }

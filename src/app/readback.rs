@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::engine::ports::{Errand, Past, RowsError, Source};
-use crate::job::index::Index;
+use crate::engine::ports::{Errand, RowsError, Source};
 use crate::model::guard::Guards;
 use crate::model::id::Id;
 use crate::model::outcome::Failure;
@@ -14,50 +13,51 @@ use crate::model::target::{LaneId, Workspace};
 use crate::plan::decision::{Decision, Live, Terms, decide};
 
 use super::lane_rows::LaneRows;
-use super::resolved_job::ResolvedJob;
-use super::surveying::Surveyed;
+use super::plan_file::PlannedRows;
 
 /// Rows whose workflows are read back.
-pub(super) struct Readback<'a> {
-    rows: LaneRows,
-    surveyed: &'a mut Surveyed,
-    ids: HashMap<u64, Id>,
+pub(super) struct Readback {
+    rows: Rows,
     /// Those that are being read.
     asked: HashMap<(LaneId, Workspace, Id), Row>,
     /// Those that are not as they were set, or that could not be read.
     pub(super) differing: Vec<u64>,
 }
 
-impl<'a> Readback<'a> {
-    /// Of the rows that `index` names; `ids` are those of workflows that an earlier session has looked up.
-    pub(super) fn new(
-        resolved: &ResolvedJob,
-        index: Index,
-        ids: HashMap<u64, Id>,
-        surveyed: &'a mut Surveyed,
-    ) -> Result<Self, RowsError> {
-        Ok(Self {
-            rows: LaneRows::over(index, resolved)?,
-            surveyed,
-            ids,
+/// Where they come from.
+pub(super) enum Rows {
+    /// The plan of this session.
+    Planned(PlannedRows),
+    /// The job, by what an earlier session did: these are the workflows that it has looked up.
+    Done(LaneRows, HashMap<u64, Id>),
+}
+
+impl Readback {
+    /// Of these rows.
+    pub(super) fn of(rows: Rows) -> Self {
+        Self {
+            rows,
             asked: HashMap::new(),
             differing: Vec::new(),
-        })
+        }
+    }
+
+    fn next_row(&mut self, lane: LaneId) -> Result<Option<Row>, RowsError> {
+        match &mut self.rows {
+            Rows::Planned(rows) => Ok(rows.next(lane)?.map(|sending| sending.row)),
+            Rows::Done(rows, ids) => {
+                Ok(rows.next(lane)?.map(|row| match ids.remove(&row.number) {
+                    Some(workflow_id) => Row { workflow_id, ..row },
+                    None => row,
+                }))
+            }
+        }
     }
 }
 
-impl Source for Readback<'_> {
+impl Source for Readback {
     fn next(&mut self, lane: LaneId) -> Result<Option<Errand>, RowsError> {
-        while let Some(row) = self.rows.next(lane)? {
-            // The snapshot still has it by the name that it had before.
-            let past = Past {
-                workflow_id: self.ids.remove(&row.number),
-                ..Past::default()
-            };
-            let row = match self.surveyed.identify(row, &past)? {
-                Ok(row) => row,
-                Err(failure) => return Err(RowsError(failure.message.into())),
-            };
+        while let Some(row) = self.next_row(lane)? {
             // Which version was the latest nobody knows any more.
             let row = Row {
                 version: None,

@@ -19,9 +19,10 @@ use crate::job::stored_rows::{Target, read_row};
 use crate::model::route::Route;
 use crate::model::row::Row;
 use crate::model::update::Update;
-use crate::plan::preview::PlannedRow;
+use crate::plan::assessment::Sending;
 
 use super::folder::{Hashed, Readers, State, write_whole};
+use super::plan_file::PlanReader;
 use super::report_target;
 use super::resolved_job::ResolvedJob;
 use super::rows_file::{RowsFile, RowsWriter};
@@ -90,15 +91,12 @@ pub(super) fn save(path: &Path, record: JobRecord, rows: Recounted) -> Result<()
 pub(super) fn planned_rows(
     rows: &Path,
 ) -> Result<impl Iterator<Item = Result<Row, Error>> + use<>, Error> {
-    const DOING: &str = "the plan cannot be read";
-    let file = File::open(rows).map_err(Error::file("cannot read", rows))?;
-    let lines = BufReader::new(file).lines();
-    let rows = lines.map(|line| -> Result<_, Error> {
-        let line = line.map_err(Error::machine(DOING))?;
-        // Neither its first line nor its last is a row.
-        Ok(serde_json::from_str::<PlannedRow>(&line).ok().map(guarded))
-    });
-    Ok(rows.filter_map(Result::transpose))
+    let mut plan = PlanReader::open(rows).map_err(Error::file("cannot read", rows))?;
+    Ok(std::iter::from_fn(move || {
+        let sending = plan.next_sending().transpose()?;
+        let sending = sending.map_err(Error::machine("the plan cannot be read"));
+        Some(sending.map(guarded))
+    }))
 }
 
 /// Whether `job` is a saved plan, by its name.
@@ -264,10 +262,11 @@ impl Recounted {
     }
 }
 
-/// The row that carries out `planned` if nobody has changed what it changes.
-fn guarded(planned: PlannedRow) -> Row {
+/// The row that carries out what was planned if nobody has changed what it changes.
+fn guarded(planned: Sending) -> Row {
+    let row = planned.row;
     let mut update = Update::default();
-    let mut guards = planned.guards;
+    let mut guards = row.guards;
     for (field, before, after) in planned.change.fields() {
         update.set(field, after);
         if guards.value(field).is_none() {
@@ -275,16 +274,11 @@ fn guarded(planned: PlannedRow) -> Row {
         }
     }
     Row {
-        number: planned.row,
-        line: planned.line,
-        lane: planned.lane,
-        workspace: planned.workspace,
-        workflow_id: planned.workflow_id,
         called: None,
-        wave: planned.wave,
         update,
         version: None,
         guards,
+        ..row
     }
 }
 

@@ -35,6 +35,7 @@ use super::folder::{RunFolder, sha256_of};
 use super::judge::{Judge, PlannedEnd, planned_ends};
 use super::left_rows::LeftRows;
 use super::locks::Locks;
+use super::plan_file::PlannedRows;
 use super::planning::{Plan, held_back, plan, plan_path, plans_on_record, snapshot_path};
 use super::progress::progress;
 use super::question::{Asked, Question};
@@ -266,21 +267,27 @@ impl Legs<'_> {
         let path = plan_path(self.folder, self.session);
         let place = (path.as_path(), self.folder.readers());
         surveyed.know_changed(resolved, left)?;
-        let mut judge = Judge::new(resolved, self.terms, left, &mut surveyed)?;
         let mut samples = Vec::new();
-        let mut plan = plan(
-            run.schedule(),
-            resolved,
-            left,
-            &mut judge,
-            place,
-            |_, row| {
-                if samples.len() < SAMPLES && !row.change.is_empty() {
-                    samples.push(row.text());
-                }
-                Ok(())
-            },
-        )?;
+        let mut plan = {
+            let mut judge = Judge::new(resolved, self.terms, left, &mut surveyed)?;
+            plan(
+                run.schedule(),
+                resolved,
+                left,
+                &mut judge,
+                place,
+                |assessment| {
+                    if samples.len() < SAMPLES
+                        && let Some(row) = assessment.planned_row()
+                        && !row.change.is_empty()
+                    {
+                        samples.push(row.text());
+                    }
+                },
+            )?
+        };
+        // From here on the plan says everything.
+        drop(surveyed);
         if let Some(text) = plan.astray_text() {
             tracing::warn!("{text}");
         }
@@ -302,7 +309,7 @@ impl Legs<'_> {
             run.decide(|schedule| schedule.stop(ended, &why))?;
         }
         // Rows that are judged by what earlier stages leave are among them.
-        let sent = plan.index.len();
+        let sent = plan.sent;
         if sent > 0 && !run.schedule().is_stopping() {
             let preview = preview(&self.target, &plan, &samples, settings);
             let question = Question::new(&preview, sent, plan.counts.disables);
@@ -320,22 +327,25 @@ impl Legs<'_> {
         // Those of stages end wave by wave.
         let mut ends: Vec<PlannedEnd> = Vec::new();
         let is_staged = !resolved.job.stages.is_empty() && !is_held_back;
-        planned_ends(run, resolved, left, judge, is_held_back, |run, end| {
+        planned_ends(&path, left, is_held_back, |end| {
             if is_staged {
                 ends.push(end);
                 return Ok(());
             }
             end.tell(run)
         })?;
-        match course {
-            Some(course) => {
-                let index = plan.index;
-                self.carry_out_waves(run, left, &mut surveyed, course, (&index, ends))
+        match (course, plan.index) {
+            (Some(course), Some(index)) => {
+                self.carry_out_waves(run, left, course, (&index, ends))
                     .await?;
             }
-            None => {
-                let rows = SentRows::planned(resolved, left, plan.index, &mut surveyed)?;
-                run.rows(&mut rows.judged_by(before)).await?;
+            (_, index) => {
+                let rows = match index {
+                    Some(index) => PlannedRows::by_index(&path, index)?,
+                    None => PlannedRows::in_order(&path)?,
+                };
+                let mut rows = SentRows::planned(rows, left, self.terms, before);
+                run.rows(&mut rows).await?;
             }
         }
         Ok(None)

@@ -264,7 +264,7 @@ impl Surveyed {
         &mut self,
         row: Row,
         past: &Past,
-    ) -> Result<Result<Row, Failure>, RowsError> {
+    ) -> Result<Result<Row, (Box<Row>, Failure)>, RowsError> {
         let Some(name) = row.called.clone() else {
             return Ok(Ok(row));
         };
@@ -277,7 +277,8 @@ impl Surveyed {
             let why = self.lists.why_incomplete(lane, &workspace);
             let why = why.unwrap_or("it was not listed");
             let what = format!("{name:?} cannot be looked up by its name: {why}");
-            return Ok(Err(Failure::new(ErrorClass::Permission, what)));
+            let failure = Failure::new(ErrorClass::Permission, what);
+            return Ok(Err((Box::new(row), failure)));
         }
         let found = self.snapshot.called(lane, &workspace, &name)?;
         let place = (lane, &workspace);
@@ -295,7 +296,7 @@ impl Surveyed {
             return Ok(Ok(row));
         }
         let id = &workspace.workspace_id;
-        Ok(Err(if found.is_empty() {
+        let failure = if found.is_empty() {
             let near = match self.called_nearly(lane, &workspace, &name)? {
                 near if near.is_empty() => String::new(),
                 near => format!("; there is {near:?}"),
@@ -311,7 +312,8 @@ impl Surveyed {
                 found.join(", ")
             );
             Failure::new(ErrorClass::Validation, what)
-        }))
+        };
+        Ok(Err((Box::new(row), failure)))
     }
 
     /// The row whose workflow, by its old name, is not there, if it was carried out before: exactly one workflow has the new name,

@@ -1,6 +1,6 @@
 //! The waves of a run, stage by stage: each is sent, read back and judged before the next.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use crate::engine::ports::Record;
 use crate::engine::run::Broken;
@@ -9,18 +9,20 @@ use crate::job::index::Index;
 use crate::job::rollout::Pause;
 use crate::job::stage::stage_of;
 use crate::model::event::{Approval, Event, StageLeft, WaveEnded};
-use crate::model::id::Id;
 use crate::model::outcome::{Ended, Status};
 use crate::model::span;
 
 use super::judge::PlannedEnd;
+use super::lane_rows::LaneRows;
 use super::left_rows::LeftRows;
 use super::operator;
+use super::plan_file::PlannedRows;
+use super::planning::plan_path;
 use super::question::{Asked, Question};
-use super::readback::Readback;
+use super::readback::{Readback, Rows};
 use super::sent_rows::SentRows;
 use super::session::Legs;
-use super::surveying::{AppRun, Surveyed};
+use super::surveying::AppRun;
 use super::waves::{Turn, WaveCourse};
 
 impl Legs<'_> {
@@ -30,19 +32,23 @@ impl Legs<'_> {
         &self,
         run: &mut AppRun<'_, R>,
         left: &mut LeftRows,
-        surveyed: &mut Surveyed,
         mut course: WaveCourse,
         (index, mut ends): (&Index, Vec<PlannedEnd>),
     ) -> Result<(), Broken> {
         let resolved = self.resolved;
+        let plan = plan_path(self.folder, self.session);
         for (number, status) in run.decide(Schedule::take_not_updated)? {
             course.count(number, status);
         }
         // What was not as it was set is looked at again, before anything else goes.
         let (mut closed, mut left_out) = (None, None);
         for wave in &self.differing {
-            let done = course.done(*wave, resolved, left)?;
-            let why = self.judge_wave(run, surveyed, &course, *wave, done).await?;
+            let (index, ids) = course.done(*wave, resolved, left)?;
+            let well = (!index.is_empty())
+                .then(|| LaneRows::over(index, resolved))
+                .transpose()?;
+            let well = well.map(|rows| Rows::Done(rows, ids));
+            let why = self.judge_wave(run, &course, *wave, well).await?;
             course.stage_ended(course.stage(*wave), why.is_none());
             closed = closed.or(why);
         }
@@ -91,8 +97,9 @@ impl Legs<'_> {
                 return Ok(());
             }
             let before = self.earlier_snapshots()?;
-            let sent = SentRows::planned(resolved, left, rows.clone(), surveyed)?;
-            run.wave(wave, &mut sent.judged_by(before)).await?;
+            let planned = PlannedRows::by_index(&plan, rows.clone())?;
+            let mut sent = SentRows::planned(planned, left, self.terms, before);
+            run.wave(wave, &mut sent).await?;
             let others = run.decide(Schedule::take_not_updated)?;
             course.succeeded(wave, rows.len() - others.len() as u64);
             for (number, status) in &others {
@@ -106,8 +113,11 @@ impl Legs<'_> {
                 .filter(|(_, status)| *status != Status::Unchanged);
             let unwell: HashSet<u64> = unwell.map(|(number, _)| number).collect();
             let well = rows.chosen(|number| !unwell.contains(&number));
-            let well = (well, HashMap::new());
-            let why = self.judge_wave(run, surveyed, &course, wave, well).await?;
+            let well = (!well.is_empty())
+                .then(|| PlannedRows::by_index(&plan, well))
+                .transpose()?;
+            let well = well.map(Rows::Planned);
+            let why = self.judge_wave(run, &course, wave, well).await?;
             course.stage_ended(stage, why.is_none());
             closed = closed.or(why);
         }
@@ -149,15 +159,14 @@ impl Legs<'_> {
     async fn judge_wave<R: Record>(
         &self,
         run: &mut AppRun<'_, R>,
-        surveyed: &mut Surveyed,
         course: &WaveCourse,
         wave: u32,
-        (well, ids): (Index, HashMap<u64, Id>),
+        well: Option<Rows>,
     ) -> Result<Option<String>, Broken> {
         let mut differing = Vec::new();
         let verifies = course.rollout(wave).is_some_and(|rollout| rollout.verify);
-        if verifies && !well.is_empty() {
-            let mut readback = Readback::new(self.resolved, well, ids, surveyed)?;
+        if let Some(well) = well.filter(|_| verifies) {
+            let mut readback = Readback::of(well);
             run.verify(wave, &mut readback).await?;
             differing = readback.differing;
             differing.sort_unstable();

@@ -16,7 +16,7 @@ use crate::model::reply::{Data, Reply};
 use crate::model::row::Row;
 use crate::model::target::{LaneId, Workspace};
 use crate::model::update::Update;
-use crate::plan::decision::Live;
+use crate::plan::decision::{Decision, Live, Terms, decide};
 
 /// What the schedule hands out. All requests share slots, pace, pauses and retry.
 #[derive(Clone, Debug)]
@@ -98,6 +98,8 @@ pub struct Taken {
     pub past: Past,
     /// Its workflow as it was read before; none where nothing was.
     pub live: Option<Live>,
+    /// What is to be changed by that, and by sending what; none where that does not follow from it.
+    pub decided: Option<Box<(Change, Update)>>,
     /// Whether that is what was there before an update whose end nobody knows.
     pub is_before_doubt: bool,
     /// Whether another row of the run was to change its workflow before: it is read again first and judged by that, and may
@@ -112,9 +114,28 @@ impl From<Row> for Taken {
             row,
             past: Past::default(),
             live: None,
+            decided: None,
             is_before_doubt: false,
             is_touched: false,
         }
+    }
+}
+
+impl Taken {
+    /// The same, compared with its workflow as it was read before, by these `terms`.
+    #[must_use]
+    pub fn compared(self, terms: Terms) -> Self {
+        let decision = self
+            .live
+            .as_ref()
+            .map(|live| decide(&self.row, live, terms));
+        let decided = match decision {
+            Some(Decision::Change(change, send)) => Some(Box::new((change, send))),
+            Some(Decision::Unchanged | Decision::Conflict(_) | Decision::Hopeless(_)) | None => {
+                None
+            }
+        };
+        Self { decided, ..self }
     }
 }
 

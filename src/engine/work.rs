@@ -15,7 +15,7 @@ use crate::model::row::Row;
 use crate::model::target::{LaneId, Workspace};
 use crate::model::update::Update;
 use crate::model::workflow::Workflow;
-use crate::plan::decision::{Decision, Effect, Live, Terms, decide, no_name, reads_first};
+use crate::plan::decision::{Effect, Live, Terms, no_name, reads_first};
 use crate::policy::classify::Unproven;
 
 use super::ports::{Request, Taken};
@@ -129,25 +129,19 @@ impl Work {
             row,
             past,
             live,
+            decided,
             is_before_doubt,
             is_touched,
         } = taken;
-        let terms = terms.of_touched(is_touched);
-        // What is there by now, only a reading tells.
-        let known = live.as_ref().filter(|_| !is_touched);
-        let mut change = past.change;
-        let mut send = row.update.clone();
-        let mut reads = past.unproven;
-        if let Some(live) = known {
-            match decide(&row, live, terms) {
-                Decision::Change(found, update) => {
-                    change = change.or(Some(found));
-                    send = update;
-                }
-                // The plan knows such rows; what was read may not be true any more.
-                Decision::Unchanged | Decision::Conflict(_) | Decision::Hopeless(_) => reads = true,
+        // Where nothing follows from what was read, it may not be true any more.
+        let reads = past.unproven || is_touched || (live.is_some() && decided.is_none());
+        let (change, send) = match decided {
+            Some(decided) => {
+                let (change, send) = *decided;
+                (past.change.or(Some(change)), send)
             }
-        }
+            None => (past.change, row.update.clone()),
+        };
         let reads_first = is_touched || reads_first(&row, &send, terms.sent);
         let live_name = live.as_ref().map(|live| live.workflow.name.clone());
         Self {

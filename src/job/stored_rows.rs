@@ -64,6 +64,22 @@ impl Targets {
         self.last
     }
 
+    /// These.
+    pub fn of(all: &[Target]) -> Self {
+        let key = |target: &Target| {
+            let Workspace {
+                project_id,
+                workspace_id,
+            } = &target.workspace;
+            (target.lane, project_id.clone(), workspace_id.clone())
+        };
+        Self {
+            places: all.iter().map(key).zip(0..).collect(),
+            all: all.to_vec(),
+            last: 0,
+        }
+    }
+
     /// All of them.
     pub fn all(&self) -> &[Target] {
         &self.all
@@ -93,7 +109,7 @@ struct Head {
 
 /// The line of a row, as it is written.
 #[derive(Serialize)]
-struct Line<'a> {
+pub struct RowLine<'a> {
     row: u64,
     line: u64,
     #[serde(skip_serializing_if = "is_first")]
@@ -119,7 +135,7 @@ struct Line<'a> {
 /// The same, as it is read.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ReadLine {
+pub struct ReadRow {
     row: u64,
     line: u64,
     #[serde(default)]
@@ -178,21 +194,35 @@ pub fn write_row(
     left_out: Option<&str>,
     mut out: impl Write,
 ) -> io::Result<()> {
-    let line = Line {
-        row: row.number,
-        line: row.line,
-        target,
-        workflow_id: Some(&row.workflow_id).filter(|_| row.called.is_none()),
-        workflow_name: row.called.as_deref(),
-        wave: row.wave,
-        set: &row.update,
-        version: row.version,
-        expect: &row.guards.fields,
-        expect_update_time: row.guards.update_time.as_deref(),
-        left_out,
-    };
-    serde_json::to_writer(&mut out, &line)?;
+    serde_json::to_writer(&mut out, &RowLine::of(row, target, left_out))?;
     out.write_all(b"\n")
+}
+
+impl<'a> RowLine<'a> {
+    /// That of `row`, which goes to the target at `target`.
+    pub fn of(row: &'a Row, target: usize, left_out: Option<&'a str>) -> Self {
+        Self {
+            row: row.number,
+            line: row.line,
+            target,
+            workflow_id: Some(&row.workflow_id).filter(|_| row.called.is_none()),
+            workflow_name: row.called.as_deref(),
+            wave: row.wave,
+            set: &row.update,
+            version: row.version,
+            expect: &row.guards.fields,
+            expect_update_time: row.guards.update_time.as_deref(),
+            left_out,
+        }
+    }
+
+    /// The same, with the id of its workflow, whether the row names it or not.
+    pub fn with_id(self, workflow_id: &'a Id) -> Self {
+        Self {
+            workflow_id: Some(workflow_id),
+            ..self
+        }
+    }
 }
 
 /// The row of `line`, which goes to one of `targets`.
@@ -200,32 +230,39 @@ pub fn write_row(
 /// # Errors
 /// It is no row.
 pub fn read_row(line: &[u8], targets: &[Target]) -> io::Result<StoredRow> {
-    let line: ReadLine = serde_json::from_slice(line)?;
-    let nowhere = || invalid(format!("row {} goes nowhere", line.row));
-    let target = targets.get(line.target).ok_or_else(nowhere)?;
-    let workflow_id = match &line.workflow_name {
-        Some(name) => Row::stand_in(name),
-        None => line.workflow_id,
-    };
-    let about_none = || invalid(format!("row {} is about no workflow", line.row));
-    Ok(StoredRow {
-        row: Row {
-            number: line.row,
-            line: line.line,
-            lane: target.lane,
-            workspace: target.workspace.clone(),
-            workflow_id: workflow_id.ok_or_else(about_none)?,
-            called: line.workflow_name,
-            wave: line.wave,
-            update: line.set,
-            version: line.version,
-            guards: Guards {
-                fields: line.expect,
-                update_time: line.expect_update_time,
+    serde_json::from_slice::<ReadRow>(line)?.row(targets)
+}
+
+impl ReadRow {
+    /// The row, which goes to one of `targets`. One whose workflow was looked up has its id.
+    ///
+    /// # Errors
+    /// It goes to none of them, or is about no workflow.
+    pub fn row(self, targets: &[Target]) -> io::Result<StoredRow> {
+        let nowhere = || invalid(format!("row {} goes nowhere", self.row));
+        let target = targets.get(self.target).ok_or_else(nowhere)?;
+        let about_none = || invalid(format!("row {} is about no workflow", self.row));
+        let stand_in = || self.workflow_name.as_deref().and_then(Row::stand_in);
+        let workflow_id = self.workflow_id.or_else(stand_in);
+        Ok(StoredRow {
+            row: Row {
+                number: self.row,
+                line: self.line,
+                lane: target.lane,
+                workspace: target.workspace.clone(),
+                workflow_id: workflow_id.ok_or_else(about_none)?,
+                called: self.workflow_name,
+                wave: self.wave,
+                update: self.set,
+                version: self.version,
+                guards: Guards {
+                    fields: self.expect,
+                    update_time: self.expect_update_time,
+                },
             },
-        },
-        left_out: line.left_out,
-    })
+            left_out: self.left_out,
+        })
+    }
 }
 
 fn invalid(what: String) -> io::Error {

@@ -1,5 +1,6 @@
 //! What a job comes to against the live state. Pure: live states come in, decisions go out.
 
+pub mod assessment;
 pub mod decision;
 pub mod directory;
 pub mod estimate;

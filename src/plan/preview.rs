@@ -61,21 +61,15 @@ pub enum Action {
 }
 
 impl Counts {
-    /// Takes a row into account.
-    pub fn see(&mut self, row: &PlannedRow) {
-        match row.action {
-            Action::Conflict => self.conflicts += 1,
-            Action::Fail => self.hopeless += 1,
-            Action::Change | Action::ReadBack => {
-                self.changes += 1;
-                let enabled = row.change.after.get(&Field::Enabled).map(String::as_str);
-                self.enables += u64::from(enabled == Some("true"));
-                self.disables += u64::from(enabled == Some("false"));
-                self.renames += u64::from(row.change.after.contains_key(&Field::Name));
-                let otherwise = |field: &Field| !matches!(field, Field::Enabled | Field::Name);
-                self.otherwise += u64::from(row.change.after.keys().any(otherwise));
-            }
-        }
+    /// Takes a row into account that makes `change`.
+    pub fn see_change(&mut self, change: &Change) {
+        self.changes += 1;
+        let enabled = change.after.get(&Field::Enabled).map(String::as_str);
+        self.enables += u64::from(enabled == Some("true"));
+        self.disables += u64::from(enabled == Some("false"));
+        self.renames += u64::from(change.after.contains_key(&Field::Name));
+        let otherwise = |field: &Field| !matches!(field, Field::Enabled | Field::Name);
+        self.otherwise += u64::from(change.after.keys().any(otherwise));
     }
 
     /// Adds `other`.
@@ -209,9 +203,8 @@ mod tests {
     #[test]
     fn counts_tell_what_changes_and_what_does_not() {
         let mut counts = Counts::default();
-        counts.see(&row(Action::Change));
-        counts.see(&row(Action::Conflict));
-        counts.unchanged = 7;
+        counts.see_change(&row(Action::Change).change);
+        (counts.conflicts, counts.unchanged) = (1, 7);
         assert_eq!(
             counts.text(),
             "1 to change: 1 disabled, 1 renamed; 7 as wished already; 1 in conflict"

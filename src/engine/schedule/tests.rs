@@ -629,7 +629,7 @@ impl Source for Known {
     fn next(&mut self, lane: LaneId) -> Result<Option<Errand>, RowsError> {
         let place = self.0.iter().position(|taken| taken.row.lane == lane);
         let taken = place.and_then(|place| self.0.remove(place));
-        Ok(taken.map(|taken| Errand::Row(Box::new(taken))))
+        Ok(taken.map(|taken| Errand::Row(Box::new(taken.compared(Terms::default())))))
     }
 
     fn found(&mut self, reading: &Reading, _: Result<Data, Failure>) -> Result<(), RowsError> {
