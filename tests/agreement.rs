@@ -35,6 +35,7 @@ use flowbatch::model::outcome::{Ended, ErrorClass, Failure, Outcome, Status};
 use flowbatch::model::reading::{Of, Reading};
 use flowbatch::model::reply::{Data, Reply};
 use flowbatch::model::row::Row;
+use flowbatch::model::row_change::RowChange;
 use flowbatch::model::simulation::{Fault, FaultKind, Simulation};
 use flowbatch::model::tally::Tally;
 use flowbatch::model::target::{LaneId, Workspace};
@@ -43,7 +44,7 @@ use flowbatch::model::workflow::Workflow;
 use flowbatch::plan::decision::{Decision, Live, Terms, decide};
 use flowbatch::plan::snapshot::Snapshot;
 use flowbatch::plan::survey::Survey;
-use flowbatch::plan::undo::{RowChange, WayBack};
+use flowbatch::plan::undo::WayBack;
 use flowbatch::policy::budget::{Budget, Most};
 use flowbatch::policy::retry::Retry;
 use flowbatch::simulator::call::{Call, Operation};
@@ -386,7 +387,7 @@ impl Recorded {
             let mut run = Run::begin(beginning, course, tools).unwrap();
             let mut lists = Lists {
                 survey: Survey::default(),
-                snapshot: Snapshot::new(Cursor::new(Vec::new())),
+                snapshot: Snapshot::new(Cursor::new(Vec::new()), true),
             };
             lists.survey.add(LaneId(0), &place(), None);
             run.survey(&mut lists).await.unwrap();

@@ -328,7 +328,7 @@ async fn play_now(scenario: &Scenario) -> Played {
         let mut run = Run::begin(Beginning::Run(start), course(scenario), tools).unwrap();
         let mut lists = Lists {
             survey: Survey::default(),
-            snapshot: Snapshot::new(Cursor::new(Vec::new())),
+            snapshot: Snapshot::new(Cursor::new(Vec::new()), true),
         };
         lists.survey.add(LaneId(0), &place(), None);
         run.survey(&mut lists).await.unwrap();

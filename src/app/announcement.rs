@@ -105,8 +105,8 @@ impl Announcement {
         let used = lanes.filter(|(facts, _)| facts.credential.is_some());
         let lanes: Vec<_> = used
             .map(|(facts, census)| {
-                let workspaces = census.workspaces.len() as u64;
-                let first = census.workspaces.first();
+                let workspaces = census.places.len() as u64;
+                let first = census.places.first().map(|place| &place.workspace);
                 let only = first.filter(|_| workspaces == 1);
                 LaneText {
                     target: match open.is_simulated() {

@@ -19,6 +19,7 @@ use crate::model::target::LaneId;
 use crate::sinks::attention::Attention;
 use crate::sinks::digest::Digest;
 use crate::sinks::ends::Ends;
+use crate::sinks::html::PageRows;
 use crate::sinks::mail::mail_text;
 use crate::sinks::metrics::metrics_text;
 use crate::sinks::report::Written;
@@ -30,10 +31,10 @@ use crate::sinks::summary::{
 use super::destination::Open;
 use super::folder::{Readers, RunFolder, sha256, sha256_of, write_whole};
 use super::page::Page;
-use super::planning::{plan_path, snapshot_path};
-use super::reporting::{LeftOut, Reporting};
+use super::record_check::{KnownFile, known_files};
+use super::reporting::Reporting;
 use super::resolved_job::ResolvedJob;
-use super::{Done, host, journal_file, operator, rows_file, terminal};
+use super::{Done, host, journal_file, operator, terminal};
 
 /// A run that is over.
 pub(super) struct Closed<'a> {
@@ -54,6 +55,8 @@ pub(super) struct Closed<'a> {
 struct Outputs<'a> {
     /// The report, if it could be written.
     written: Option<&'a Written>,
+    /// The rows that need a person.
+    attention: &'a Attention,
     /// What could not be written, each with why and what to do.
     trouble: &'a [String],
     /// What CSV files leave out, each with what helps.
@@ -73,40 +76,53 @@ pub(super) fn close(mut closed: Closed<'_>) -> Done {
     }
     closed.digest.ended = Some(ended);
     keep(closed.open.close(), &mut trouble);
-    let written = keep(closed.write_report(), &mut trouble);
-    let mut left_out = LeftOut::default();
+    let mut derived = keep(closed.reporting().write_all(), &mut trouble);
+    let of_rows = derived
+        .iter_mut()
+        .flat_map(|derived| derived.trouble.drain(..));
+    trouble.extend(of_rows.map(|error| error.text()));
     // Only a record that failed leaves rows that were sent without an end.
-    closed.digest.tally.unknown += written.as_ref().map_or(0, |written| written.in_doubt);
-    match &written {
-        Some(written) => {
-            let derived = closed.reporting().write_derived(written);
-            left_out = keep(derived, &mut trouble).unwrap_or_default();
-            keep(closed.copy_report(), &mut trouble);
-        }
+    closed.digest.tally.unknown += derived
+        .as_ref()
+        .map_or(0, |derived| derived.written.in_doubt);
+    match &derived {
+        Some(_) => keep(closed.copy_report(), &mut trouble).unwrap_or_default(),
         // What an earlier session left says nothing about this one.
         None => keep(closed.forget(), &mut trouble).unwrap_or_default(),
     }
     let exit = Exit::of_run(ended, &closed.digest.tally, !trouble.is_empty());
-    let rows = written.as_ref().map(|written| written.rows);
+    let files = derived.as_ref().map_or(&[][..], |derived| &derived.files);
+    let left_out = derived.as_ref().map(|derived| &derived.left_out);
     let summary = Summary {
-        undo_left_out: left_out.undo.clone(),
-        ..closed.summary(ended, exit, rows)
+        undo_left_out: left_out.map_or(Vec::new(), |left_out| left_out.undo.clone()),
+        ..closed.summary(ended, exit, files)
     };
     let json = serde_json::to_string_pretty(&summary).map_err(Error::machine("no summary"))?;
     let bytes = format!("{json}\n");
     let summed_up = closed.folder.write("summary.json", bytes.as_bytes());
     keep(summed_up, &mut trouble);
     let sha256 = sha256(bytes.as_bytes());
-    let pages = match &written {
-        Some(_) => keep(closed.write_pages(), &mut trouble).unwrap_or_default(),
+    let rows = derived
+        .as_mut()
+        .map(|derived| {
+            let page = std::mem::take(&mut derived.page);
+            (derived.attention.clone(), page)
+        })
+        .unwrap_or_default();
+    let pages = match &derived {
+        Some(_) => keep(closed.write_pages(&rows), &mut trouble).unwrap_or_default(),
         None => Vec::new(),
     };
     keep(closed.write_metrics(&summary), &mut trouble);
     let exit = Exit::of_run(ended, &closed.digest.tally, !trouble.is_empty());
-    let mut notes = left_out.text();
-    notes.extend(closed.no_way_back(written.as_ref()));
+    let written = derived.as_ref().map(|derived| &derived.written);
+    let mut notes = derived
+        .as_ref()
+        .map_or(Vec::new(), |derived| derived.left_out.text());
+    notes.extend(closed.no_way_back(written));
     let outputs = Outputs {
-        written: written.as_ref(),
+        written,
+        attention: &rows.0,
         trouble: &trouble,
         left_out: &notes,
         pages: &pages,
@@ -225,11 +241,6 @@ impl Closed<'_> {
         }
     }
 
-    fn write_report(&self) -> Result<Written, Error> {
-        self.reporting()
-            .write_to(&self.report_path(), self.folder.readers())
-    }
-
     /// Removes what an earlier session wrote.
     fn forget(&self) -> Result<(), Error> {
         self.folder.remove("rerun.csv")?;
@@ -250,12 +261,12 @@ impl Closed<'_> {
     }
 
     /// Writes the run as one page where it is asked for, and into its folder where there is a ticket that wants it.
-    fn write_pages(&self) -> Result<Vec<String>, Error> {
+    fn write_pages(&self, rows: &(Attention, PageRows)) -> Result<Vec<String>, Error> {
         let page = Page {
             folder: &self.folder,
             resolved: &self.resolved,
             lanes: &self.open.lanes,
-            report: &self.report_path(),
+            rows,
             salvage: self.salvage,
         };
         let mut written = Vec::new();
@@ -284,7 +295,7 @@ impl Closed<'_> {
             .map_err(Error::file("cannot write the metrics to", to))
     }
 
-    fn summary(&self, ended: Ended, exit: Exit, rows: Option<u64>) -> Summary {
+    fn summary(&self, ended: Ended, exit: Exit, derived: &[FileFacts]) -> Summary {
         let Self {
             record,
             resolved,
@@ -295,35 +306,37 @@ impl Closed<'_> {
         } = self;
         let start = digest.start.as_ref();
         let (pauses, paused) = digest.throttled();
-        let file = |name: &str, rows: Option<u64>| {
+        let file = |name: &str| {
             let sha256 = sha256_of(&folder.file(name)).ok()?;
             Some(FileFacts {
                 path: name.to_owned(),
                 sha256,
-                rows,
+                rows: None,
             })
         };
-        let sessions = 1..=digest.later_sessions() + 1;
-        let plans = sessions.flat_map(|session| {
-            let paths = [snapshot_path(folder, session), plan_path(folder, session)];
-            paths.into_iter().filter_map(|path| {
-                let name = path.file_name()?.to_string_lossy();
-                file(&name, None)
-            })
-        });
+        let known = known_files(folder, digest);
+        let of_known = |known: &KnownFile| FileFacts {
+            path: known.name(),
+            sha256: known.sha256.clone(),
+            rows: None,
+        };
+        let known: Vec<FileFacts> = known.iter().map(of_known).collect();
+        let is_plan =
+            |file: &&FileFacts| file.path.starts_with("plan") || file.path.starts_with("snapshot");
         let sources = resolved.kept_sources.iter().map(|source| FileFacts {
             path: source.file.clone(),
             sha256: source.sha256.clone(),
             rows: None,
         });
-        let files = [
-            file("job.json", None),
-            file(rows_file::NAME, None),
-            file("journal.jsonl", None),
-            file("report.csv", rows),
-            file("rerun.csv", None),
-            file("undo.csv", None),
-        ];
+        let files: Vec<FileFacts> = known
+            .iter()
+            .filter(|file| !is_plan(file))
+            .cloned()
+            .chain(file("journal.jsonl"))
+            .chain(derived.iter().cloned())
+            .chain(sources)
+            .chain(known.iter().filter(is_plan).cloned())
+            .collect();
         Summary {
             schema_version: 1,
             run_id: folder.id.clone(),
@@ -364,12 +377,7 @@ impl Closed<'_> {
             undo_left_out: Vec::new(),
             given_up: digest.closed.clone(),
             exit_code: exit.code(),
-            files: files
-                .into_iter()
-                .flatten()
-                .chain(sources)
-                .chain(plans)
-                .collect(),
+            files,
         }
     }
 
@@ -383,31 +391,23 @@ impl Closed<'_> {
         })
     }
 
-    /// The rows that need a person, as far as the report is there.
-    fn attention(&self, outputs: &Outputs<'_>) -> Attention {
-        let tally = &self.digest.tally;
-        // A report may be long.
-        let is_needed =
-            tally.failed + tally.conflict + tally.unknown + tally.differs + tally.left() > 0;
-        let report = File::open(self.report_path()).ok();
-        let report = report.filter(|_| outputs.written.is_some() && is_needed);
-        let attention = report.and_then(|report| Attention::read(report).ok());
-        attention.unwrap_or_default()
-    }
-
     /// The closing text for people.
     fn text(&self, outputs: &Outputs<'_>) -> String {
-        let attention = self.attention(outputs);
         self.tell(outputs, |closing| {
-            closing_text(&self.digest, closing, &attention)
+            closing_text(&self.digest, closing, outputs.attention)
         })
     }
 
     /// What a run that nobody watched says if somebody should look.
     fn mail(&self, outputs: &Outputs<'_>, exit: Exit) -> String {
-        let attention = self.attention(outputs);
         self.tell(outputs, |closing| {
-            mail_text(&self.digest, closing, &attention, &host(), exit.code())
+            mail_text(
+                &self.digest,
+                closing,
+                outputs.attention,
+                &host(),
+                exit.code(),
+            )
         })
     }
 
@@ -481,7 +481,7 @@ fn targets(open: &Open, resolved: &ResolvedJob, digest: &Digest) -> Vec<TargetFa
     let used = lanes.filter(|(_, (facts, _))| facts.credential.is_some());
     used.map(|(lane, (facts, census))| TargetFacts {
         lane: facts.clone(),
-        workspaces: census.workspaces.len() as u64,
+        workspaces: census.places.len() as u64,
         found_limit: digest.limits.get(&LaneId(lane)).copied(),
     })
     .collect()

@@ -164,7 +164,7 @@ async fn export_wanted(
     let came = reading
         .carry_out(async |run| {
             let mut surveyed =
-                Surveyed::kept_at(&folder.path().join("snapshot.jsonl"), Readers::Owner)?;
+                Surveyed::kept_at(&folder.path().join("snapshot.jsonl"), Readers::Owner, false)?;
             let places: Vec<_> = match &place {
                 Some(workspace) => vec![workspace.clone()],
                 None => {

@@ -563,54 +563,112 @@ pub(super) fn write_whole(
     readers: Readers,
     write: impl FnOnce(&mut File) -> io::Result<()>,
 ) -> io::Result<()> {
-    let path = behind_links(path)?;
-    let found = fs::metadata(&path);
-    if found.as_ref().is_ok_and(|found| !found.is_file()) {
-        return write(&mut File::options().write(true).open(&path)?);
+    let mut whole = WholeFile::create(path, readers)?;
+    write(whole.file())?;
+    whole.finish()
+}
+
+/// A file that is there complete, once it is finished, or as it was before.
+pub(super) struct WholeFile {
+    path: PathBuf,
+    to: To,
+}
+
+/// Where a whole file is written.
+enum To {
+    /// To a file that takes its place.
+    Beside(NamedTempFile),
+    /// To one that is copied into it: a file alone may be mounted into a folder where nothing can be made.
+    Elsewhere(File),
+    /// There: it is no regular file.
+    There(File),
+}
+
+impl WholeFile {
+    /// Begins the file `path` for these `readers`. What exists and is no regular file is written directly; a link is followed
+    /// first.
+    pub(super) fn create(path: &Path, readers: Readers) -> io::Result<Self> {
+        let path = behind_links(path)?;
+        let found = fs::metadata(&path);
+        if found.as_ref().is_ok_and(|found| !found.is_file()) {
+            let to = To::There(File::options().write(true).open(&path)?);
+            return Ok(Self { path, to });
+        }
+        let folder = folder_of(&path);
+        let made = match readers {
+            Readers::Owner | Readers::Group(_) => NamedTempFile::new_in(folder),
+            // As for any new file: the umask takes from this what it takes.
+            Readers::Usual => tempfile::Builder::new()
+                .permissions(Permissions::from_mode(0o666))
+                .tempfile_in(folder),
+        };
+        let file = match made {
+            Err(error)
+                if found.is_ok()
+                    && readers == Readers::Usual
+                    && matches!(
+                        error.kind(),
+                        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+                    ) =>
+            {
+                let to = To::Elsewhere(tempfile::tempfile()?);
+                return Ok(Self { path, to });
+            }
+            made => made?,
+        };
+        if let (Readers::Usual, Ok(found)) = (readers, found) {
+            file.as_file().set_permissions(found.permissions())?;
+        }
+        readers.admit(file.as_file())?;
+        let to = To::Beside(file);
+        Ok(Self { path, to })
     }
-    let folder = match path.parent() {
+
+    /// What is written to.
+    fn file(&mut self) -> &mut File {
+        match &mut self.to {
+            To::Beside(file) => file.as_file_mut(),
+            To::Elsewhere(file) | To::There(file) => file,
+        }
+    }
+
+    /// Puts it in its place, durably.
+    pub(super) fn finish(self) -> io::Result<()> {
+        let file = match self.to {
+            To::There(_) => return Ok(()),
+            To::Elsewhere(mut whole) => return write_in_place(&self.path, &mut whole),
+            To::Beside(file) => file,
+        };
+        file.as_file().sync_all()?;
+        match file.persist(&self.path) {
+            // A file that is a mount point cannot be replaced.
+            Err(error) if error.error.kind() == io::ErrorKind::ResourceBusy => {
+                return write_in_place(&self.path, &mut error.file.reopen()?);
+            }
+            persisted => persisted.map_err(|error| error.error)?,
+        };
+        // Durably, where the folder may be read; what counts is that the file is whole.
+        let _ = File::open(folder_of(&self.path)).and_then(|folder| folder.sync_all());
+        Ok(())
+    }
+}
+
+impl Write for WholeFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file().flush()
+    }
+}
+
+/// The folder that `path` is in.
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         Some(_) | None => Path::new("."),
-    };
-    let made = match readers {
-        Readers::Owner | Readers::Group(_) => NamedTempFile::new_in(folder),
-        // As for any new file: the umask takes from this what it takes.
-        Readers::Usual => tempfile::Builder::new()
-            .permissions(Permissions::from_mode(0o666))
-            .tempfile_in(folder),
-    };
-    let mut file = match made {
-        // A file alone may be mounted into a folder where nothing can be made.
-        Err(error)
-            if found.is_ok()
-                && readers == Readers::Usual
-                && matches!(
-                    error.kind(),
-                    io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
-                ) =>
-        {
-            let mut whole = tempfile::tempfile()?;
-            write(&mut whole)?;
-            return write_in_place(&path, &mut whole);
-        }
-        made => made?,
-    };
-    if let (Readers::Usual, Ok(found)) = (readers, found) {
-        file.as_file().set_permissions(found.permissions())?;
     }
-    readers.admit(file.as_file())?;
-    write(file.as_file_mut())?;
-    file.as_file().sync_all()?;
-    match file.persist(&path) {
-        // A file that is a mount point cannot be replaced.
-        Err(error) if error.error.kind() == io::ErrorKind::ResourceBusy => {
-            return write_in_place(&path, &mut error.file.reopen()?);
-        }
-        persisted => persisted.map_err(|error| error.error)?,
-    };
-    // Durably, where the folder may be read; what counts is that the file is whole.
-    let _ = File::open(folder).and_then(|folder| folder.sync_all());
-    Ok(())
 }
 
 /// Writes what is `whole` into the file that is there.
@@ -690,6 +748,51 @@ impl<W: Write> Write for Hashed<W> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.bytes.flush()
+    }
+}
+
+/// A file that hashes what is written, one after the other, and can be read.
+pub(super) struct Appended {
+    file: File,
+    context: Context,
+}
+
+impl Appended {
+    /// Adds to `file`, which is empty.
+    pub(super) fn to(file: File) -> Self {
+        Self {
+            file,
+            context: Context::new(&SHA256),
+        }
+    }
+
+    /// The SHA-256 of what was written so far, in hexadecimal.
+    pub(super) fn sha256(&self) -> String {
+        hex(self.context.clone().finish().as_ref())
+    }
+}
+
+impl Read for Appended {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.file.read(buffer)
+    }
+}
+
+impl Seek for Appended {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
+    }
+}
+
+impl Write for Appended {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let length = self.file.write(bytes)?;
+        self.context.update(&bytes[..length]);
+        Ok(length)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
     }
 }
 

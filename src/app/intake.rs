@@ -432,7 +432,7 @@ impl ReadJob {
             .filter_map(|lane| lane.route.region.clone())
             .collect();
         let projects: Vec<_> = used
-            .filter_map(|lane| Some(lane.workspaces.first()?.project_id.to_string()))
+            .filter_map(|lane| Some(lane.places.first()?.workspace.project_id.to_string()))
             .collect();
         for (variable, rows, told) in [
             ("HW_REGION_NAME", regions, defaults.names_way()),

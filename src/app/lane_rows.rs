@@ -43,11 +43,21 @@ impl LaneRows {
 
     /// The next row that leaves by `lane`.
     pub(super) fn next(&mut self, lane: LaneId) -> Result<Option<Row>, RowsError> {
+        Ok(self.next_with_offset(lane)?.map(|(row, _)| row))
+    }
+
+    /// The same, and the byte at which it begins.
+    pub(super) fn next_with_offset(
+        &mut self,
+        lane: LaneId,
+    ) -> Result<Option<(Row, u64)>, RowsError> {
         match self {
-            Self::InOrder(rows) => rows.next_taken(),
+            Self::InOrder(rows) => Ok(rows.next_taken()?.map(|row| (row, rows.offset()))),
             Self::ByIndex(rows, index) => {
-                let entry = index.next(lane);
-                entry.map(|entry| rows.row_at(entry.offset)).transpose()
+                let Some(entry) = index.next(lane) else {
+                    return Ok(None);
+                };
+                Ok(Some((rows.row_at(entry.offset)?, entry.offset)))
             }
         }
     }

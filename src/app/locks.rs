@@ -236,7 +236,12 @@ pub(super) fn places(state: &State, job: &ResolvedJob, searches: &[Search]) -> V
     for (lane, census) in job.census.lanes.iter().enumerate() {
         let searched = searches.iter().filter(|search| search.lane.0 == lane);
         let searched = searched.map(|search| &search.workspace);
-        for workspace in census.workspaces.iter().chain(searched) {
+        for workspace in census
+            .places
+            .iter()
+            .map(|place| &place.workspace)
+            .chain(searched)
+        {
             let Workspace {
                 project_id,
                 workspace_id,

@@ -283,17 +283,27 @@ fn gather_undo(
     parts: &BTreeMap<u32, Part>,
     state: &State,
 ) -> Result<Option<(JobRecord, Recounted)>, Error> {
-    let mut found: Option<(JobRecord, Recounted)> = None;
+    let (mut record, mut rows): (Option<JobRecord>, Option<Recounted>) = (None, None);
     for part in parts.values() {
         let run = RunOnRecord::open(&part.folder, false)?;
         let reporting = run.reporting();
-        let written = reporting.write(std::io::sink())?;
+        let own = undo_record(&reporting)?;
+        let rows = match &mut rows {
+            Some(rows) => rows,
+            None => rows.insert(Recounted::new(state, &own.defaults.routes)?),
+        };
+        let written = reporting.each_undo(true, |undo| {
+            rows.push(Row {
+                line: undo.row.number,
+                ..undo.row
+            })
+        })?;
         if written.changed.count() == 0 {
             continue;
         }
-        let own = undo_record(&reporting)?;
-        let rows = match &mut found {
-            Some((record, rows)) => {
+        match &mut record {
+            None => record = Some(own),
+            Some(record) => {
                 record.undoes.extend(own.undoes);
                 // A part has credentials for the lanes alone that its own rows leave by.
                 for (known, own) in record.lanes.iter_mut().zip(own.lanes) {
@@ -301,22 +311,11 @@ fn gather_undo(
                         *known = own;
                     }
                 }
-                rows
             }
-            None => {
-                let rows = Recounted::new(state, &own.defaults.routes)?;
-                &mut found.insert((own, rows)).1
-            }
-        };
-        reporting.each_undo(&written, true, |undo| {
-            rows.push(Row {
-                line: undo.row.number,
-                ..undo.row
-            })
-        })?;
+        }
     }
     let description = Some("puts back what the parts of a job changed".to_owned());
-    Ok(found.map(|(record, rows)| {
+    Ok(record.zip(rows).map(|(record, rows)| {
         let record = JobRecord {
             description,
             ..record

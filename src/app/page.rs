@@ -1,7 +1,7 @@
 //! A run on one page: `report.html`.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use jiff::tz::TimeZone;
@@ -28,8 +28,8 @@ pub(super) struct Page<'a> {
     pub(super) folder: &'a RunFolder,
     pub(super) resolved: &'a ResolvedJob,
     pub(super) lanes: &'a [LaneFacts],
-    /// Where the report stands.
-    pub(super) report: &'a Path,
+    /// The rows that need a person, and those that are shown.
+    pub(super) rows: &'a (Attention, PageRows),
     /// Whether bad lines of the journal are passed over.
     pub(super) salvage: bool,
 }
@@ -45,8 +45,7 @@ impl Page<'_> {
     /// It, as text.
     pub(super) fn text(&self) -> Result<String, Error> {
         let (mut digest, timeline) = self.replayed()?;
-        let attention = Attention::read(self.open_report()?).map_err(Error::machine(DOING))?;
-        let rows = PageRows::read(self.open_report()?).map_err(Error::machine(DOING))?;
+        let (attention, rows) = self.rows;
         let summary = self.folder.summary().filter(|_| is_last_word(self.folder));
         let summary = summary.as_ref();
         let sha256 = summary.and_then(|_| sha256_of(&self.folder.file("summary.json")).ok());
@@ -77,12 +76,7 @@ impl Page<'_> {
             verify: &command("verify", self.folder, Vec::new()),
             zone: &TimeZone::system(),
         };
-        Ok(page(&facts, &digest, &timeline, &attention, &rows))
-    }
-
-    fn open_report(&self) -> Result<impl Read, Error> {
-        let file = File::open(self.report).map_err(Error::file("cannot read", self.report))?;
-        Ok(BufReader::new(file))
+        Ok(page(&facts, &digest, &timeline, attention, rows))
     }
 
     /// What the journal says, from its beginning.

@@ -36,7 +36,7 @@ use super::reading::{Came, Reading};
 use super::resolved_job::ResolvedJob;
 use super::saved_plan::Recounted;
 use super::settling::{choose, look_up};
-use super::surveying::Surveyed;
+use super::surveying::{Surveyed, wants_names};
 use super::waves::WaveCourse;
 use super::{Done, clock, lanes, runtime, saved_plan, terminal};
 
@@ -169,8 +169,11 @@ pub(super) async fn make(
     };
     let came = reading
         .carry_out(async |run| {
-            let mut surveyed =
-                Surveyed::kept_at(&folder.path().join("snapshot.jsonl"), Readers::Owner)?;
+            let mut surveyed = Surveyed::kept_at(
+                &folder.path().join("snapshot.jsonl"),
+                Readers::Owner,
+                wants_names(&resolved),
+            )?;
             let mut left = LeftRows::default();
             surveyed.read(run, &resolved, &mut left).await?;
             if run.schedule().is_stopping() {

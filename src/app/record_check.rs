@@ -39,11 +39,11 @@ pub(super) fn known_files(folder: &RunFolder, digest: &Digest) -> Vec<KnownFile>
         copy.for_each(|copy| know(folder.file(&copy.path), Some(&copy.sha256)));
     }
     for (session, plan) in &digest.plans {
-        know(plan_path(folder, *session), plan.sha256.as_ref());
         know(
             snapshot_path(folder, *session),
             plan.snapshot_sha256.as_ref(),
         );
+        know(plan_path(folder, *session), plan.sha256.as_ref());
     }
     files
 }

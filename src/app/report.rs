@@ -54,13 +54,11 @@ pub(super) fn report(args: &ReportArgs) -> Done {
         ends: None,
     };
     if let Some(path) = &args.html {
-        let mut report = state.temporary()?;
-        reporting.write(BufWriter::new(report.as_file_mut()))?;
         let page = Page {
             folder: &folder,
             resolved: &resolved,
             lanes: &lanes,
-            report: report.path(),
+            rows: &reporting.for_page()?,
             salvage: args.salvage,
         };
         if path.as_os_str() == "-" {
@@ -84,9 +82,12 @@ pub(super) fn report(args: &ReportArgs) -> Done {
         }
         None => {
             let path = folder.file("report.csv");
-            let written = reporting.write_to(&path, folder.readers())?;
             // What a full disk kept from being written is made again as well.
-            let left_out = reporting.write_derived(&written)?;
+            let derived = reporting.write_all()?;
+            if let Some(error) = derived.trouble.into_iter().next() {
+                return Err(error);
+            }
+            let left_out = derived.left_out;
             terminal::print(&path.display().to_string());
             left_out
                 .text()

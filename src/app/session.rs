@@ -31,7 +31,7 @@ use super::clock::{self, Seeded, System};
 use super::closing::{Closed, close};
 use super::course::{course, deadline, last_start, stop_at, terms, zone};
 use super::destination::Open;
-use super::folder::{RunFolder, sha256_of};
+use super::folder::RunFolder;
 use super::judge::{Judge, PlannedEnd, planned_ends};
 use super::left_rows::LeftRows;
 use super::locks::Locks;
@@ -42,7 +42,7 @@ use super::question::{Asked, Question};
 use super::resolved_job::ResolvedJob;
 use super::sent_rows::SentRows;
 use super::signals::Signals;
-use super::surveying::{AppRun, Surveyed};
+use super::surveying::{AppRun, Surveyed, wants_names};
 use super::waves::WaveCourse;
 use super::{Done, terminal};
 
@@ -244,7 +244,8 @@ impl Legs<'_> {
             }
             flags::Snapshot::Required => {
                 let path = snapshot_path(self.folder, self.session);
-                let mut surveyed = Surveyed::kept_at(&path, self.folder.readers())?;
+                let mut surveyed =
+                    Surveyed::kept_at(&path, self.folder.readers(), wants_names(resolved))?;
                 surveyed.read(&mut run, resolved, left).await?;
                 if !run.schedule().is_stopping()
                     && let Some(ended) = self.carry_out_plan(&mut run, left, surveyed).await?
@@ -286,6 +287,7 @@ impl Legs<'_> {
                 },
             )?
         };
+        plan.counts.snapshot_sha256 = Some(surveyed.sha256());
         // From here on the plan says everything.
         drop(surveyed);
         if let Some(text) = plan.astray_text() {
@@ -298,8 +300,6 @@ impl Legs<'_> {
                 name: name.clone(),
             })?;
         }
-        let snapshot = snapshot_path(self.folder, self.session);
-        plan.counts.snapshot_sha256 = Some(sha256_of(&snapshot).map_err(RowsError::from)?);
         // Where nothing could be read, there is no plan.
         if plan.counts.rows() > 0 {
             run.note(Event::Planned(plan.counts.clone()))?;

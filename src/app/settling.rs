@@ -49,7 +49,7 @@ pub(super) async fn look_up(
         let reading = reading(open, &settings, output, &whats);
         let came = reading
             .carry_out(async |run| {
-                let mut surveyed = Surveyed::kept_at(&path, Readers::Owner)?;
+                let mut surveyed = Surveyed::kept_at(&path, Readers::Owner, false)?;
                 surveyed.read_directory(run, projects.into_iter()).await?;
                 Ok::<_, Broken>(surveyed.directory)
             })
@@ -106,7 +106,8 @@ pub(super) async fn choose(
     let settings = loaded.so_far.job.settings;
     let came = reading(open, &settings, output, &whats)
         .carry_out(async |run| {
-            let mut surveyed = Surveyed::kept_at(&path, Readers::Owner)?;
+            let has_names = loaded.so_far.census.named > 0;
+            let mut surveyed = Surveyed::kept_at(&path, Readers::Owner, has_names)?;
             if reads_rows {
                 let mut left = LeftRows::default();
                 surveyed

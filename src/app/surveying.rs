@@ -2,7 +2,6 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::fs::File;
 use std::path::Path;
 
 use crate::engine::ports::{Errand, Past, Record, RowsError, Source};
@@ -17,14 +16,14 @@ use crate::model::reply::Data;
 use crate::model::row::Row;
 use crate::model::target::{LaneId, Workspace};
 use crate::model::workflow::OddWorkflow;
-use crate::plan::decision::{Decision, Live, Terms, decide, wants_versions};
+use crate::plan::decision::{Decision, Live, Terms, decide, may_want_versions, wants_versions};
 use crate::plan::directory::Directory;
 use crate::plan::snapshot::{Snapshot, nearest};
 use crate::plan::survey::Survey;
 use crate::secmaster::client::Client;
 
 use super::clock::{Seeded, System};
-use super::folder::{Readers, create};
+use super::folder::{Appended, Readers, create};
 use super::lane_rows::LaneRows;
 use super::left_rows::LeftRows;
 use super::overlay::Overlay;
@@ -37,9 +36,14 @@ pub(super) type AppRun<'a, R> = Run<'a, Client, R, System, Seeded>;
 /// many in a workspace: others may have been removed meanwhile, which moves the pages.
 const MISSED: u64 = 20;
 
+/// Whether rows of `resolved` give names, or name their workflows.
+pub(super) fn wants_names(resolved: &ResolvedJob) -> bool {
+    resolved.census.named + resolved.census.wishes.renamed > 0
+}
+
 /// What was read.
 pub(super) struct Surveyed {
-    pub(super) snapshot: Snapshot<File>,
+    pub(super) snapshot: Snapshot<Appended>,
     /// What earlier stages of the job set, for the rows of later ones.
     pub(super) overlay: Overlay,
     /// The stages, once their rows are numbered.
@@ -62,11 +66,15 @@ pub(super) struct Surveyed {
 }
 
 impl Surveyed {
-    /// Nothing yet; it is to be kept as `path`.
-    pub(super) fn kept_at(path: &Path, readers: Readers) -> Result<Self, RowsError> {
-        let file = create(path, readers)?;
+    /// Nothing yet; it is to be kept as `path`. With `has_names` workflows are found by their names as well.
+    pub(super) fn kept_at(
+        path: &Path,
+        readers: Readers,
+        has_names: bool,
+    ) -> Result<Self, RowsError> {
+        let file = Appended::to(create(path, readers)?);
         Ok(Self {
-            snapshot: Snapshot::new(file),
+            snapshot: Snapshot::new(file, has_names),
             overlay: Overlay::default(),
             stages: Vec::new(),
             stage: 0,
@@ -89,9 +97,9 @@ impl Surveyed {
     ) -> Result<(), Broken> {
         self.stages.clone_from(&resolved.job.stages);
         let projects = self
-            .read_workflows(run, resolved, left, &BTreeSet::new())
+            .read_lists(run, resolved, left, &BTreeSet::new())
             .await?;
-        self.read_versions(run, resolved, left).await?;
+        self.read_singly(run, resolved, left, true).await?;
         self.read_names(run, projects.into_iter()).await
     }
 
@@ -127,9 +135,21 @@ impl Surveyed {
         run.survey(&mut Lists(self)).await
     }
 
-    /// Reads the workflows that the rows of `left` name, and all of the workspaces `whole`. Gives the projects that all
-    /// of them belong to.
+    /// Reads the workflows that the rows of `left` name, and all of the workspaces `whole`.
     pub(super) async fn read_workflows<R: Record>(
+        &mut self,
+        run: &mut AppRun<'_, R>,
+        resolved: &ResolvedJob,
+        left: &mut LeftRows,
+        whole: &BTreeSet<(LaneId, Workspace)>,
+    ) -> Result<(), Broken> {
+        self.read_lists(run, resolved, left, whole).await?;
+        self.read_singly(run, resolved, left, false).await
+    }
+
+    /// Reads the lists of the workspaces that the rows of `left` go to, as far as they are worth it, and all of the workspaces
+    /// `whole`. Gives the projects that all of them belong to.
+    async fn read_lists<R: Record>(
         &mut self,
         run: &mut AppRun<'_, R>,
         resolved: &ResolvedJob,
@@ -143,21 +163,32 @@ impl Surveyed {
         let mut places: BTreeMap<(LaneId, Workspace), Option<u64>> =
             whole.iter().map(|place| (place.clone(), None)).collect();
         self.is_strict = resolved.job.settings.strict;
-        left.each(resolved, |row, _, past| {
-            if let Some(name) = &row.called {
-                let key = (row.lane, row.workspace.clone(), name.clone());
-                self.named.insert(key);
+        let mut want = |place: (LaneId, Workspace), count: u64, is_named: bool| {
+            let rows = places.entry(place).or_insert(Some(0));
+            *rows = rows.map(|rows| rows + count).filter(|_| !is_named);
+        };
+        match left.are_of_earlier() || resolved.census.named > 0 {
+            false => {
+                for (lane, census) in resolved.census.lanes.iter().enumerate() {
+                    for place in &census.places {
+                        want((LaneId(lane), place.workspace.clone()), place.rows, false);
+                    }
+                }
             }
-            let rows = places.entry((row.lane, row.workspace)).or_insert(Some(0));
-            let is_named = row.called.is_some() && past.workflow_id.is_none();
-            *rows = rows.map(|rows| rows + 1).filter(|_| !is_named);
-            Ok(())
-        })?;
+            true => left.each(resolved, |row, _, past| {
+                let is_named = row.called.is_some() && past.workflow_id.is_none();
+                if let Some(name) = row.called {
+                    let key = (row.lane, row.workspace.clone(), name);
+                    self.named.insert(key);
+                }
+                want((row.lane, row.workspace), 1, is_named);
+                Ok(())
+            })?,
+        }
         let projects = places.keys();
         let projects = projects.map(|(lane, place)| (*lane, place.project_id.clone()));
         let projects = projects.collect();
         self.read_places(run, places.into_iter()).await?;
-        self.read_singly(run, resolved, left).await?;
         Ok(projects)
     }
 
@@ -186,56 +217,77 @@ impl Surveyed {
         run.survey(&mut Lists(self)).await
     }
 
-    /// Reads by itself what no list holds.
+    /// Reads by itself what no list holds; and with `versions` those of workflows whose rows wish for another than the one in use.
     async fn read_singly<R: Record>(
         &mut self,
         run: &mut AppRun<'_, R>,
         resolved: &ResolvedJob,
         left: &mut LeftRows,
+        versions: bool,
     ) -> Result<(), Broken> {
         let mut missed: HashMap<(LaneId, Workspace), u64> = HashMap::new();
+        let (mut singles, mut of_singles) = (Index::default(), Index::default());
+        let mut wanting = Index::default();
         let schedule = run.schedule();
-        let index = left.index(resolved, |row, past| {
+        left.each(resolved, |row, offset, past| {
+            let names_version = versions && may_want_versions(&row);
             if row.called.is_some() && past.workflow_id.is_none() {
                 // No list, no name.
-                return Ok(false);
+                if names_version && self.wants_versions(row.clone(), &past)? {
+                    wanting.push(&row, offset)?;
+                }
+                return Ok(());
             }
-            if schedule.refuses(row.lane, &row.workspace).is_some() || self.knows(row)? {
-                return Ok(false);
+            let workflow_id = past.workflow_id.as_ref().unwrap_or(&row.workflow_id);
+            let (lane, place) = (row.lane, &row.workspace);
+            if self.snapshot.knows(lane, place, workflow_id.as_str()) {
+                if names_version && self.wants_versions(row.clone(), &past)? {
+                    wanting.push(&row, offset)?;
+                }
+                return Ok(());
             }
-            if !self.lists.is_complete(row.lane, &row.workspace) {
-                return Ok(true);
+            if schedule.refuses(lane, place).is_some() {
+                return Ok(());
             }
-            let missed = missed.entry((row.lane, row.workspace.clone())).or_default();
-            *missed += 1;
-            Ok(*missed <= MISSED)
+            if self.lists.is_complete(lane, place) {
+                let missed = missed.entry((lane, place.clone())).or_default();
+                *missed += 1;
+                if *missed > MISSED {
+                    return Ok(());
+                }
+            }
+            singles.push(&row, offset)?;
+            if names_version {
+                of_singles.push(&row, offset)?;
+            }
+            Ok(())
         })?;
-        self.read_each(run, resolved, index, |row| {
-            Of::Workflow(row.workflow_id.clone())
+        let of_workflow = |row: &Row| Of::Workflow(row.workflow_id.clone());
+        self.read_each(run, resolved, singles, of_workflow).await?;
+        if !of_singles.is_empty() {
+            let mut rows = LaneRows::over(of_singles, resolved)?;
+            for lane in 0..resolved.census.lanes.len() {
+                while let Some((row, offset)) = rows.next_with_offset(LaneId(lane))? {
+                    if self.wants_versions(row.clone(), &Past::default())? {
+                        wanting.push(&row, offset).map_err(RowsError::from)?;
+                    }
+                }
+            }
+        }
+        self.read_each(run, resolved, wanting, |row| {
+            Of::Versions(row.workflow_id.clone())
         })
         .await
     }
 
-    /// Reads the versions of workflows whose rows wish for another than the one in use.
-    async fn read_versions<R: Record>(
-        &mut self,
-        run: &mut AppRun<'_, R>,
-        resolved: &ResolvedJob,
-        left: &mut LeftRows,
-    ) -> Result<(), Broken> {
-        let index = left.index(resolved, |row, past| {
-            let Ok(row) = self.identify(row.clone(), &past)? else {
-                return Ok(false);
-            };
-            let listed = self
-                .snapshot
-                .listed(row.lane, &row.workspace, row.workflow_id.as_str());
-            Ok(listed?.is_some_and(|listed| wants_versions(&row, &listed.workflow)))
-        })?;
-        self.read_each(run, resolved, index, |row| {
-            Of::Versions(row.workflow_id.clone())
-        })
-        .await
+    /// Whether `row` wishes for another version of its workflow than the one in use.
+    fn wants_versions(&mut self, row: Row, past: &Past) -> Result<bool, RowsError> {
+        let Ok(row) = self.identify(row, past)? else {
+            return Ok(false);
+        };
+        let id = row.workflow_id.as_str();
+        let live = self.snapshot.live(row.lane, &row.workspace, id)?;
+        Ok(live.is_some_and(|live| wants_versions(&row, &live.workflow)))
     }
 
     /// Reads something for each row of `index`.
@@ -388,15 +440,13 @@ impl Surveyed {
         self.overlay.touches(self.stage_of(row.number), row)
     }
 
-    fn knows(&mut self, row: &Row) -> Result<bool, RowsError> {
-        let known = self
-            .snapshot
-            .listed(row.lane, &row.workspace, row.workflow_id.as_str());
-        Ok(known?.is_some())
-    }
-
     fn settle(&mut self) -> Result<(), Broken> {
         Ok(self.snapshot.settle().map_err(RowsError::from)?)
+    }
+
+    /// The SHA-256 of the file in which it is kept.
+    pub(super) fn sha256(&mut self) -> String {
+        self.snapshot.file_mut().sha256()
     }
 
     /// Why something of the row's workflow could not be read.

@@ -152,8 +152,14 @@ fn what_to_undo(
     let run = RunOnRecord::open(folder, args.salvage)?;
     let is_blind = run.resolved.job.settings.snapshot == Snapshot::Off;
     let reporting = run.reporting();
+    let mut problems = Problems::default();
+    let flags = args.caution.flags(args.pace.flags(Flags::default()));
     // By the journal, so that a run which was killed can be undone as well.
-    let written = reporting.write(std::io::sink())?;
+    let (written, resolved) =
+        way_back(state, &reporting, only, !args.force, |settings| Settings {
+            snapshot: Snapshot::Required,
+            ..settings.again(&flags, &mut problems)
+        })?;
     // A choice names what is to be put back.
     let lost = written.lost.numbers().filter(|_| only.is_empty());
     let lost: Vec<u64> = lost.collect();
@@ -179,14 +185,7 @@ fn what_to_undo(
             },
         });
     }
-    let mut problems = Problems::default();
-    let flags = args.caution.flags(args.pace.flags(Flags::default()));
-    let resolved = way_back(state, &reporting, &written, only, !args.force, |settings| {
-        Settings {
-            snapshot: Snapshot::Required,
-            ..settings.again(&flags, &mut problems)
-        }
-    })?;
+    let resolved = resolved?;
     match problems.is_empty() {
         true => Ok((resolved, lost)),
         false => Err(Error::Problems(
@@ -195,21 +194,20 @@ fn what_to_undo(
     }
 }
 
-/// The job that puts back what a run changed, or those workflows of it that `only` chooses; with `is_guarded` only where nobody
-/// has changed them since.
+/// What a run came to; and the job that puts back what it changed, or those workflows of it that `only` chooses, with `is_guarded`
+/// only where nobody has changed them since.
 pub(super) fn way_back(
     state: &State,
     reporting: &Reporting<'_>,
-    written: &Written,
     only: &[Only],
     is_guarded: bool,
     settings: impl FnOnce(Settings) -> Settings,
-) -> Result<ResolvedJob, Error> {
+) -> Result<(Written, Result<ResolvedJob, Error>), Error> {
     let folder = reporting.folder;
     let record = undo_record(reporting)?;
     let mut rows = Recounted::new(state, &record.defaults.routes)?;
     let mut choice = Choice::of(only);
-    reporting.each_undo(written, is_guarded, |undo| {
+    let written = reporting.each_undo(is_guarded, |undo| {
         let takes = choice.takes(&Subject {
             numbers: &undo.undoes,
             workspace_id: &undo.row.workspace.workspace_id,
@@ -226,32 +224,35 @@ pub(super) fn way_back(
         })
     })?;
     let (census, rows) = rows.finish()?;
-    if let Some(value) = choice.idle().first() {
-        return Err(Error::Usage {
-            what: format!(
+    let refused = |what: String, hint: &str| {
+        let hint = hint.to_owned();
+        Err(Error::Usage { what, hint })
+    };
+    let resolved = if let Some(value) = choice.idle().first() {
+        refused(
+            format!(
                 "--only {value}: no row of run {} that changed something matches",
                 folder.id
             ),
-            hint: "row= counts the rows of the run's report; workflow_name= is a name before or after the run; workspace= and workflow_id= take ids"
-                .to_owned(),
-        });
-    }
-    if census.rows == 0 {
-        return Err(Error::Usage {
-            what: format!(
+            "row= counts the rows of the run's report; workflow_name= is a name before or after the run; workspace= and workflow_id= take ids",
+        )
+    } else if census.rows == 0 {
+        refused(
+            format!(
                 "no workflow that run {} changed matches all of --only",
                 folder.id
             ),
-            hint: "several values of one kind are alternatives, different kinds must all match"
-                .to_owned(),
-        });
-    }
-    let record = JobRecord {
-        census,
-        settings: settings(record.settings),
-        ..record
+            "several values of one kind are alternatives, different kinds must all match",
+        )
+    } else {
+        let record = JobRecord {
+            census,
+            settings: settings(record.settings),
+            ..record
+        };
+        Ok(ResolvedJob::of_record(record, rows))
     };
-    Ok(ResolvedJob::of_record(record, rows))
+    Ok((written, resolved))
 }
 
 /// The job that undoes a run: its targets, and nothing of what it requested.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::Path;
 
 use crate::cli::VerifyArgs;
@@ -21,7 +21,7 @@ use crate::sinks::summary::{Counts, Summary};
 use super::folder::{Hashed, RunFolder, State, sha256_of};
 use super::journal_file::{self, is_written};
 use super::record_check::{KnownFile, known_files};
-use super::reporting::Reporting;
+use super::reporting::{Reporting, Verified};
 use super::resolved_job::ResolvedJob;
 use super::undo::way_back;
 use super::{Done, plan, rows_file, runtime, terminal};
@@ -96,9 +96,11 @@ pub(super) fn verify(args: &VerifyArgs) -> Done {
         salvage: false,
         ends: None,
     };
-    let written = findings.compare_report(&reporting)?;
-    findings.compare_undo(&reporting, &written)?;
-    findings.compare_summary(&reporting, &replayed, &written, args.sha256.as_deref())?;
+    let verified = reporting.verified()?;
+    let written = &verified.written;
+    findings.compare_made(&folder, "report.csv", &verified.report);
+    findings.compare_undo(&folder, &verified);
+    findings.compare_summary(&reporting, &replayed, written, args.sha256.as_deref())?;
     terminal::print(&format!("run {} of {name}", folder.id));
     terminal::print(&findings.lines.join("\n"));
     if args.live && !is_as_known {
@@ -106,7 +108,7 @@ pub(super) fn verify(args: &VerifyArgs) -> Done {
             "  open   live             not read: a changed file may name another server",
         );
     } else if args.live {
-        let exit = live(args, &state, &reporting, &written, blind, &mut findings)?;
+        let exit = live(args, &state, &reporting, &verified, blind, &mut findings)?;
         if exit != Exit::Done {
             return Ok(exit);
         }
@@ -229,29 +231,13 @@ impl Findings {
         false
     }
 
-    /// The report is what the journal makes it; gives what it says as a whole.
-    fn compare_report(&mut self, reporting: &Reporting<'_>) -> Result<Written, Error> {
-        let mut made = Hashed::new(io::sink());
-        let written = reporting.write(&mut made)?;
-        let name = "report.csv";
-        self.compare_made(reporting.folder, name, &made.finish());
-        Ok(written)
-    }
-
-    fn compare_undo(&mut self, reporting: &Reporting<'_>, written: &Written) -> Result<(), Error> {
+    fn compare_undo(&mut self, folder: &RunFolder, verified: &Verified) {
         let name = "undo.csv";
-        if written.changed.count() == 0 {
-            if reporting.folder.file(name).exists() {
-                self.wrong(name, "there is one, and the run changed nothing");
-            }
-            return Ok(());
+        if verified.written.changed.count() > 0 {
+            self.compare_made(folder, name, &verified.undo);
+        } else if folder.file(name).exists() {
+            self.wrong(name, "there is one, and the run changed nothing");
         }
-        let mut made = Hashed::new(io::sink());
-        reporting.write_undo(written, &mut made)?;
-        made.flush()
-            .map_err(Error::machine("the way back cannot be made"))?;
-        self.compare_made(reporting.folder, name, &made.finish());
-        Ok(())
     }
 
     fn compare_summary(
@@ -334,11 +320,11 @@ fn live(
     args: &VerifyArgs,
     state: &State,
     reporting: &Reporting<'_>,
-    written: &Written,
+    verified: &Verified,
     blind: bool,
     findings: &mut Findings,
 ) -> Done {
-    if written.changed.count() == 0 {
+    if verified.written.changed.count() == 0 {
         let why = match blind {
             true => "did not read the live state, so nobody knows what it changed",
             false => "changed nothing",
@@ -346,7 +332,8 @@ fn live(
         terminal::print(&format!("  live   the run {why}"));
         return Ok(Exit::Done);
     }
-    let resolved = way_back(state, reporting, written, &[], true, |settings| settings)?;
+    let (_, resolved) = way_back(state, reporting, &[], true, |settings| settings)?;
+    let resolved = resolved?;
     let asked = plan::Asked {
         credential: &args.credential,
         output: &args.output,
@@ -364,24 +351,12 @@ fn live(
         .map(|row| (row.row, row.change.fields().count()))
         .collect();
     let shown: HashSet<u64> = made.rows().map(|row| row.row).collect();
-    // Rows of workflows of which the run does not claim that it has changed them, by the first row of the run.
-    let mut unclaimed = HashSet::new();
-    reporting.each_undo(written, true, |undo| {
-        if undo
-            .undoes
-            .iter()
-            .all(|row| written.unproven.contains(*row))
-        {
-            unclaimed.insert(undo.row.number);
-        }
-        Ok(())
-    })?;
     let (mut partly, mut never) = (BTreeSet::new(), 0);
     let mut back = Vec::new();
     for row in made.resolved.rows().map_err(Error::machine(DOING))? {
         let row = row.map_err(Error::machine(DOING))?.row;
         let is_back = !shown.contains(&row.number);
-        let is_claimed = !unclaimed.contains(&row.line);
+        let is_claimed = !verified.unclaimed.contains(&row.line);
         never += u64::from(is_back && !is_claimed);
         if is_back && is_claimed && back.len() < MOST_ROWS {
             back.push(row.workflow_id);

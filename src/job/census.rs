@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::id::{Id, same_id};
 use crate::model::route::Route;
-use crate::model::row::Row;
+use crate::model::row::{Row, Said};
 use crate::model::target::{LaneId, Workspace};
 
 use super::problem::{Place, Problem};
@@ -31,6 +31,8 @@ pub struct Census {
     pub named: u64,
     /// What the rows that are taken up wish.
     pub wishes: Wishes,
+    /// What all rows say, taken together.
+    pub said: Said,
 }
 
 /// The rows that go one way, on behalf of one account.
@@ -41,9 +43,18 @@ pub struct LaneCensus {
     /// Rows that are taken up.
     pub rows: u64,
     /// Where they go, in the order in which rows first go there.
-    pub workspaces: Vec<Workspace>,
+    pub places: Vec<PlaceCensus>,
     /// Whether a change looks for rows there.
     pub is_searched: bool,
+}
+
+/// The rows that go to one workspace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlaceCensus {
+    /// Which.
+    pub workspace: Workspace,
+    /// Rows that are taken up.
+    pub rows: u64,
 }
 
 impl LaneCensus {
@@ -60,7 +71,7 @@ impl Census {
             self.lanes.push(LaneCensus {
                 route: route.clone(),
                 rows: 0,
-                workspaces: Vec::new(),
+                places: Vec::new(),
                 is_searched: false,
             });
         }
@@ -69,7 +80,7 @@ impl Census {
     /// How many workspaces the rows go to.
     pub fn workspaces(&self) -> u64 {
         let lanes = self.lanes.iter();
-        lanes.map(|lane| lane.workspaces.len() as u64).sum()
+        lanes.map(|lane| lane.places.len() as u64).sum()
     }
 }
 
@@ -130,10 +141,10 @@ pub struct Counting<'a> {
     selector: Selector,
     census: Census,
     targets: Targets,
-    /// Of each target: its hash, and whether a row that goes there was taken up.
-    met: Vec<(u64, bool)>,
-    /// Those that were; two spellings of one are the same.
-    workspaces: HashSet<(LaneId, Workspace)>,
+    /// Of each target: its hash, and the place of its workspace in the census, once a row that goes there was taken up.
+    met: Vec<(u64, Option<usize>)>,
+    /// The places of those workspaces; two spellings of one are the same.
+    places: HashMap<(LaneId, Workspace), usize>,
     hashes: Vec<u64>,
 }
 
@@ -154,7 +165,7 @@ impl<'a> Counting<'a> {
             census: Census::default(),
             targets: Targets::default(),
             met: Vec::new(),
-            workspaces: HashSet::new(),
+            places: HashMap::new(),
             hashes: Vec::new(),
         }
     }
@@ -163,14 +174,15 @@ impl<'a> Counting<'a> {
     pub fn count(&mut self, row: &Row, stage: usize, routes: &[Route]) -> Counted {
         self.census.meet(routes);
         self.census.rows += 1;
+        self.census.said.see(row);
         let target = self.targets.place_of(row);
         if self.met.len() <= target {
             let hash = routes.get(row.lane.0).map_or(0, |route| hash(row, route));
-            self.met.push((hash, false));
+            self.met.push((hash, None));
         }
-        let (place, is_met) = &mut self.met[target];
+        let (hash, place) = &mut self.met[target];
         self.hashes
-            .push(spread_id(*place, &row.workflow_id) ^ stage as u64);
+            .push(spread_id(*hash, &row.workflow_id) ^ stage as u64);
         if !self.selector.takes(row) {
             self.census.skipped += 1;
             if self.selection.held(&row.workflow_id).is_some() {
@@ -187,12 +199,17 @@ impl<'a> Counting<'a> {
         self.census.named += u64::from(row.called.is_some());
         let lane = &mut self.census.lanes[row.lane.0];
         lane.rows += 1;
-        if !*is_met {
-            *is_met = true;
-            if self.workspaces.insert((row.lane, row.workspace.clone())) {
-                lane.workspaces.push(row.workspace.clone());
-            }
-        }
+        let place = *place.get_or_insert_with(|| {
+            let key = (row.lane, row.workspace.clone());
+            *self.places.entry(key).or_insert_with(|| {
+                lane.places.push(PlaceCensus {
+                    workspace: row.workspace.clone(),
+                    rows: 0,
+                });
+                lane.places.len() - 1
+            })
+        });
+        lane.places[place].rows += 1;
         Counted {
             target,
             left_out: None,

@@ -266,7 +266,10 @@ impl<R: Read> Reader<R> {
             .filter(|((lane, project_id, name), _)| {
                 // Only those of rows that are taken up.
                 let stand_in = Row::stand_in(name);
-                let mut places = census.lanes[lane.0].workspaces.iter();
+                let mut places = census.lanes[lane.0]
+                    .places
+                    .iter()
+                    .map(|place| &place.workspace);
                 places.any(|place| {
                     Some(&place.workspace_id) == stand_in.as_ref()
                         && place.project_id == *project_id

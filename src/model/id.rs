@@ -193,7 +193,11 @@ pub fn same_spelling(id: &str) -> String {
 
 /// Whether two ids are two spellings of one.
 pub fn is_same(one: &Id, other: &Id) -> bool {
-    let (one, other) = (one.as_str(), other.as_str());
+    is_same_text(one.as_str(), other.as_str())
+}
+
+/// The same for the texts of ids.
+pub fn is_same_text(one: &str, other: &str) -> bool {
     one == other || (is_uuid(one) && is_uuid(other) && digits(one).eq(digits(other)))
 }
 

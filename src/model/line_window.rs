@@ -71,6 +71,13 @@ impl<F: Read + Seek> LineWindow<F> {
         }
     }
 
+    /// The file itself, to be read or added to.
+    pub fn file_mut(&mut self) -> &mut F {
+        // What is added may end a line that the window has a part of.
+        self.window.clear();
+        &mut self.file
+    }
+
     /// The file itself.
     pub fn into_file(self) -> F {
         self.file

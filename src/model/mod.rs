@@ -20,6 +20,7 @@ pub mod reply;
 pub mod report_column;
 pub mod route;
 pub mod row;
+pub mod row_change;
 pub mod service_time;
 pub mod simulation;
 pub mod span;

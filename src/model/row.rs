@@ -3,6 +3,7 @@
 use aws_lc_rs::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 
+use super::field::{Field, FieldSet};
 use super::guard::Guards;
 use super::id::Id;
 use super::target::{LaneId, Workspace};
@@ -32,6 +33,39 @@ pub struct Row {
     pub version: Option<VersionWish>,
     /// What to find before anything is set.
     pub guards: Guards,
+}
+
+/// What rows say, taken together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Said {
+    /// Fields that some set.
+    pub sets: FieldSet,
+    /// Fields of which some say what they expect to find.
+    pub expects: FieldSet,
+    /// Whether some name their workflow.
+    pub names: bool,
+    /// Whether some ask for a wave.
+    pub waves: bool,
+    /// Whether some expect an update time.
+    pub update_times: bool,
+}
+
+impl Said {
+    /// Takes `row` into account.
+    pub fn see(&mut self, row: &Row) {
+        row.update
+            .fields()
+            .for_each(|field| self.sets.insert(field));
+        if row.version.is_some() {
+            self.sets.insert(Field::VersionId);
+        }
+        for (field, _) in &row.guards.fields {
+            self.expects.insert(*field);
+        }
+        self.names |= row.called.is_some();
+        self.waves |= row.wave.is_some();
+        self.update_times |= row.guards.update_time.is_some();
+    }
 }
 
 /// A version that is to be found out.

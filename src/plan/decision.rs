@@ -112,6 +112,15 @@ pub fn reads_first(row: &Row, send: &Update, sent: Sent) -> bool {
     !row.guards.is_empty() || sent == Sent::Full || (send.version_id.is_some() && !names_version)
 }
 
+/// Whether the versions that `row` wishes for may be to be looked at, whatever is there.
+pub fn may_want_versions(row: &Row) -> bool {
+    match (row.version, &row.update.version_id) {
+        (Some(VersionWish::Latest), _) => true,
+        (Some(VersionWish::Active), _) | (None, None) => false,
+        (None, Some(wished)) => !wished.is_empty(),
+    }
+}
+
 /// The versions that `row` wishes for are to be looked at: another than the one in use.
 pub fn wants_versions(row: &Row, live: &Workflow) -> bool {
     match (row.version, &row.update.version_id) {

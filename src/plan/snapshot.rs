@@ -6,9 +6,11 @@ use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::id::is_same_text;
+use crate::model::line_window::LineWindow;
 use crate::model::target::{LaneId, Workspace};
 use crate::model::version::Version;
-use crate::model::workflow::Listed;
+use crate::model::workflow::{Listed, Workflow};
 
 use super::decision::Live;
 
@@ -26,6 +28,26 @@ struct Line {
     versions: Vec<Version>,
 }
 
+/// A line of a workflow, as far as it is compared.
+#[derive(Deserialize)]
+struct Seen<'a> {
+    lane: LaneId,
+    #[serde(borrow)]
+    workspace: SeenWorkspace<'a>,
+    listed: Option<SeenListed>,
+}
+
+#[derive(Deserialize)]
+struct SeenWorkspace<'a> {
+    project_id: &'a str,
+    workspace_id: &'a str,
+}
+
+#[derive(Deserialize)]
+struct SeenListed {
+    workflow: Workflow,
+}
+
 /// What a line is about.
 #[derive(Clone, Copy, Hash)]
 enum About {
@@ -37,7 +59,11 @@ enum About {
 /// The live states of workflows.
 #[derive(Debug)]
 pub struct Snapshot<F> {
-    file: F,
+    lines: LineWindow<F>,
+    /// Whether workflows are found by their names as well.
+    has_names: bool,
+    /// Whether versions were kept.
+    has_versions: bool,
     /// What is not written yet.
     buffer: Vec<u8>,
     end: u64,
@@ -47,10 +73,13 @@ pub struct Snapshot<F> {
 }
 
 impl<F: Read + Write + Seek> Snapshot<F> {
-    /// An empty one, kept in `file`.
-    pub fn new(file: F) -> Self {
+    /// An empty one, kept in `file`. With `has_names` workflows are found by their names as well, which takes 16 bytes more for
+    /// each.
+    pub fn new(file: F, has_names: bool) -> Self {
         Self {
-            file,
+            lines: LineWindow::new(file),
+            has_names,
+            has_versions: false,
             buffer: Vec::new(),
             end: 0,
             index: Vec::new(),
@@ -63,11 +92,12 @@ impl<F: Read + Write + Seek> Snapshot<F> {
     /// # Errors
     /// It cannot be read.
     pub fn open(file: F) -> io::Result<Self> {
-        let mut snapshot = Self::new(file);
-        snapshot.file.seek(SeekFrom::Start(0))?;
+        let mut snapshot = Self::new(file, false);
+        let file = snapshot.lines.file_mut();
+        file.seek(SeekFrom::Start(0))?;
         let mut index = Vec::new();
         let mut end = 0;
-        for bytes in BufReader::new(&mut snapshot.file).split(b'\n') {
+        for bytes in BufReader::new(file).split(b'\n') {
             let bytes = bytes?;
             let Ok(line) = serde_json::from_slice::<Line>(&bytes) else {
                 break;
@@ -75,11 +105,11 @@ impl<F: Read + Write + Seek> Snapshot<F> {
             let (lane, workspace) = (line.lane, &line.workspace);
             if let Some(listed) = &line.listed {
                 let workflow = &listed.workflow;
-                index.push((key_of(About::Name, lane, workspace, &workflow.name), end));
                 index.push((key_of(About::Workflow, lane, workspace, &workflow.id), end));
             }
             if let Some(of) = &line.versions_of {
                 index.push((key_of(About::Versions, lane, workspace, of), end));
+                snapshot.has_versions = true;
             }
             end += bytes.len() as u64 + 1;
         }
@@ -95,8 +125,10 @@ impl<F: Read + Write + Seek> Snapshot<F> {
     pub fn keep(&mut self, lane: LaneId, workspace: &Workspace, listed: &Listed) -> io::Result<()> {
         let key = key_of(About::Workflow, lane, workspace, &listed.workflow.id);
         *self.living.entry((lane, workspace.clone())).or_default() += 1;
-        let name = key_of(About::Name, lane, workspace, &listed.workflow.name);
-        self.index.push((name, self.next_offset()));
+        if self.has_names {
+            let name = key_of(About::Name, lane, workspace, &listed.workflow.name);
+            self.index.push((name, self.next_offset()));
+        }
         self.write(
             key,
             &Line {
@@ -120,6 +152,7 @@ impl<F: Read + Write + Seek> Snapshot<F> {
         workflow_id: &str,
         versions: Vec<Version>,
     ) -> io::Result<()> {
+        self.has_versions = true;
         self.write(
             key_of(About::Versions, lane, workspace, workflow_id),
             &Line {
@@ -148,8 +181,9 @@ impl<F: Read + Write + Seek> Snapshot<F> {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.seek(SeekFrom::Start(self.end))?;
-        self.file.write_all(&self.buffer)?;
+        let file = self.lines.file_mut();
+        file.seek(SeekFrom::Start(self.end))?;
+        file.write_all(&self.buffer)?;
         self.end += self.buffer.len() as u64;
         self.buffer.clear();
         Ok(())
@@ -165,6 +199,13 @@ impl<F: Read + Write + Seek> Snapshot<F> {
         Ok(())
     }
 
+    /// Whether anything is known of a workflow.
+    pub fn knows(&self, lane: LaneId, workspace: &Workspace, workflow_id: &str) -> bool {
+        let key = key_of(About::Workflow, lane, workspace, workflow_id);
+        let from = self.index.partition_point(|(known, _)| *known < key);
+        self.index.get(from).is_some_and(|(known, _)| *known == key)
+    }
+
     /// What is known of a workflow.
     ///
     /// # Errors
@@ -175,24 +216,42 @@ impl<F: Read + Write + Seek> Snapshot<F> {
         workspace: &Workspace,
         workflow_id: &str,
     ) -> io::Result<Option<Live>> {
-        let Some(listed) = self.listed(lane, workspace, workflow_id)? else {
+        let key = key_of(About::Workflow, lane, workspace, workflow_id);
+        let found = self.each_of(key, |line| {
+            let seen: Seen<'_> = serde_json::from_slice(line)?;
+            let SeenWorkspace {
+                project_id,
+                workspace_id,
+            } = seen.workspace;
+            let is_there = seen.lane == lane
+                && is_same_text(workspace_id, workspace.workspace_id.as_str())
+                && is_same_text(project_id, workspace.project_id.as_str());
+            let found = seen.listed.map(|listed| listed.workflow);
+            Ok(found.filter(|workflow| is_there && workflow.id == workflow_id))
+        })?;
+        let Some(workflow) = found else {
             return Ok(None);
         };
-        let versions = self.find(
-            key_of(About::Versions, lane, workspace, workflow_id),
-            |line| match line.versions_of {
-                Some(of)
-                    if of == workflow_id && line.lane == lane && line.workspace == *workspace =>
-                {
-                    Some(line.versions)
-                }
-                Some(_) | None => None,
-            },
-        )?;
-        Ok(Some(Live {
-            workflow: listed.workflow,
-            versions,
-        }))
+        let versions = match self.has_versions {
+            false => None,
+            true => self.versions(lane, workspace, workflow_id)?,
+        };
+        Ok(Some(Live { workflow, versions }))
+    }
+
+    fn versions(
+        &mut self,
+        lane: LaneId,
+        workspace: &Workspace,
+        workflow_id: &str,
+    ) -> io::Result<Option<Vec<Version>>> {
+        let key = key_of(About::Versions, lane, workspace, workflow_id);
+        self.find_line(key, |line| match line.versions_of {
+            Some(of) if of == workflow_id && line.lane == lane && line.workspace == *workspace => {
+                Some(line.versions)
+            }
+            Some(_) | None => None,
+        })
     }
 
     /// All that is known of a workflow but its versions.
@@ -205,7 +264,7 @@ impl<F: Read + Write + Seek> Snapshot<F> {
         workspace: &Workspace,
         workflow_id: &str,
     ) -> io::Result<Option<Listed>> {
-        self.find(
+        self.find_line(
             key_of(About::Workflow, lane, workspace, workflow_id),
             |line| {
                 line.listed.filter(|listed| {
@@ -229,7 +288,7 @@ impl<F: Read + Write + Seek> Snapshot<F> {
         workflow_id: &str,
         counts: impl Fn(&str) -> bool,
     ) -> io::Result<Option<String>> {
-        self.find(key_of(About::Name, lane, workspace, name), |line| {
+        self.find_line(key_of(About::Name, lane, workspace, name), |line| {
             let found = line.listed?.workflow;
             let is_other =
                 found.id != workflow_id && line.lane == lane && line.workspace == *workspace;
@@ -248,22 +307,21 @@ impl<F: Read + Write + Seek> Snapshot<F> {
         name: &str,
     ) -> io::Result<Vec<String>> {
         let key = key_of(About::Name, lane, workspace, name);
-        let from = self.index.partition_point(|(known, _)| *known < key);
-        let same = self.index[from..]
-            .iter()
-            .take_while(|(known, _)| *known == key);
-        let offsets: Vec<_> = same.map(|(_, offset)| *offset).collect();
         let mut found = Vec::new();
-        for offset in offsets {
-            let line = self.line(offset)?;
-            let Some(listed) = line.listed.filter(|listed| listed.workflow.name == name) else {
-                continue;
-            };
-            let id = listed.workflow.id;
-            if line.lane == lane && line.workspace == *workspace && !found.contains(&id) {
-                found.push(id);
+        self.each_of(key, |line| {
+            let line: Line = serde_json::from_slice(line)?;
+            if let Some(listed) = line.listed
+                && listed.workflow.name == name
+                && line.lane == lane
+                && line.workspace == *workspace
+                && !found.contains(&listed.workflow.id)
+            {
+                found.push(listed.workflow.id);
             }
-        }
+            Ok(None::<()>)
+        })?;
+        // The first that was read stands first.
+        found.reverse();
         Ok(found)
     }
 
@@ -282,26 +340,32 @@ impl<F: Read + Write + Seek> Snapshot<F> {
         Ok(names)
     }
 
-    /// The newest line with this hash that `take` takes.
-    fn find<T>(&mut self, key: u64, take: impl Fn(Line) -> Option<T>) -> io::Result<Option<T>> {
+    /// What `take` takes of the newest line with this hash that it takes anything of.
+    fn find_line<T>(
+        &mut self,
+        key: u64,
+        mut take: impl FnMut(Line) -> Option<T>,
+    ) -> io::Result<Option<T>> {
+        self.each_of(key, |line| Ok(take(serde_json::from_slice(line)?)))
+    }
+
+    /// Shows `take` the lines with this hash, the newest first, until it takes something.
+    fn each_of<T>(
+        &mut self,
+        key: u64,
+        mut take: impl FnMut(&[u8]) -> io::Result<Option<T>>,
+    ) -> io::Result<Option<T>> {
         let from = self.index.partition_point(|(known, _)| *known < key);
         let same = self.index[from..]
             .iter()
             .take_while(|(known, _)| *known == key);
-        let offsets: Vec<_> = same.map(|(_, offset)| *offset).collect();
-        for offset in offsets.into_iter().rev() {
-            if let Some(found) = take(self.line(offset)?) {
+        for at in (from..from + same.count()).rev() {
+            let line = self.lines.line_at(self.index[at].1)?;
+            if let Some(found) = take(line.unwrap_or_default())? {
                 return Ok(Some(found));
             }
         }
         Ok(None)
-    }
-
-    fn line(&mut self, offset: u64) -> io::Result<Line> {
-        self.file.seek(SeekFrom::Start(offset))?;
-        let mut bytes = Vec::with_capacity(1_024);
-        BufReader::with_capacity(1_024, &mut self.file).read_until(b'\n', &mut bytes)?;
-        Ok(serde_json::from_slice(&bytes)?)
     }
 
     /// Every workflow, in the order in which they were first read.
@@ -312,12 +376,12 @@ impl<F: Read + Write + Seek> Snapshot<F> {
         &mut self,
         mut take: impl FnMut(LaneId, &Workspace, &Listed) -> io::Result<()>,
     ) -> io::Result<()> {
-        self.file.seek(SeekFrom::Start(0))?;
         let mut offset = 0;
         let mut line = Vec::new();
         loop {
-            self.file.seek(SeekFrom::Start(offset))?;
-            let mut reader = BufReader::with_capacity(65_536, &mut self.file);
+            let file = self.lines.file_mut();
+            file.seek(SeekFrom::Start(offset))?;
+            let mut reader = BufReader::with_capacity(65_536, file);
             // Some lines at a time: what `take` does may move the file.
             for _ in 0..1_000 {
                 line.clear();
@@ -355,9 +419,14 @@ impl<F: Read + Write + Seek> Snapshot<F> {
             .unwrap_or_default()
     }
 
-    /// The file that it is kept in.
+    /// The file that it is kept in; all of it is there since the last [`Snapshot::settle`].
+    pub fn file_mut(&mut self) -> &mut F {
+        self.lines.file_mut()
+    }
+
+    /// The same.
     pub fn into_file(self) -> F {
-        self.file
+        self.lines.into_file()
     }
 }
 
@@ -408,7 +477,7 @@ mod tests {
 
     #[test]
     fn what_was_read_last_counts_and_each_workflow_once() {
-        let mut snapshot = Snapshot::new(Cursor::new(Vec::new()));
+        let mut snapshot = Snapshot::new(Cursor::new(Vec::new()), true);
         let (here, there) = (workspace("s1"), workspace("s2"));
         for number in 0..2_500 {
             snapshot

@@ -6,29 +6,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use crate::model::change::Change;
 use crate::model::field::Field;
 use crate::model::guard::Guards;
-use crate::model::id::{Id, same_id};
+use crate::model::id::same_id;
 use crate::model::row::Row;
+use crate::model::row_change::RowChange;
 use crate::model::target::{LaneId, Workspace};
 use crate::model::update::Update;
-
-/// What a row of a run has changed, or may have.
-#[derive(Clone, Debug)]
-pub struct RowChange {
-    /// Tells it from what came before and after it: the greater, the later.
-    pub at: u64,
-    /// The row.
-    pub row: Row,
-    /// Its workflow, where that was looked up by its name.
-    pub workflow_id: Option<Id>,
-    /// From what to what.
-    pub change: Change,
-    /// Whether nothing proves that it was made: what was there before may still be.
-    pub unproven: bool,
-    /// What the service showed instead of what was sent.
-    pub shown: BTreeMap<Field, String>,
-    /// What the workflow was called.
-    pub live_name: Option<String>,
-}
 
 /// A row that puts back what one workflow was before a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -160,6 +142,7 @@ fn undo_row(mut changes: Vec<RowChange>, is_guarded: bool) -> Option<UndoRow> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::id::Id;
 
     fn changed(number: u64, at: u64, fields: &[(Field, &str, &str)]) -> RowChange {
         let id = |text: &str| Id::parse(text).unwrap();

@@ -1,16 +1,13 @@
-//! Rows that need a person, grouped by what went wrong: a fold over a report.
+//! Rows that need a person, grouped by what went wrong: a fold over the rows of a run.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::Read;
 
-use serde::Deserialize;
-use serde::de::IntoDeserializer;
-use serde::de::value::Error as Unknown;
-
-use crate::model::formula::unguarded;
+use crate::model::id::Id;
 use crate::model::outcome::{ErrorClass, Status};
 use crate::model::printable::is_printable;
+
+use super::report::EndedRow;
 
 /// Characters of a message that the service wrote.
 const MOST_CHARACTERS: usize = 200;
@@ -64,19 +61,11 @@ pub struct AttentionRow {
     pub stage: String,
 }
 
-/// The cells that count here.
-#[derive(Deserialize)]
-struct Cells<'a> {
-    row: u64,
-    line: u64,
-    workflow_id: &'a str,
-    live_name: &'a str,
-    status: &'a str,
-    attempts: u64,
-    error_class: &'a str,
-    error_code: &'a str,
-    error_message: &'a str,
-    stage: &'a str,
+/// Rows that need a person, as rows are shown one after the other.
+#[derive(Debug, Default)]
+pub struct Gathering {
+    groups: BTreeMap<(ErrorClass, String), Group>,
+    others: u64,
 }
 
 impl AttentionRow {
@@ -110,168 +99,126 @@ pub(super) fn clipped(text: &str) -> String {
     clipped
 }
 
-impl Attention {
-    /// The rows of `report` that need a person.
-    ///
-    /// # Errors
-    /// It cannot be read, or is no report.
-    pub fn read(report: impl Read) -> Result<Self, csv::Error> {
-        let mut reader = csv::Reader::from_reader(report);
-        let header = reader.headers()?.clone();
-        let mut record = csv::StringRecord::new();
-        let mut groups: BTreeMap<(ErrorClass, String), Group> = BTreeMap::new();
-        let mut others = 0;
-        while reader.read_record(&mut record)? {
-            let cells: Cells<'_> = record.deserialize(Some(&header))?;
-            let Some((status, class)) = needs_a_person(&cells) else {
-                continue;
-            };
-            let key = (class, unguarded(cells.error_code).to_owned());
-            if groups.len() >= MOST_KINDS && !groups.contains_key(&key) {
-                others += 1;
-                continue;
-            }
-            let code = key.1.clone();
-            let group = groups.entry(key).or_insert_with(|| Group {
-                class,
-                code,
-                count: 0,
-                unknown: 0,
-                rows: Vec::new(),
-            });
-            group.count += 1;
-            group.unknown += u64::from(status == Status::Unknown);
-            if group.rows.len() < MOST_ROWS {
-                group.rows.push(AttentionRow {
-                    number: cells.row,
-                    line: cells.line,
-                    status,
-                    workflow_id: unguarded(cells.workflow_id).to_owned(),
-                    live_name: unguarded(cells.live_name).to_owned(),
-                    message: unguarded(cells.error_message).to_owned(),
-                    stage: unguarded(cells.stage).to_owned(),
-                });
-            }
+impl Gathering {
+    /// Takes `ended` into account.
+    pub fn see(&mut self, ended: &EndedRow<'_>) {
+        let Some(class) = needs_a_person(ended) else {
+            return;
+        };
+        let (row, outcome) = (&ended.row, &ended.outcome);
+        let failure = outcome.failure.as_ref();
+        let code = failure.and_then(|failure| failure.code.clone());
+        let key = (class, code.unwrap_or_default());
+        if self.groups.len() >= MOST_KINDS && !self.groups.contains_key(&key) {
+            self.others += 1;
+            return;
         }
-        let mut groups: Vec<_> = groups.into_values().collect();
+        let code = key.1.clone();
+        let group = self.groups.entry(key).or_insert_with(|| Group {
+            class,
+            code,
+            count: 0,
+            unknown: 0,
+            rows: Vec::new(),
+        });
+        group.count += 1;
+        group.unknown += u64::from(outcome.status == Status::Unknown);
+        if group.rows.len() < MOST_ROWS {
+            group.rows.push(AttentionRow {
+                number: row.number,
+                line: row.line,
+                status: outcome.status,
+                workflow_id: ended.workflow_id().map(Id::to_string).unwrap_or_default(),
+                live_name: outcome.live_name.clone().unwrap_or_default(),
+                message: ended.message().to_owned(),
+                stage: ended.stage.unwrap_or_default().to_owned(),
+            });
+        }
+    }
+
+    /// All of them.
+    pub fn finish(self) -> Attention {
+        let mut groups: Vec<_> = self.groups.into_values().collect();
         groups.sort_by_key(|group| {
             let first = group.rows.first().map_or(u64::MAX, |row| row.number);
             (u64::MAX - group.count, first)
         });
-        Ok(Self { groups, others })
+        Attention {
+            groups,
+            others: self.others,
+        }
     }
 }
 
-/// How the row ended and what went wrong, if that is a person's business. One that was not attempted is, where it was
-/// refused and not only too late.
-fn needs_a_person(cells: &Cells<'_>) -> Option<(Status, ErrorClass)> {
-    let status = word::<Status>(cells.status)?;
-    let class = word::<ErrorClass>(cells.error_class);
-    let needs = match status {
+/// What went wrong with the row, if that is a person's business. One that was not attempted is, where it was refused and not only
+/// too late.
+fn needs_a_person(ended: &EndedRow<'_>) -> Option<ErrorClass> {
+    let class = ended.error_class();
+    let outcome = &ended.outcome;
+    let needs = match outcome.status {
         Status::Failed | Status::Conflict | Status::Unknown => true,
         Status::NotAttempted => {
-            cells.attempts > 0 || class.is_some_and(|class| class != ErrorClass::Canceled)
+            outcome.attempts > 0 || class.is_some_and(|class| class != ErrorClass::Canceled)
         }
         Status::Succeeded => class == Some(ErrorClass::Differs),
         Status::Unchanged | Status::Skipped => false,
     };
-    needs.then_some((status, class.unwrap_or(ErrorClass::Canceled)))
-}
-
-/// The variant that a report calls `text`.
-fn word<'de, T: Deserialize<'de>>(text: &'de str) -> Option<T> {
-    let deserializer = IntoDeserializer::<'de, Unknown>::into_deserializer(text);
-    T::deserialize(deserializer).ok()
+    needs.then_some(class.unwrap_or(ErrorClass::Canceled))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::report_column::REPORT_COLUMNS;
-
-    /// A report whose rows have these cells, and nothing else.
-    fn report(rows: &[[&str; 8]]) -> String {
-        let names = [
-            "row",
-            "line",
-            "workflow_id",
-            "live_name",
-            "status",
-            "error_class",
-            "error_code",
-            "error_message",
-        ];
-        let mut text = REPORT_COLUMNS.join(",");
-        for row in rows {
-            let cells = REPORT_COLUMNS.map(|column| match column {
-                "attempts" => "0",
-                column => names
-                    .iter()
-                    .position(|name| *name == column)
-                    .map_or("", |at| row[at]),
-            });
-            text += &format!("\n{}", cells.join(","));
-        }
-        text
-    }
+    use crate::model::outcome::{Failure, Outcome};
+    use crate::sinks::report::tests_support::ended_row;
 
     #[test]
     fn rows_stand_by_what_went_wrong_and_the_commonest_comes_first() {
-        let text = report(&[
-            ["1", "2", "a", "A", "succeeded", "", "", ""],
-            ["2", "3", "b", "'=B", "conflict", "conflict", "", "changed"],
-            [
-                "3",
-                "4",
-                "c",
-                "C",
-                "failed",
-                "not_found",
-                "SecMaster.20040611",
-                "no such",
-            ],
-            [
-                "4",
-                "5",
-                "d",
-                "D",
-                "failed",
-                "not_found",
-                "SecMaster.20040611",
-                "no such",
-            ],
-            ["5", "6", "e", "E", "skipped", "", "", ""],
-            [
-                "6",
-                "7",
-                "f",
+        let none_such = Some((ErrorClass::NotFound, Some("SecMaster.20040611"), "no such"));
+        let mut gathering = Gathering::default();
+        for (number, name, status, error) in [
+            (1, "A", Status::Succeeded, None),
+            (
+                2,
+                "=B",
+                Status::Conflict,
+                Some((ErrorClass::Conflict, None, "changed")),
+            ),
+            (3, "C", Status::Failed, none_such),
+            (4, "D", Status::Failed, none_such),
+            (5, "E", Status::Skipped, None),
+            (
+                6,
                 "F",
-                "not_attempted",
-                "canceled",
-                "",
-                "the run ended first",
-            ],
-            [
-                "7",
-                "8",
-                "g",
+                Status::NotAttempted,
+                Some((ErrorClass::Canceled, None, "ended first")),
+            ),
+            (
+                7,
                 "G",
-                "not_attempted",
-                "permission",
-                "",
-                "may not",
-            ],
-        ]);
-        let attention = Attention::read(text.as_bytes()).unwrap();
+                Status::NotAttempted,
+                Some((ErrorClass::Permission, None, "may not")),
+            ),
+        ] {
+            gathering.see(&ended_row(
+                number,
+                Outcome {
+                    live_name: Some(name.to_owned()),
+                    failure: error.map(|(class, code, message)| Failure {
+                        code: code.map(str::to_owned),
+                        ..Failure::new(class, message)
+                    }),
+                    ..Outcome::without_requests(status)
+                },
+            ));
+        }
+        let attention = gathering.finish();
         let told: Vec<_> = attention
             .groups
             .iter()
             .map(|group| {
-                (
-                    group.class,
-                    group.count,
-                    group.rows.iter().map(|row| row.number).collect::<Vec<_>>(),
-                )
+                let rows = group.rows.iter().map(|row| row.number);
+                (group.class, group.count, rows.collect::<Vec<_>>())
             })
             .collect();
         assert_eq!(
@@ -287,10 +234,5 @@ mod tests {
             (row.line, row.live_name.as_str(), row.status),
             (3, "=B", Status::Conflict)
         );
-    }
-
-    #[test]
-    fn what_is_no_report_is_an_error() {
-        assert!(Attention::read("a,b\n1,2\n".as_bytes()).is_err());
     }
 }

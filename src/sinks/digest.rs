@@ -10,6 +10,7 @@ use crate::engine::ports::Watcher;
 use crate::model::event::{
     Approval, Counts, Event, Pause, RunStarted, StageLeft, Stamped, WasEnded, WaveEnded,
 };
+use crate::model::field::FieldSet;
 use crate::model::outcome::{Ended, ErrorClass, Failure, Outcome, Status};
 use crate::model::rate::Rate;
 use crate::model::reading;
@@ -51,6 +52,8 @@ pub struct Digest {
     pub plan: Option<Counts>,
     /// What the plans came to, by session.
     pub plans: BTreeMap<u32, Counts>,
+    /// Fields that rows have changed, or may have.
+    pub changed: FieldSet,
     /// What people call the workspaces that rows go to, as far as anybody says.
     pub names: BTreeMap<(LaneId, Workspace), String>,
     /// Its sessions, in their order.
@@ -276,6 +279,9 @@ impl Watcher for Digest {
                 replaces,
             } => {
                 self.reopened(replaces.as_ref());
+                for field in outcome.change.iter().flat_map(|change| change.after.keys()) {
+                    self.changed.insert(*field);
+                }
                 self.row_ended(*row, outcome);
             }
             Event::Attempt { reopens, .. } => self.reopened(reopens.as_ref()),

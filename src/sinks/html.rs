@@ -1,15 +1,11 @@
 //! `report.html`: a run on one page, for the change ticket. It holds all that it needs and asks nobody for anything.
 
-use std::io::Read;
-
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use serde::Deserialize;
-use serde_json::{Map, Value};
 
 use crate::model::event::{Approval, WaveEnded};
-use crate::model::formula::unguarded;
+use crate::model::id::Id;
 use crate::model::outcome::Status;
 use crate::model::printable::printable;
 use crate::model::span;
@@ -17,6 +13,7 @@ use crate::model::span;
 use super::attention::{Attention, Group};
 use super::chart::{latency_chart, percentiles, timeline_chart};
 use super::digest::{Digest, Session};
+use super::report::EndedRow;
 use super::summary::{
     FileFacts, UNKNOWN_HINT, hint, request_line, stage_text, time_line, verdict, wave_text,
 };
@@ -82,95 +79,74 @@ struct PageRow {
 #[derive(Debug, Default)]
 pub struct PageRows {
     rows: Vec<PageRow>,
+    /// How many of them need a person, and how many do not.
+    shown: [usize; 2],
     /// Rows that are not among them.
     unseen: u64,
     /// All that are `unknown`: a run that was killed has no end of some.
     pub unknown: u64,
 }
 
-/// The cells of a report that are shown.
-#[derive(Deserialize)]
-struct Cells<'a> {
-    row: u64,
-    line: u64,
-    workspace_id: &'a str,
-    workspace_name: &'a str,
-    workflow_id: &'a str,
-    live_name: &'a str,
-    status: &'a str,
-    attempts: u64,
-    duration_ms: Option<u64>,
-    error_message: &'a str,
-    request_id: &'a str,
-    before: &'a str,
-    after: &'a str,
-    stage: &'a str,
-}
-
 impl PageRows {
-    /// The rows of `report`: what needs a person, and others, [`MOST_ROWS`] of each at most.
-    ///
-    /// # Errors
-    /// It cannot be read, or is no report.
-    pub fn read(report: impl Read) -> Result<Self, csv::Error> {
-        let mut reader = csv::Reader::from_reader(report);
-        let header = reader.headers()?.clone();
-        let mut record = csv::StringRecord::new();
-        let mut page = Self::default();
-        let mut room = [MOST_ROWS; 2];
-        while reader.read_record(&mut record)? {
-            let cells: Cells<'_> = record.deserialize(Some(&header))?;
-            page.unknown += u64::from(cells.status == "unknown");
-            let well = matches!(cells.status, "succeeded" | "unchanged" | "skipped");
-            let room = &mut room[usize::from(well)];
-            if *room == 0 {
-                page.unseen += 1;
-                continue;
-            }
-            *room -= 1;
-            page.rows.push(cells.row());
+    /// Takes `ended` into account: what needs a person is shown, and others, [`MOST_ROWS`] of each at most.
+    pub fn see(&mut self, ended: &EndedRow<'_>) {
+        let status = ended.outcome.status;
+        self.unknown += u64::from(status == Status::Unknown);
+        let is_well = matches!(
+            status,
+            Status::Succeeded | Status::Unchanged | Status::Skipped
+        );
+        let shown = &mut self.shown[usize::from(is_well)];
+        if *shown == MOST_ROWS {
+            self.unseen += 1;
+            return;
         }
-        Ok(page)
+        *shown += 1;
+        self.rows.push(PageRow::of(ended));
     }
 }
 
-impl Cells<'_> {
-    fn row(&self) -> PageRow {
-        let free = |cell: &str| unguarded(cell).to_owned();
-        let place = match self.workspace_name {
-            "" => self.workspace_id,
-            name => name,
-        };
-        PageRow {
-            number: self.row,
-            line: self.line,
-            workspace: free(place),
-            workflow_id: free(self.workflow_id),
-            name: free(self.live_name),
-            status: self.status.to_owned(),
-            changes: changes(self.before, self.after),
-            attempts: self.attempts,
-            duration_ms: self.duration_ms,
-            message: free(self.error_message),
-            request_id: free(self.request_id),
-            stage: free(self.stage),
+impl PageRow {
+    fn of(ended: &EndedRow<'_>) -> Self {
+        let (row, outcome) = (&ended.row, &ended.outcome);
+        let place = ended.workspace_name;
+        Self {
+            number: row.number,
+            line: row.line,
+            workspace: place
+                .unwrap_or(row.workspace.workspace_id.as_str())
+                .to_owned(),
+            workflow_id: ended.workflow_id().map(Id::to_string).unwrap_or_default(),
+            name: outcome.live_name.clone().unwrap_or_default(),
+            status: outcome.status.as_str().to_owned(),
+            changes: changes(ended),
+            attempts: outcome.attempts.into(),
+            duration_ms: outcome.duration_ms,
+            message: ended.message().to_owned(),
+            request_id: outcome.request_id.clone().unwrap_or_default(),
+            stage: ended.stage.unwrap_or_default().to_owned(),
         }
     }
 }
 
 /// Field by field, from what to what.
-fn changes(before: &str, after: &str) -> Vec<(String, String, String)> {
-    let object = |text: &str| serde_json::from_str::<Map<String, Value>>(text).unwrap_or_default();
-    let (before, after) = (object(before), object(after));
-    let text = |value: Option<&Value>| match value {
-        Some(Value::String(text)) => text.clone(),
-        Some(other) => other.to_string(),
-        None => "?".to_owned(),
-    };
-    after
-        .iter()
-        .map(|(field, value)| (field.clone(), text(before.get(field)), text(Some(value))))
-        .collect()
+fn changes(ended: &EndedRow<'_>) -> Vec<(String, String, String)> {
+    let (row, outcome) = (&ended.row, &ended.outcome);
+    if let Some(change) = &outcome.change {
+        let texts = change.after.iter().map(|(field, after)| {
+            let before = change.before.get(field).map_or("?", String::as_str);
+            (field.to_string(), before.to_owned(), after.clone())
+        });
+        return texts.collect();
+    }
+    // The live state was never seen: what was sent stands for what has changed.
+    let sent = row.update.fields();
+    let sent = sent.filter(|_| outcome.status == Status::Succeeded);
+    let texts = sent.map(|field| {
+        let after = row.update.value(field).unwrap_or_default();
+        (field.to_string(), "?".to_owned(), after.to_owned())
+    });
+    texts.collect()
 }
 
 /// The page.

@@ -16,13 +16,13 @@ use crate::model::outcome::{ErrorClass, Failure, Outcome, Status};
 use crate::model::report_column::REPORT_COLUMNS;
 use crate::model::route::{LaneFacts, Route};
 use crate::model::row::Row;
+use crate::model::row_change::RowChange;
 use crate::model::target::{LaneId, Workspace};
 
 use super::ends::Trace;
 use super::history::History;
 use super::left::Left;
 use super::reader::Unreadable;
-use super::rerun::Columns;
 
 const MILLISECONDS: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
 
@@ -52,19 +52,32 @@ pub struct Written {
     /// Those of them that going on sends without being told to: they failed in passing, or for want of
     /// permission.
     pub resumable: u64,
-    /// The columns that a job of those rows needs.
-    pub columns: Columns,
     /// Rows that have changed their workflow, or may have.
     pub changed: Left,
-    /// Those of them of which nothing proves it.
-    pub unproven: Left,
     /// Rows that have changed their workflow, or may have, while nothing on record shows what was there before.
     pub lost: Left,
-    /// The columns that a CSV which puts them back needs.
-    pub undo: Columns,
 }
 
-/// The journal a report is made from.
+impl Written {
+    /// Takes `ended` into account.
+    pub fn see(&mut self, ended: &EndedRow<'_>) {
+        let (number, outcome) = (ended.row.number, &ended.outcome);
+        self.rows += 1;
+        self.in_doubt += u64::from(ended.is_in_doubt);
+        if ended.has_changed() {
+            self.changed.insert(number);
+        }
+        if outcome.change.is_none() && (outcome.unproven || outcome.status == Status::Succeeded) {
+            self.lost.insert(number);
+        }
+        if ended.is_left() {
+            self.left.insert(number);
+            self.resumable += u64::from(goes_on(outcome));
+        }
+    }
+}
+
+/// What is known of the rows of a run.
 pub struct Source<'a, J> {
     /// What became of the rows.
     pub history: History<J>,
@@ -80,6 +93,180 @@ pub struct Source<'a, J> {
     pub place_of: &'a dyn Fn(u64, bool) -> (Option<&'a str>, Option<u32>),
 }
 
+/// A row of a run, and what became of it.
+#[derive(Clone, Debug)]
+pub struct EndedRow<'a> {
+    /// The row.
+    pub row: Row,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// When it ended, if that is on record.
+    pub at: Option<Timestamp>,
+    /// Tells its end from those before and after it: the greater, the later.
+    pub order: u64,
+    /// Whether it was sent without an end on record, and may have been changed.
+    pub is_in_doubt: bool,
+    /// Where it went.
+    pub route: Option<&'a Route>,
+    /// What people call its workspace.
+    pub workspace_name: Option<&'a str>,
+    /// Its stage.
+    pub stage: Option<&'a str>,
+    /// Its wave.
+    pub wave: Option<u32>,
+}
+
+impl EndedRow<'_> {
+    /// Whether it has changed its workflow, or may have.
+    pub fn has_changed(&self) -> bool {
+        let change = self.outcome.change.as_ref();
+        change.is_some_and(|change| !change.is_empty())
+    }
+
+    /// Whether it may be sent again.
+    pub fn is_left(&self) -> bool {
+        goes_on(&self.outcome) || self.outcome.status == Status::Failed
+    }
+
+    /// Its workflow, as far as that is known.
+    pub fn workflow_id(&self) -> Option<&Id> {
+        let own = Some(&self.row.workflow_id).filter(|_| self.row.called.is_none());
+        self.outcome.workflow_id.as_ref().or(own)
+    }
+
+    /// What went wrong with it.
+    pub fn error_class(&self) -> Option<ErrorClass> {
+        let class = self.outcome.failure.as_ref().map(|failure| failure.class);
+        class.or(self.outcome.differs().then_some(ErrorClass::Differs))
+    }
+
+    /// What is to be known of it.
+    pub fn message(&self) -> &str {
+        let failure = self.outcome.failure.as_ref();
+        let message = failure.map(|failure| failure.message.as_str());
+        message.or(self.outcome.note.as_deref()).unwrap_or_default()
+    }
+
+    /// What it has changed in its workflow, or may have.
+    pub fn change(&self) -> RowChange {
+        let outcome = self.outcome.clone();
+        RowChange {
+            at: self.order,
+            row: self.row.clone(),
+            workflow_id: outcome.workflow_id,
+            change: outcome.change.unwrap_or_default(),
+            unproven: outcome.unproven,
+            shown: outcome.shown,
+            live_name: outcome.live_name,
+        }
+    }
+}
+
+impl<'a, J: Read + Seek> Source<'a, J> {
+    /// What became of `row`; `left_out` is why the user took it out, if they did.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
+    pub fn ended(
+        &mut self,
+        row: Row,
+        left_out: Option<String>,
+    ) -> Result<EndedRow<'a>, Unreadable> {
+        let taken = left_out.is_none();
+        let mut is_in_doubt = false;
+        let (at, order, outcome) = match self.history.of(row.number) {
+            Trace::Ended { offset, attempts } => {
+                let (at, mut outcome) = self.history.end(row.number, offset)?;
+                // An end knows of its own session alone.
+                outcome.attempts = outcome.attempts.max(attempts);
+                (Some(at), offset, outcome)
+            }
+            Trace::Sent {
+                attempts,
+                unproven: false,
+            } => {
+                let outcome = Outcome {
+                    attempts,
+                    ..without_end(taken, &self.left_because)
+                };
+                (None, 0, outcome)
+            }
+            // It was sent last of all.
+            Trace::Sent { attempts, .. } => {
+                is_in_doubt = true;
+                let planned = self.planned.remove(&row.number).unzip();
+                let outcome = Outcome {
+                    workflow_id: planned.0.flatten().filter(|_| row.called.is_some()),
+                    change: planned.1,
+                    ..in_doubt(attempts)
+                };
+                (None, u64::MAX, outcome)
+            }
+            Trace::None => {
+                let outcome = Outcome {
+                    note: left_out.filter(|why| !why.is_empty()),
+                    ..without_end(taken, &self.left_because)
+                };
+                (None, 0, outcome)
+            }
+        };
+        let name = self.names.get(&(row.lane, row.workspace.clone()));
+        let (stage, wave) = (self.place_of)(row.number, taken);
+        Ok(EndedRow {
+            route: self.lanes.get(row.lane.0).map(|lane| &lane.route),
+            workspace_name: name.map(String::as_str),
+            row,
+            outcome,
+            at,
+            order,
+            is_in_doubt,
+            stage,
+            wave,
+        })
+    }
+}
+
+/// Writes a report, row by row.
+pub struct ReportWriter<W: Write> {
+    csv: csv::Writer<W>,
+    line: ByteRecord,
+}
+
+impl<W: Write> ReportWriter<W> {
+    /// Writes the header.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn new(out: W) -> Result<Self, csv::Error> {
+        let mut csv = csv::WriterBuilder::new().from_writer(out);
+        csv.write_record(REPORT_COLUMNS)?;
+        Ok(Self {
+            csv,
+            line: ByteRecord::new(),
+        })
+    }
+
+    /// Writes the line of a row.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn push(&mut self, ended: &EndedRow<'_>) -> Result<(), csv::Error> {
+        self.line.clear();
+        cells(&mut self.line, ended);
+        self.csv.write_byte_record(&self.line)
+    }
+
+    /// Writes what is still to be written.
+    ///
+    /// # Errors
+    /// It cannot be.
+    pub fn finish(self) -> Result<W, csv::Error> {
+        self.csv
+            .into_inner()
+            .map_err(|error| error.into_error().into())
+    }
+}
+
 /// Writes the report of `rows` (each with why the user took it out, if they did), in their order.
 ///
 /// # Errors
@@ -93,76 +280,15 @@ where
     J: Read + Seek,
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let mut csv = csv::WriterBuilder::new().from_writer(out);
-    csv.write_record(REPORT_COLUMNS)
-        .map_err(ReportError::Write)?;
+    let mut report = ReportWriter::new(out).map_err(ReportError::Write)?;
     let mut written = Written::default();
-    let mut line = ByteRecord::new();
     for row in rows {
         let (row, left_out) = row.map_err(|error| ReportError::Rows(error.into()))?;
-        let taken = left_out.is_none();
-        let (at, outcome) = match source.history.of(row.number) {
-            Trace::Ended { offset, attempts } => {
-                let (at, mut outcome) = source.history.end(row.number, offset)?;
-                // An end knows of its own session alone.
-                outcome.attempts = outcome.attempts.max(attempts);
-                (Some(at), outcome)
-            }
-            Trace::Sent {
-                attempts,
-                unproven: false,
-            } => {
-                let outcome = Outcome {
-                    attempts,
-                    ..without_end(taken, &source.left_because)
-                };
-                (None, outcome)
-            }
-            Trace::Sent { attempts, .. } => {
-                written.in_doubt += 1;
-                let planned = source.planned.remove(&row.number).unzip();
-                let outcome = Outcome {
-                    workflow_id: planned.0.flatten().filter(|_| row.called.is_some()),
-                    change: planned.1,
-                    ..in_doubt(attempts)
-                };
-                (None, outcome)
-            }
-            Trace::None if !taken => {
-                let outcome = Outcome {
-                    note: left_out.filter(|why| !why.is_empty()),
-                    ..without_end(taken, &source.left_because)
-                };
-                (None, outcome)
-            }
-            Trace::None => (None, without_end(taken, &source.left_because)),
-        };
-        let route = source.lanes.get(row.lane.0).map(|lane| &lane.route);
-        let name = source.names.get(&(row.lane, row.workspace.clone()));
-        line.clear();
-        let place = (source.place_of)(row.number, taken);
-        cells(&mut line, &row, at, &outcome, route, name, place);
-        csv.write_byte_record(&line).map_err(ReportError::Write)?;
-        written.rows += 1;
-        if let Some(change) = outcome.change.as_ref().filter(|change| !change.is_empty()) {
-            written.changed.insert(row.number);
-            if outcome.unproven {
-                written.unproven.insert(row.number);
-            }
-            written.undo.see_change(change, route);
-        }
-        if outcome.change.is_none() && (outcome.unproven || outcome.status == Status::Succeeded) {
-            written.lost.insert(row.number);
-        }
-        let is_resumable = goes_on(&outcome);
-        if is_resumable || outcome.status == Status::Failed {
-            written.left.insert(row.number);
-            written.resumable += u64::from(is_resumable);
-            written.columns.see(&row, route);
-        }
+        let ended = source.ended(row, left_out)?;
+        report.push(&ended).map_err(ReportError::Write)?;
+        written.see(&ended);
     }
-    csv.flush()
-        .map_err(|error| ReportError::Write(error.into()))?;
+    report.finish().map_err(ReportError::Write)?;
     Ok(written)
 }
 
@@ -193,15 +319,14 @@ fn without_end(taken: bool, left_because: &str) -> Outcome {
 }
 
 /// Puts the cells of a row's line into `line`, one for each of [`REPORT_COLUMNS`].
-fn cells(
-    line: &mut ByteRecord,
-    row: &Row,
-    at: Option<Timestamp>,
-    outcome: &Outcome,
-    route: Option<&Route>,
-    workspace_name: Option<&String>,
-    (stage, wave): (Option<&str>, Option<u32>),
-) {
+fn cells(line: &mut ByteRecord, ended: &EndedRow<'_>) {
+    let EndedRow {
+        row,
+        outcome,
+        at,
+        route,
+        ..
+    } = ended;
     let changed = outcome.status == Status::Succeeded;
     let fields: Vec<Field> = match &outcome.change {
         Some(change) => change.after.keys().copied().collect(),
@@ -236,25 +361,16 @@ fn cells(
     // The region's name stands for a project that nobody had to look up.
     free(line, if region == Some(project) { "" } else { project });
     free(line, row.workspace.workspace_id.as_str());
-    let workflow_id = match (&outcome.workflow_id, &row.called) {
-        (Some(id), _) => id.as_str(),
-        (None, None) => row.workflow_id.as_str(),
-        (None, Some(_)) => "",
-    };
-    free(line, workflow_id);
+    free(line, ended.workflow_id().map_or("", Id::as_str));
     free(line, outcome.live_name.as_deref().unwrap_or_default());
     plain(line, outcome.status.as_str());
     plain(line, &names);
     number(line, Some(outcome.attempts.into()));
     number(line, outcome.http_status.map(u64::from));
-    let class = failure.map(|failure| failure.class);
-    let class = class.or(outcome.differs().then_some(ErrorClass::Differs));
-    plain(line, class.map_or("", ErrorClass::as_str));
+    plain(line, ended.error_class().map_or("", ErrorClass::as_str));
     let code = failure.and_then(|failure| failure.code.as_deref());
     free(line, code.unwrap_or_default());
-    let message = failure.map(|failure| failure.message.as_str());
-    let message = message.or(outcome.note.as_deref());
-    free(line, message.unwrap_or_default());
+    free(line, ended.message());
     free(line, outcome.request_id.as_deref().unwrap_or_default());
     plain(line, &started.map(instant).unwrap_or_default());
     plain(line, &finished.map(instant).unwrap_or_default());
@@ -274,11 +390,11 @@ fn cells(
         }
     }
     plain(line, &row.hash());
-    free(line, stage.unwrap_or_default());
-    number(line, wave.map(u64::from));
+    free(line, ended.stage.unwrap_or_default());
+    number(line, ended.wave.map(u64::from));
     free(line, region.unwrap_or_default());
     free(line, profile.unwrap_or_default());
-    free(line, workspace_name.map_or("", String::as_str));
+    free(line, ended.workspace_name.unwrap_or_default());
 }
 
 /// Fields as a JSON object; empty if there is none.
@@ -340,5 +456,43 @@ pub fn goes_on(outcome: &Outcome) -> bool {
                 | ErrorClass::Conflict
                 | ErrorClass::Differs => false,
             }),
+    }
+}
+
+/// Rows for tests of what is made from them.
+#[cfg(test)]
+pub(super) mod tests_support {
+    use super::*;
+    use crate::model::guard::Guards;
+    use crate::model::update::Update;
+
+    /// Row `number`, which ended like this.
+    pub(crate) fn ended_row(number: u64, outcome: Outcome) -> EndedRow<'static> {
+        let id = |text: &str| Id::parse(text).unwrap();
+        EndedRow {
+            row: Row {
+                number,
+                line: number + 1,
+                lane: LaneId(0),
+                workspace: Workspace {
+                    project_id: id("p"),
+                    workspace_id: id("s"),
+                },
+                workflow_id: id("w"),
+                called: None,
+                wave: None,
+                update: Update::default(),
+                version: None,
+                guards: Guards::default(),
+            },
+            outcome,
+            at: None,
+            order: 0,
+            is_in_doubt: false,
+            route: None,
+            workspace_name: None,
+            stage: None,
+            wave: None,
+        }
     }
 }

@@ -4,12 +4,11 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 
-use crate::model::change::Change;
-use crate::model::field::Field;
+use crate::model::field::{Field, FieldSet};
 use crate::model::formula::guarded;
 use crate::model::id::Id;
 use crate::model::route::Route;
-use crate::model::row::Row;
+use crate::model::row::{Row, Said};
 use crate::model::update::{LONGEST_TEXT, Label};
 
 /// What sets a field to the empty string.
@@ -93,41 +92,37 @@ impl Column {
 pub struct Columns(BTreeSet<Column>);
 
 impl Columns {
-    /// Takes `row` into account.
-    pub fn see(&mut self, row: &Row, route: Option<&Route>) {
-        use Column::{
-            ExpectUpdateTime, Number, Profile, ProjectId, Region, Wave, WorkflowId, WorkflowName,
-            WorkspaceId,
-        };
-        self.0.extend([Number, WorkflowId, ProjectId, WorkspaceId]);
-        let fields = Field::ALL.into_iter();
-        let others = fields
-            .flat_map(|field| [Column::Wish(field), Column::Expect(field)])
-            .chain([WorkflowName, Profile, Region, Wave, ExpectUpdateTime]);
-        for column in others {
-            if !self.0.contains(&column) && !column.cell(row, route).is_empty() {
-                self.0.insert(column);
-            }
+    /// Those that rows need of which some say `said`, and which go by these `routes`.
+    pub fn of_rows<'a>(said: &Said, routes: impl Iterator<Item = &'a Route>) -> Self {
+        let mut columns = Self::common(routes);
+        columns.0.extend(said.sets.iter().map(Column::Wish));
+        columns.0.extend(said.expects.iter().map(Column::Expect));
+        for (is_said, column) in [
+            (said.names, Column::WorkflowName),
+            (said.waves, Column::Wave),
+            (said.update_times, Column::ExpectUpdateTime),
+        ] {
+            columns.0.extend(is_said.then_some(column));
         }
+        columns
     }
 
-    /// Takes into account that a row is to put back `change`.
-    pub fn see_change(&mut self, change: &Change, route: Option<&Route>) {
+    /// Those that rows need which put back these `fields`, and go by these `routes`.
+    pub fn of_undo<'a>(fields: FieldSet, routes: impl Iterator<Item = &'a Route>) -> Self {
+        let mut columns = Self::common(routes);
+        let both = |field| [Column::Wish(field), Column::Expect(field)];
+        columns.0.extend(fields.iter().flat_map(both));
+        columns
+    }
+
+    fn common<'a>(routes: impl Iterator<Item = &'a Route>) -> Self {
         use Column::{Number, Profile, ProjectId, Region, WorkflowId, WorkspaceId};
-        self.0.extend([Number, WorkflowId, ProjectId, WorkspaceId]);
-        for field in change.after.keys() {
-            self.0
-                .extend([Column::Wish(*field), Column::Expect(*field)]);
+        let mut columns = BTreeSet::from([Number, WorkflowId, ProjectId, WorkspaceId]);
+        for route in routes {
+            columns.extend(route.profile.as_ref().map(|_| Profile));
+            columns.extend(route.region.as_ref().map(|_| Region));
         }
-        let has = |name: Option<&String>| name.is_some_and(|name| !name.is_empty());
-        let profile = has(route.and_then(|route| route.profile.as_ref())).then_some(Profile);
-        let region = has(route.and_then(|route| route.region.as_ref())).then_some(Region);
-        self.0.extend(profile.into_iter().chain(region));
-    }
-
-    /// Whether no row was seen.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        Self(columns)
     }
 }
 
@@ -189,8 +184,9 @@ impl<W: Write> Rerun<W> {
     ///
     /// # Errors
     /// It cannot be.
-    pub fn finish(mut self) -> Result<(), csv::Error> {
-        self.csv.flush()?;
-        Ok(())
+    pub fn finish(self) -> Result<W, csv::Error> {
+        self.csv
+            .into_inner()
+            .map_err(|error| error.into_error().into())
     }
 }

@@ -148,7 +148,7 @@ pub struct TargetFacts {
 }
 
 /// A file in [`Summary`].
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FileFacts {
     /// Its name in the run folder.
     pub path: String,

@@ -1,30 +1,35 @@
 use super::*;
 use crate::engine::ports::Watcher;
+use crate::model::change::Change;
 use crate::model::event::{Event, Stamped};
-use crate::model::outcome::Ended;
-use crate::model::report_column::REPORT_COLUMNS;
+use crate::model::field::Field;
+use crate::model::outcome::{Ended, ErrorClass, Failure, Outcome};
+use crate::sinks::attention::Gathering;
+use crate::sinks::report::tests_support::ended_row;
 
-/// A report with these rows: how each ended, and what its workflow is called.
-fn report(rows: impl Iterator<Item = (&'static str, String)>) -> String {
-    let mut text = REPORT_COLUMNS.join(",");
-    for (index, (status, name)) in rows.enumerate() {
-        let cells = REPORT_COLUMNS.map(|column| match column {
-            "row" => (index + 1).to_string(),
-            "line" => (index + 2).to_string(),
-            "status" => status.to_owned(),
-            "attempts" => "1".to_owned(),
-            "live_name" => name.clone(),
-            "error_class" if status == "failed" => "server".to_owned(),
-            "before" => r#""{""name"":""<i>old</i>""}""#.to_owned(),
-            "after" => r#""{""name"":""new"",""enabled"":true}""#.to_owned(),
-            _ => String::new(),
-        });
-        text += &format!("\n{}", cells.join(","));
-    }
-    text
+/// These rows: how each ended, and what its workflow is called.
+fn report(rows: impl Iterator<Item = (Status, String)>) -> Vec<EndedRow<'static>> {
+    let rows = (1..).zip(rows).map(|(number, (status, name))| {
+        let mut change = Change::default();
+        change.before.insert(Field::Name, "<i>old</i>".to_owned());
+        change.after.insert(Field::Name, "new".to_owned());
+        change.after.insert(Field::Enabled, "true".to_owned());
+        let failure = Failure::new(ErrorClass::Server, "");
+        ended_row(
+            number,
+            Outcome {
+                attempts: 1,
+                live_name: Some(name),
+                change: Some(change),
+                failure: Some(failure).filter(|_| status == Status::Failed),
+                ..Outcome::without_requests(status)
+            },
+        )
+    });
+    rows.collect()
 }
 
-fn shown(report: &str, digest: &Digest) -> String {
+fn shown(report: &[EndedRow<'_>], digest: &Digest) -> String {
     let facts = Facts {
         run_id: "20261124T083100Z-3f9a1c",
         job: "tri<age",
@@ -41,8 +46,12 @@ fn shown(report: &str, digest: &Digest) -> String {
         verify: "flowbatch verify 20261124T083100Z-3f9a1c",
         zone: &TimeZone::UTC,
     };
-    let attention = Attention::read(report.as_bytes()).unwrap();
-    let rows = PageRows::read(report.as_bytes()).unwrap();
+    let (mut gathering, mut rows) = (Gathering::default(), PageRows::default());
+    for ended in report {
+        gathering.see(ended);
+        rows.see(ended);
+    }
+    let attention = gathering.finish();
     page(&facts, digest, &Timeline::default(), &attention, &rows)
 }
 
@@ -57,7 +66,7 @@ fn ended(ended: Ended) -> Digest {
 
 #[test]
 fn whatever_others_have_written_is_text() {
-    let report = report([("failed", "<script>alert(1)</script>".to_owned())].into_iter());
+    let report = report([(Status::Failed, "<script>alert(1)</script>".to_owned())].into_iter());
     let page = shown(&report, &ended(Ended::Completed));
     assert_eq!(page.matches("<script>").count(), 1, "its own");
     for part in [
@@ -73,7 +82,7 @@ fn whatever_others_have_written_is_text() {
 
 #[test]
 fn nothing_in_it_leads_outside() {
-    let report = report([("succeeded", "a".to_owned())].into_iter());
+    let report = report([(Status::Succeeded, "a".to_owned())].into_iter());
     let page = shown(&report, &ended(Ended::Completed));
     for part in [
         "src=", "href=", "url(", "@import", "http:", "https:", "fetch(",
@@ -85,8 +94,8 @@ fn nothing_in_it_leads_outside() {
 
 #[test]
 fn what_needs_a_person_has_room_of_its_own_and_the_rest_is_counted() {
-    let well = (0..MOST_ROWS + 7).map(|row| ("succeeded", format!("well {row}")));
-    let report = report(well.chain([("failed", "the last".to_owned())]));
+    let well = (0..MOST_ROWS + 7).map(|row| (Status::Succeeded, format!("well {row}")));
+    let report = report(well.chain([(Status::Failed, "the last".to_owned())]));
     let page = shown(&report, &ended(Ended::Completed));
     assert!(page.contains("the last"));
     assert!(page.contains("7 more rows are in report.csv beside this page."));
@@ -95,7 +104,7 @@ fn what_needs_a_person_has_room_of_its_own_and_the_rest_is_counted() {
 
 #[test]
 fn a_run_without_an_end_is_not_called_done() {
-    let report = report([("succeeded", "a".to_owned())].into_iter());
+    let report = report([(Status::Succeeded, "a".to_owned())].into_iter());
     let page = shown(&report, &Digest::default());
     assert!(page.contains("it has not ended: it goes on, or was killed"));
 }
