@@ -76,7 +76,10 @@ pub(super) fn close(mut closed: Closed<'_>) -> Done {
     }
     closed.digest.ended = Some(ended);
     keep(closed.open.close(), &mut trouble);
-    let mut derived = keep(closed.reporting().write_all(), &mut trouble);
+    let mut derived = keep(
+        closed.reporting().write_all(closed.wants_page()),
+        &mut trouble,
+    );
     let of_rows = derived
         .iter_mut()
         .flat_map(|derived| derived.trouble.drain(..));
@@ -260,6 +263,17 @@ impl Closed<'_> {
         .map_err(Error::file("cannot write the report to", to))
     }
 
+    /// Whether the run is written as a page into its folder: where there is a ticket that wants it; and one that an earlier session or
+    /// `report` has left would be stale.
+    fn keeps_page(&self) -> bool {
+        self.record.ticket.is_some() || self.folder.file("report.html").exists()
+    }
+
+    /// Whether the run is written as a page at all.
+    fn wants_page(&self) -> bool {
+        self.keeps_page() || self.record.html.is_some()
+    }
+
     /// Writes the run as one page where it is asked for, and into its folder where there is a ticket that wants it.
     fn write_pages(&self, rows: &(Attention, PageRows)) -> Result<Vec<String>, Error> {
         let page = Page {
@@ -270,8 +284,7 @@ impl Closed<'_> {
             salvage: self.salvage,
         };
         let mut written = Vec::new();
-        // One that an earlier session or `report` has left would be stale.
-        if self.record.ticket.is_some() || self.folder.file("report.html").exists() {
+        if self.keeps_page() {
             let path = self.folder.file("report.html");
             page.write_to(&path, self.folder.readers())?;
             written.push(path.display().to_string());

@@ -83,7 +83,7 @@ pub(super) fn report(args: &ReportArgs) -> Done {
         None => {
             let path = folder.file("report.csv");
             // What a full disk kept from being written is made again as well.
-            let derived = reporting.write_all()?;
+            let derived = reporting.write_all(false)?;
             if let Some(error) = derived.trouble.into_iter().next() {
                 return Err(error);
             }

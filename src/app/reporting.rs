@@ -115,7 +115,7 @@ impl Reporting<'_> {
     pub(super) fn each<T>(
         &self,
         begin: impl FnOnce(FieldSet) -> Result<T, Error>,
-        mut take: impl FnMut(&mut T, &EndedRow<'_>) -> Result<(), Error>,
+        mut take: impl FnMut(&mut T, EndedRow<'_>) -> Result<(), Error>,
     ) -> Result<T, Error> {
         let history = self.history()?;
         let planned = self.planned(&history)?;
@@ -153,7 +153,7 @@ impl Reporting<'_> {
             let ended = source.ended(stored.row, stored.left_out);
             let ended =
                 ended.map_err(|error| Error::machine(DOING)(ReportError::Journal(error)))?;
-            take(&mut to, &ended)?;
+            take(&mut to, ended)?;
         }
         Ok(to)
     }
@@ -167,8 +167,9 @@ impl Reporting<'_> {
     ) -> Result<Written, Error> {
         let begin = |_| Ok((self.way_back(is_guarded), Written::default()));
         let (way_back, written) = self.each(begin, |(way_back, written), ended| {
-            written.see(ended);
-            let change = ended.has_changed().then(|| ended.change());
+            written.see(&ended);
+            let has_changed = ended.has_changed();
+            let change = has_changed.then(|| ended.into_change());
             let undo = change.and_then(|change| way_back.add(change));
             undo.map_or(Ok(()), &mut take)
         })?;
@@ -192,8 +193,8 @@ impl Reporting<'_> {
         let report = ReportWriter::new(out).map_err(unwritten)?;
         let begin = |_| Ok((report, Written::default()));
         let (report, written) = self.each(begin, |(report, written), ended| {
-            written.see(ended);
-            report.push(ended).map_err(unwritten)
+            written.see(&ended);
+            report.push(&ended).map_err(unwritten)
         })?;
         report.finish().map_err(unwritten)?;
         Ok(written)
@@ -215,19 +216,19 @@ impl Reporting<'_> {
     pub(super) fn for_page(&self) -> Result<(Attention, PageRows), Error> {
         let begin = |_| Ok((Gathering::default(), PageRows::default()));
         let (gathering, rows) = self.each(begin, |(gathering, rows), ended| {
-            gathering.see(ended);
-            rows.see(ended);
+            gathering.see(&ended);
+            rows.see(&ended);
             Ok(())
         })?;
         Ok((gathering.finish(), rows))
     }
 
     /// Writes into the run folder, by one reading of the record: the report; the rows that are left as a job of their own, and
-    /// those that put back what was changed, each a file only where there are such rows.
+    /// those that put back what was changed, each a file only where there are such rows. `wants_page`: a page is to show rows.
     ///
     /// # Errors
     /// The report cannot be written, or what it is made from not be read. What else could not be written is told.
-    pub(super) fn write_all(&self) -> Result<Derived, Error> {
+    pub(super) fn write_all(&self, wants_page: bool) -> Result<Derived, Error> {
         let path = self.folder.file("report.csv");
         let readers = self.folder.readers();
         let made = WholeFile::create(&path, readers).map_err(Error::file("cannot write", &path))?;
@@ -256,15 +257,17 @@ impl Reporting<'_> {
                 undo,
                 way_back,
             } = outputs;
-            report.push(ended).map_err(unwritten)?;
-            derived.written.see(ended);
-            gathering.see(ended);
-            derived.page.see(ended);
+            report.push(&ended).map_err(unwritten)?;
+            derived.written.see(&ended);
+            gathering.see(&ended);
+            if wants_page {
+                derived.page.see(&ended);
+            }
             if ended.is_left() && !has_stages {
                 rerun.push(&ended.row, &[ended.row.number], ended.route);
             }
             if ended.has_changed()
-                && let Some(UndoRow { row, undoes, .. }) = way_back.add(ended.change())
+                && let Some(UndoRow { row, undoes, .. }) = way_back.add(ended.into_change())
             {
                 undo.push(&row, &undoes, self.route(&row));
             }
@@ -324,15 +327,15 @@ impl Reporting<'_> {
             undo.undoes.iter().any(|row| !unproven.contains(row))
         };
         let made = self.each(begin, |(report, undo, way_back, verified), ended| {
-            report.push(ended).map_err(unwritten)?;
-            verified.written.see(ended);
+            report.push(&ended).map_err(unwritten)?;
+            verified.written.see(&ended);
             if !ended.has_changed() {
                 return Ok(());
             }
             if ended.outcome.unproven {
                 unproven.insert(ended.row.number);
             }
-            match way_back.add(ended.change()) {
+            match way_back.add(ended.into_change()) {
                 Some(row) => {
                     let proven = is_proven(&row, &unproven);
                     write(undo, verified, row, proven)

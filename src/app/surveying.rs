@@ -535,7 +535,7 @@ impl Surveyed {
             }
             (Of::Versions(id), Ok(Data::Versions(versions))) => {
                 self.snapshot
-                    .keep_versions(reading.lane, workspace, id.as_str(), versions)?;
+                    .keep_versions(reading.lane, workspace, id.as_str(), &versions)?;
             }
             (Of::Workspaces(offset, need), Ok(Data::Workspaces { workspaces, total })) => {
                 let at = (*offset, *need);

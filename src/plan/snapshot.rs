@@ -6,46 +6,53 @@ use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::id::is_same_text;
 use crate::model::line_window::LineWindow;
 use crate::model::target::{LaneId, Workspace};
 use crate::model::version::Version;
-use crate::model::workflow::{Listed, Workflow};
+use crate::model::workflow::{Details, Listed, Workflow};
 
 use super::decision::Live;
 
-/// What was read, one JSON object a line.
-#[derive(Serialize, Deserialize)]
-struct Line {
-    lane: LaneId,
-    workspace: Workspace,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    listed: Option<Listed>,
-    /// Whose versions they are.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+/// What was read, one JSON object a line: a workspace, before all that lives in it; a workflow; or versions of one.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Line<'a> {
+    Workspace {
+        place: usize,
+        lane: LaneId,
+        workspace: &'a Workspace,
+    },
+    Workflow {
+        place: usize,
+        workflow: &'a Workflow,
+        details: &'a Details,
+    },
+    Versions {
+        place: usize,
+        versions_of: &'a str,
+        versions: &'a [Version],
+    },
+}
+
+/// The same, as it is read.
+#[derive(Deserialize)]
+struct ReadLine {
+    place: usize,
+    lane: Option<LaneId>,
+    workspace: Option<Workspace>,
+    workflow: Option<Workflow>,
+    #[serde(default)]
+    details: Details,
     versions_of: Option<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     versions: Vec<Version>,
 }
 
 /// A line of a workflow, as far as it is compared.
 #[derive(Deserialize)]
-struct Seen<'a> {
-    lane: LaneId,
-    #[serde(borrow)]
-    workspace: SeenWorkspace<'a>,
-    listed: Option<SeenListed>,
-}
-
-#[derive(Deserialize)]
-struct SeenWorkspace<'a> {
-    project_id: &'a str,
-    workspace_id: &'a str,
-}
-
-#[derive(Deserialize)]
-struct SeenListed {
-    workflow: Workflow,
+struct Seen {
+    place: usize,
+    workflow: Option<Workflow>,
 }
 
 /// What a line is about.
@@ -69,7 +76,11 @@ pub struct Snapshot<F> {
     end: u64,
     /// Hash and offset, sorted up to the last [`Snapshot::settle`].
     index: Vec<(u64, u64)>,
-    living: HashMap<(LaneId, Workspace), u64>,
+    /// The workspaces, in the order in which they were met, and how many workflows were seen in each.
+    places: Vec<(LaneId, Workspace, u64)>,
+    by_place: HashMap<(LaneId, Workspace), usize>,
+    /// Where the last one was found: the next is mostly the same.
+    last: usize,
 }
 
 impl<F: Read + Write + Seek> Snapshot<F> {
@@ -83,7 +94,9 @@ impl<F: Read + Write + Seek> Snapshot<F> {
             buffer: Vec::new(),
             end: 0,
             index: Vec::new(),
-            living: HashMap::new(),
+            places: Vec::new(),
+            by_place: HashMap::new(),
+            last: 0,
         }
     }
 
@@ -95,27 +108,66 @@ impl<F: Read + Write + Seek> Snapshot<F> {
         let mut snapshot = Self::new(file, false);
         let file = snapshot.lines.file_mut();
         file.seek(SeekFrom::Start(0))?;
-        let mut index = Vec::new();
-        let mut end = 0;
+        let (mut index, mut places) = (Vec::new(), Vec::new());
+        let (mut end, mut has_versions) = (0, false);
         for bytes in BufReader::new(file).split(b'\n') {
             let bytes = bytes?;
-            let Ok(line) = serde_json::from_slice::<Line>(&bytes) else {
+            let Ok(line) = serde_json::from_slice::<ReadLine>(&bytes) else {
                 break;
             };
-            let (lane, workspace) = (line.lane, &line.workspace);
-            if let Some(listed) = &line.listed {
-                let workflow = &listed.workflow;
-                index.push((key_of(About::Workflow, lane, workspace, &workflow.id), end));
+            if let (Some(lane), Some(workspace)) = (line.lane, line.workspace) {
+                places.push((lane, workspace));
+            }
+            let Some((lane, workspace)) = places.get(line.place) else {
+                break;
+            };
+            if let Some(workflow) = &line.workflow {
+                let key = key_of(About::Workflow, *lane, workspace, &workflow.id);
+                index.push((key, end));
             }
             if let Some(of) = &line.versions_of {
-                index.push((key_of(About::Versions, lane, workspace, of), end));
-                snapshot.has_versions = true;
+                index.push((key_of(About::Versions, *lane, workspace, of), end));
+                has_versions = true;
             }
             end += bytes.len() as u64 + 1;
         }
         (snapshot.index, snapshot.end) = (index, end);
+        snapshot.has_versions = has_versions;
+        for (at, (lane, workspace)) in places.into_iter().enumerate() {
+            snapshot.by_place.insert((lane, workspace.clone()), at);
+            snapshot.places.push((lane, workspace, 0));
+        }
         snapshot.settle()?;
         Ok(snapshot)
+    }
+
+    /// The place of a workspace, if it was met.
+    fn place_of(&self, lane: LaneId, workspace: &Workspace) -> Option<usize> {
+        match self.places.get(self.last) {
+            Some((known, there, _)) if *known == lane && there == workspace => Some(self.last),
+            Some(_) | None => self.by_place.get(&(lane, workspace.clone())).copied(),
+        }
+    }
+
+    /// The same; it is met by now.
+    fn meet(&mut self, lane: LaneId, workspace: &Workspace) -> io::Result<usize> {
+        let place = match self.place_of(lane, workspace) {
+            Some(place) => place,
+            None => {
+                let place = self.places.len();
+                self.by_place.insert((lane, workspace.clone()), place);
+                self.places.push((lane, workspace.clone(), 0));
+                let line = Line::Workspace {
+                    place,
+                    lane,
+                    workspace,
+                };
+                write(&mut self.buffer, &line)?;
+                place
+            }
+        };
+        self.last = place;
+        Ok(place)
     }
 
     /// Keeps the state of a workflow; what was known of it before counts no more.
@@ -123,22 +175,23 @@ impl<F: Read + Write + Seek> Snapshot<F> {
     /// # Errors
     /// It cannot be written.
     pub fn keep(&mut self, lane: LaneId, workspace: &Workspace, listed: &Listed) -> io::Result<()> {
-        let key = key_of(About::Workflow, lane, workspace, &listed.workflow.id);
-        *self.living.entry((lane, workspace.clone())).or_default() += 1;
+        let Listed { workflow, details } = listed;
+        let place = self.meet(lane, workspace)?;
+        self.places[place].2 += 1;
+        let offset = self.next_offset();
         if self.has_names {
-            let name = key_of(About::Name, lane, workspace, &listed.workflow.name);
-            self.index.push((name, self.next_offset()));
+            let name = key_of(About::Name, lane, workspace, &workflow.name);
+            self.index.push((name, offset));
         }
-        self.write(
-            key,
-            &Line {
-                lane,
-                workspace: workspace.clone(),
-                listed: Some(listed.clone()),
-                versions_of: None,
-                versions: Vec::new(),
-            },
-        )
+        let key = key_of(About::Workflow, lane, workspace, &workflow.id);
+        self.index.push((key, offset));
+        let line = Line::Workflow {
+            place,
+            workflow,
+            details,
+        };
+        write(&mut self.buffer, &line)?;
+        self.flush_much()
     }
 
     /// Keeps the versions of a workflow.
@@ -150,25 +203,23 @@ impl<F: Read + Write + Seek> Snapshot<F> {
         lane: LaneId,
         workspace: &Workspace,
         workflow_id: &str,
-        versions: Vec<Version>,
+        versions: &[Version],
     ) -> io::Result<()> {
         self.has_versions = true;
-        self.write(
-            key_of(About::Versions, lane, workspace, workflow_id),
-            &Line {
-                lane,
-                workspace: workspace.clone(),
-                listed: None,
-                versions_of: Some(workflow_id.to_owned()),
-                versions,
-            },
-        )
+        let place = self.meet(lane, workspace)?;
+        let key = key_of(About::Versions, lane, workspace, workflow_id);
+        self.index.push((key, self.next_offset()));
+        let line = Line::Versions {
+            place,
+            versions_of: workflow_id,
+            versions,
+        };
+        write(&mut self.buffer, &line)?;
+        self.flush_much()
     }
 
-    fn write(&mut self, key: u64, line: &Line) -> io::Result<()> {
-        self.index.push((key, self.next_offset()));
-        serde_json::to_writer(&mut self.buffer, line)?;
-        self.buffer.push(b'\n');
+    /// Writes what is not written yet, if it is much.
+    fn flush_much(&mut self) -> io::Result<()> {
         match self.buffer.len() {
             0..65_536 => Ok(()),
             _ => self.flush(),
@@ -216,18 +267,14 @@ impl<F: Read + Write + Seek> Snapshot<F> {
         workspace: &Workspace,
         workflow_id: &str,
     ) -> io::Result<Option<Live>> {
+        let Some(place) = self.place_of(lane, workspace) else {
+            return Ok(None);
+        };
         let key = key_of(About::Workflow, lane, workspace, workflow_id);
         let found = self.each_of(key, |line| {
-            let seen: Seen<'_> = serde_json::from_slice(line)?;
-            let SeenWorkspace {
-                project_id,
-                workspace_id,
-            } = seen.workspace;
-            let is_there = seen.lane == lane
-                && is_same_text(workspace_id, workspace.workspace_id.as_str())
-                && is_same_text(project_id, workspace.project_id.as_str());
-            let found = seen.listed.map(|listed| listed.workflow);
-            Ok(found.filter(|workflow| is_there && workflow.id == workflow_id))
+            let seen: Seen = serde_json::from_slice(line)?;
+            let workflow = seen.workflow.filter(|_| seen.place == place);
+            Ok(workflow.filter(|workflow| workflow.id == workflow_id))
         })?;
         let Some(workflow) = found else {
             return Ok(None);
@@ -245,12 +292,12 @@ impl<F: Read + Write + Seek> Snapshot<F> {
         workspace: &Workspace,
         workflow_id: &str,
     ) -> io::Result<Option<Vec<Version>>> {
+        let place = self.place_of(lane, workspace);
         let key = key_of(About::Versions, lane, workspace, workflow_id);
-        self.find_line(key, |line| match line.versions_of {
-            Some(of) if of == workflow_id && line.lane == lane && line.workspace == *workspace => {
-                Some(line.versions)
-            }
-            Some(_) | None => None,
+        self.find_line(key, |line| {
+            let is_meant = Some(line.place) == place;
+            let of = line.versions_of.filter(|of| is_meant && of == workflow_id);
+            of.map(|_| line.versions)
         })
     }
 
@@ -264,16 +311,14 @@ impl<F: Read + Write + Seek> Snapshot<F> {
         workspace: &Workspace,
         workflow_id: &str,
     ) -> io::Result<Option<Listed>> {
-        self.find_line(
-            key_of(About::Workflow, lane, workspace, workflow_id),
-            |line| {
-                line.listed.filter(|listed| {
-                    listed.workflow.id == workflow_id
-                        && line.lane == lane
-                        && line.workspace == *workspace
-                })
-            },
-        )
+        let place = self.place_of(lane, workspace);
+        let key = key_of(About::Workflow, lane, workspace, workflow_id);
+        self.find_line(key, |line| {
+            let is_meant = Some(line.place) == place;
+            let (details, workflow) = (line.details, line.workflow);
+            let workflow = workflow.filter(|workflow| is_meant && workflow.id == workflow_id)?;
+            Some(Listed { workflow, details })
+        })
     }
 
     /// Another workflow than `workflow_id` that is called `name`, among those that `counts` counts.
@@ -288,11 +333,14 @@ impl<F: Read + Write + Seek> Snapshot<F> {
         workflow_id: &str,
         counts: impl Fn(&str) -> bool,
     ) -> io::Result<Option<String>> {
-        self.find_line(key_of(About::Name, lane, workspace, name), |line| {
-            let found = line.listed?.workflow;
-            let is_other =
-                found.id != workflow_id && line.lane == lane && line.workspace == *workspace;
-            (is_other && found.name == name && counts(&found.id)).then_some(found.id)
+        let place = self.place_of(lane, workspace);
+        let key = key_of(About::Name, lane, workspace, name);
+        self.find_line(key, |line| {
+            let is_meant = Some(line.place) == place;
+            let found = line
+                .workflow
+                .filter(|found| is_meant && found.name == name)?;
+            (found.id != workflow_id && counts(&found.id)).then_some(found.id)
         })
     }
 
@@ -306,17 +354,17 @@ impl<F: Read + Write + Seek> Snapshot<F> {
         workspace: &Workspace,
         name: &str,
     ) -> io::Result<Vec<String>> {
+        let place = self.place_of(lane, workspace);
         let key = key_of(About::Name, lane, workspace, name);
         let mut found = Vec::new();
         self.each_of(key, |line| {
-            let line: Line = serde_json::from_slice(line)?;
-            if let Some(listed) = line.listed
-                && listed.workflow.name == name
-                && line.lane == lane
-                && line.workspace == *workspace
-                && !found.contains(&listed.workflow.id)
+            let seen: Seen = serde_json::from_slice(line)?;
+            if let Some(workflow) = seen.workflow
+                && Some(seen.place) == place
+                && workflow.name == name
+                && !found.contains(&workflow.id)
             {
-                found.push(listed.workflow.id);
+                found.push(workflow.id);
             }
             Ok(None::<()>)
         })?;
@@ -344,7 +392,7 @@ impl<F: Read + Write + Seek> Snapshot<F> {
     fn find_line<T>(
         &mut self,
         key: u64,
-        mut take: impl FnMut(Line) -> Option<T>,
+        mut take: impl FnMut(ReadLine) -> Option<T>,
     ) -> io::Result<Option<T>> {
         self.each_of(key, |line| Ok(take(serde_json::from_slice(line)?)))
     }
@@ -390,14 +438,16 @@ impl<F: Read + Write + Seek> Snapshot<F> {
                 }
                 let here = offset;
                 offset += line.len() as u64;
-                let line: Line = serde_json::from_slice(&line)?;
-                let Some(listed) = &line.listed else { continue };
-                let key = key_of(
-                    About::Workflow,
-                    line.lane,
-                    &line.workspace,
-                    &listed.workflow.id,
-                );
+                let line: ReadLine = serde_json::from_slice(&line)?;
+                let Some(workflow) = line.workflow else {
+                    continue;
+                };
+                let Some((lane, workspace, _)) = self.places.get(line.place) else {
+                    continue;
+                };
+                let details = line.details;
+                let listed = Listed { workflow, details };
+                let key = key_of(About::Workflow, *lane, workspace, &listed.workflow.id);
                 let from = self.index.partition_point(|(known, _)| *known < key);
                 // A workflow that was on two pages, because others came or went, counts once.
                 if self
@@ -405,7 +455,7 @@ impl<F: Read + Write + Seek> Snapshot<F> {
                     .get(from)
                     .is_some_and(|first| *first == (key, here))
                 {
-                    take(line.lane, &line.workspace, listed)?;
+                    take(*lane, workspace, &listed)?;
                 }
             }
         }
@@ -413,10 +463,9 @@ impl<F: Read + Write + Seek> Snapshot<F> {
 
     /// How many workflows were seen in `workspace`.
     pub fn living(&self, lane: LaneId, workspace: &Workspace) -> u64 {
-        self.living
-            .get(&(lane, workspace.clone()))
-            .copied()
-            .unwrap_or_default()
+        let place = self.place_of(lane, workspace);
+        let place = place.and_then(|place| self.places.get(place));
+        place.map_or(0, |(_, _, living)| *living)
     }
 
     /// The file that it is kept in; all of it is there since the last [`Snapshot::settle`].
@@ -441,6 +490,12 @@ pub fn nearest(name: &str, names: &[String]) -> Vec<String> {
         .take(3)
         .map(|(_, known)| known.clone())
         .collect()
+}
+
+fn write(buffer: &mut Vec<u8>, line: &Line<'_>) -> io::Result<()> {
+    serde_json::to_writer(&mut *buffer, line)?;
+    buffer.push(b'\n');
+    Ok(())
 }
 
 fn key_of(about: About, lane: LaneId, workspace: &Workspace, id: &str) -> u64 {
@@ -492,7 +547,7 @@ mod tests {
             .keep(LaneId(0), &here, &listed("w7", "new"))
             .unwrap();
         snapshot
-            .keep_versions(LaneId(0), &here, "w7", vec![Version::default()])
+            .keep_versions(LaneId(0), &here, "w7", &[Version::default()])
             .unwrap();
         snapshot.settle().unwrap();
         let live = snapshot.live(LaneId(0), &here, "w7").unwrap().unwrap();

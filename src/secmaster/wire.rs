@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::model::field::Field;
 use crate::model::reply::{Content, Data, Envelope, Unreadable};
-use crate::model::workflow::{Listed, OddWorkflow, Workflow};
+use crate::model::workflow::{Details, Listed, OddWorkflow, Workflow};
 
 use super::error::tidy;
 
@@ -172,6 +172,61 @@ fn listed(json: &str, is_lossy: bool) -> Result<Listed, OddWorkflow> {
     }
 }
 
+/// A workflow with all that is known of it, as one object: it is read in one go.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Flat {
+    id: Option<String>,
+    name: Option<String>,
+    description: Option<String>,
+    enabled: Option<bool>,
+    version_id: Option<String>,
+    labels: Option<String>,
+    update_time: Option<String>,
+    modifier_name: Option<String>,
+    version: Option<String>,
+    aop_type: Option<String>,
+    engine_type: Option<String>,
+    dataclass_id: Option<String>,
+    dataclass_name: Option<String>,
+    owner_id: Option<String>,
+    creator_id: Option<String>,
+    creator_name: Option<String>,
+    create_time: Option<String>,
+    modifier_id: Option<String>,
+    current_approval_version_id: Option<String>,
+}
+
+impl From<Flat> for Listed {
+    fn from(flat: Flat) -> Self {
+        Self {
+            workflow: Workflow {
+                id: flat.id.unwrap_or_default(),
+                name: flat.name.unwrap_or_default(),
+                description: flat.description.unwrap_or_default(),
+                enabled: flat.enabled.unwrap_or_default(),
+                version_id: flat.version_id.unwrap_or_default(),
+                labels: flat.labels.unwrap_or_default(),
+                update_time: flat.update_time.unwrap_or_default(),
+                modifier_name: flat.modifier_name.unwrap_or_default(),
+            },
+            details: Details {
+                version: flat.version.unwrap_or_default(),
+                aop_type: flat.aop_type.unwrap_or_default(),
+                engine_type: flat.engine_type.unwrap_or_default(),
+                dataclass_id: flat.dataclass_id.unwrap_or_default(),
+                dataclass_name: flat.dataclass_name.unwrap_or_default(),
+                owner_id: flat.owner_id.unwrap_or_default(),
+                creator_id: flat.creator_id.unwrap_or_default(),
+                creator_name: flat.creator_name.unwrap_or_default(),
+                create_time: flat.create_time.unwrap_or_default(),
+                modifier_id: flat.modifier_id.unwrap_or_default(),
+                current_approval_version_id: flat.current_approval_version_id.unwrap_or_default(),
+            },
+        }
+    }
+}
+
 /// The object `json` without the members that are not what they should be: a message that was cut in the middle of a character
 /// must not hide the code beside it. Nothing if it is no object.
 fn without_odd_members(json: &str) -> Option<String> {
@@ -264,6 +319,18 @@ pub fn read(bytes: &[u8], wanted: Wanted) -> (Content, Option<String>) {
         && let Ok(mut body) = serde_json::from_str::<Body<'_, Workflow>>(&text)
     {
         let data = body.data.take().map(Data::of).unwrap_or_default();
+        return envelope(body, data);
+    }
+    if wanted == Wanted::Page
+        && !is_lossy
+        && let Ok(mut body) = serde_json::from_str::<Body<'_, Vec<Flat>>>(&text)
+        && let Some(workflows) = body.data.take()
+    {
+        let data = Data::Page {
+            workflows: workflows.into_iter().map(Listed::from).collect(),
+            odd: Vec::new(),
+            total: body.total.0,
+        };
         return envelope(body, data);
     }
     if let Ok(body) = serde_json::from_str::<Body<'_, &RawValue>>(&text) {

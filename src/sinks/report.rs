@@ -148,11 +148,11 @@ impl EndedRow<'_> {
     }
 
     /// What it has changed in its workflow, or may have.
-    pub fn change(&self) -> RowChange {
-        let outcome = self.outcome.clone();
+    pub fn into_change(self) -> RowChange {
+        let outcome = self.outcome;
         RowChange {
             at: self.order,
-            row: self.row.clone(),
+            row: self.row,
             workflow_id: outcome.workflow_id,
             change: outcome.change.unwrap_or_default(),
             unproven: outcome.unproven,

@@ -23,7 +23,7 @@ pub(super) struct Echoes {
     /// The secret as it is, in base64 and as JSON has it; none where it is too short to be looked for.
     forms: Vec<SecretString>,
     /// With which bytes one of them begins, or its percent-encoding.
-    begins: Box<[bool; 256]>,
+    begins: Vec<u8>,
     /// How many first characters make a value hold the secret.
     weighty: usize,
 }
@@ -46,14 +46,13 @@ impl Echoes {
             add(once);
             add(in_ascii);
         }
-        let mut begins = Box::new([false; 256]);
         let first = forms
             .iter()
             .filter_map(|form| form.expose_secret().bytes().next());
         let percent = (!forms.is_empty()).then_some(b'%');
-        for byte in first.chain(percent) {
-            begins[usize::from(byte)] = true;
-        }
+        let mut begins: Vec<u8> = first.chain(percent).collect();
+        begins.sort_unstable();
+        begins.dedup();
         Self {
             label,
             forms,
@@ -68,26 +67,42 @@ impl Echoes {
 
     /// Whether `text` holds the secret, or so much of its beginning that it can be no accident.
     pub(super) fn are_in(&self, text: &str) -> bool {
-        let starts = text.bytes().enumerate();
-        let mut starts = starts.filter(|(_, byte)| self.begins[usize::from(*byte)]);
-        self.weighty < usize::MAX
-            && starts.any(|(at, _)| {
-                let rest = text.get(at..).unwrap_or_default();
-                let mut forms = self.forms.iter().map(ExposeSecret::expose_secret);
-                forms.any(|form| echo(form, rest, self.weighty).is_some())
-            })
+        if self.weighty == usize::MAX {
+            return false;
+        }
+        let mut at = 0;
+        while let Some(step) = self.next_begin(&text.as_bytes()[at..]) {
+            at += step;
+            let rest = text.get(at..).unwrap_or_default();
+            let mut forms = self.forms.iter().map(ExposeSecret::expose_secret);
+            if forms.any(|form| echo(form, rest, self.weighty).is_some()) {
+                return true;
+            }
+            at += 1;
+        }
+        false
+    }
+
+    /// Where in `bytes` an echo may begin first.
+    fn next_begin(&self, bytes: &[u8]) -> Option<usize> {
+        match *self.begins {
+            [] => None,
+            [one] => memchr::memchr(one, bytes),
+            [one, two] => memchr::memchr2(one, two, bytes),
+            [one, two, three] => memchr::memchr3(one, two, three, bytes),
+            _ => bytes.iter().position(|byte| self.begins.contains(byte)),
+        }
     }
 
     /// `text` with the secret blotted out, should the other side have echoed it: as it is, in base64 or as JSON has
     /// it, each of them percent-encoded in whole or in part, whole or cut.
     pub(super) fn blot_out(&self, text: String) -> String {
-        // Only there an echo can begin: none begins in the middle of a character.
-        let may_begin = |byte: &u8| self.begins[usize::from(*byte)];
         let mut clean = String::new();
         // What stands before is clean, and not taken over yet.
         let mut begin = 0;
         let mut at = 0;
-        while let Some(step) = text.as_bytes()[at..].iter().position(may_begin) {
+        // None begins in the middle of a character.
+        while let Some(step) = self.next_begin(&text.as_bytes()[at..]) {
             at += step;
             let rest = &text[at..];
             let forms = self.forms.iter().map(ExposeSecret::expose_secret);
