@@ -17,7 +17,7 @@ import tempfile
 import simulated
 
 ROWS, COUNTS = 2_000, 2
-MOST = {"required": 900_000, "off": 220_000}
+MOST = {"required": 400_500, "off": 231_300}
 
 
 def counted(program, address, workflows, text, folder, snapshot):

@@ -34,9 +34,10 @@ def simulator(program, workflows, latency="0ms", *flags):
     ])
 
 
-def target(address):
-    """The flags that lead there."""
-    return ["--endpoint", address, "--project-id", PROJECT, "--workspace-id", WORKSPACE]
+def target(address, workspaces="one"):
+    """The flags that lead there, to its first workspace or (`all`) to none."""
+    project = ["--endpoint", address, "--project-id", PROJECT]
+    return project if workspaces == "all" else [*project, "--workspace-id", WORKSPACE]
 
 
 def environment(folder):
@@ -60,10 +61,10 @@ def describe(path, workflows, text):
         table.writelines(f"{workflow},{text}\n" for workflow in workflows)
 
 
-def run(program, path, address, *flags):
+def run(program, path, address, *flags, workspaces="one"):
     """The command that carries out a table."""
     return [
-        program, "run", path, *target(address), "-j", str(CONCURRENCY), "--progress", "none", "--yes", *flags,
+        program, "run", path, *target(address, workspaces), "-j", str(CONCURRENCY), "--progress", "none", "--yes", *flags,
     ]
 
 

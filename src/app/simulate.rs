@@ -37,6 +37,14 @@ pub(super) fn simulate(args: &SimulateArgs) -> Done {
     };
     let mut world = World::new(simulation);
     world.populate(&workspace, args.workflows);
+    for number in 2..=args.workspaces {
+        let text = format!("{}-{number}", workspace.workspace_id);
+        let other = Workspace {
+            workspace_id: id("--workspace-id", Some(&text), SIMULATED_WORKSPACE)?,
+            ..workspace.clone()
+        };
+        world.populate(&other, args.workflows);
+    }
     let admission = admission(args, &workspace.project_id)?;
     runtime()?.block_on(async {
         let world = Arc::new(Mutex::new(world));
@@ -49,9 +57,13 @@ pub(super) fn simulate(args: &SimulateArgs) -> Done {
         let mut stop = signals::listen();
         terminal::print(&format!("http://{}", server.address()));
         terminal::complain(&format!(
-            "simulating project {}, workspace {}, {}; stop with Ctrl-C",
+            "simulating project {}, workspace {}{}, {}; stop with Ctrl-C",
             workspace.project_id,
             workspace.workspace_id,
+            match args.workspaces.saturating_sub(1) {
+                0 => String::new(),
+                others => format!(" and {} like it", counted(others as u64, "other")),
+            },
             counted(args.workflows as u64, "workflow")
         ));
         terminal::complain(&admission.text);

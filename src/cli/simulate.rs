@@ -19,6 +19,9 @@ pub struct SimulateArgs {
     /// Workflows in the workspace
     #[arg(long, value_name = "N", default_value = "50")]
     pub workflows: usize,
+    /// So many workspaces, each with as many workflows; those after the first are called after it: ID-2, ID-3
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub workspaces: usize,
     /// Decides about ids, faults and latencies
     #[arg(long, value_name = "N", default_value = "1")]
     pub seed: u64,
