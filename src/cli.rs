@@ -12,14 +12,17 @@ mod runs;
 mod simulate;
 mod target;
 
+use std::str::FromStr;
+
 use clap::builder::styling::{AnsiColor, Styles};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 
 pub use export::{By, Delimiter, ExportArgs, For};
 pub use init::{CompletionsArgs, InitArgs, ManArgs, Shell};
-pub use job::{JobArgs, SnapshotUse};
+pub use job::JobArgs;
 pub use output::{LogFormat, OutputArgs, OutputShape, ProgressShape};
-pub use pace::{PaceArgs, SentFields};
+pub use pace::PaceArgs;
 pub use record::{IfLocked, RecordArgs};
 pub use run::{CautionArgs, CheckArgs, PlanArgs, ResumeArgs, RunArgs, UndoArgs};
 pub use runs::{ApproveArgs, ListShape, PruneArgs, ReportArgs, RunsArgs, RunsCommand, VerifyArgs};
@@ -31,6 +34,14 @@ const STYLES: Styles = Styles::styled()
     .usage(AnsiColor::Green.on_default().bold())
     .literal(AnsiColor::Cyan.on_default())
     .placeholder(AnsiColor::Cyan.on_default());
+
+/// Takes one of these words, which are those of `T`.
+fn word<T>(words: &'static [&'static str]) -> impl TypedValueParser<Value = T>
+where
+    T: FromStr<Err = String> + Clone + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(words).try_map(|word| word.parse())
+}
 
 const EXIT_CODES: &str = "Exit codes:
   0    every row succeeded or was unchanged

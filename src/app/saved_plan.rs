@@ -6,10 +6,11 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::cli::{JobArgs, SnapshotUse};
+use crate::cli::JobArgs;
 use crate::error::Error;
 use crate::job::census::{Census, Counting};
 use crate::job::defaults::Defaults;
+use crate::job::flags::Snapshot;
 use crate::job::problem::{Place, Problem};
 use crate::job::problems::Problems;
 use crate::job::record::{InputRecord, JobRecord, SCHEMA};
@@ -293,11 +294,12 @@ pub(super) fn check_flags(args: &JobArgs, is_simulated: bool, problems: &mut Pro
         ("--profile", target.profile.is_some()),
         ("--set", !args.set.is_empty()),
         ("--column", !args.column.is_empty()),
+        ("--other-columns", args.other_columns.is_some()),
         ("--only", !args.only.is_empty()),
         ("--limit", args.limit.is_some()),
         ("--encoding", args.encoding.is_some()),
         ("--simulate", args.simulate && !is_simulated),
-        ("--snapshot off", args.snapshot == SnapshotUse::Off),
+        ("--snapshot off", args.snapshot == Snapshot::Off),
     ];
     for (flag, _) in said.into_iter().filter(|(_, said)| *said) {
         problems.push(Problem::new(

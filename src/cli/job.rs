@@ -1,11 +1,13 @@
 //! The job, and what the command line says about it.
 
-use clap::{ArgAction, Args, ValueEnum};
+use clap::{ArgAction, Args};
 
 use crate::job::flags::{Flags, Snapshot};
+use crate::job::table::OtherColumns;
 
 use super::pace::PaceArgs;
 use super::target::TargetArgs;
+use super::word;
 
 /// The job and what the command line says about it.
 #[derive(Debug, Args)]
@@ -42,16 +44,25 @@ pub struct JobArgs {
     /// Whether the live state is read first; off sends rows as they stand, whatever is there
     #[arg(
         long,
-        value_enum,
+        value_parser = word::<Snapshot>(&Snapshot::NAMES),
         default_value = "required",
         help_heading = "Plan",
         hide_possible_values = true,
         value_name = "required|off"
     )]
-    pub snapshot: SnapshotUse,
+    pub snapshot: Snapshot,
     /// Read a column by another name: 'Workflow-ID=workflow_id'
     #[arg(long, value_name = "NAME=COLUMN", action = ArgAction::Append, help_heading = "Rows")]
     pub column: Vec<String>,
+    /// What becomes of columns that are not known [default: refuse]
+    #[arg(
+        long,
+        value_parser = word::<OtherColumns>(&OtherColumns::NAMES),
+        help_heading = "Rows",
+        hide_possible_values = true,
+        value_name = "refuse|ignore"
+    )]
+    pub other_columns: Option<OtherColumns>,
     /// The CSV's encoding, if it is neither UTF-8 nor marked
     #[arg(long, value_name = "NAME", help_heading = "Rows")]
     pub encoding: Option<String>,
@@ -69,26 +80,9 @@ impl JobArgs {
             set: self.set.clone(),
             column: self.column.clone(),
             encoding: self.encoding.clone(),
-            snapshot: Some(self.snapshot.snapshot()),
+            other_columns: self.other_columns,
+            snapshot: Some(self.snapshot),
             ..self.pace.flags(self.target.flags())
-        }
-    }
-}
-
-/// `--snapshot`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum SnapshotUse {
-    /// Nothing is sent without it
-    Required,
-    /// Rows are sent as they stand
-    Off,
-}
-
-impl SnapshotUse {
-    pub(super) fn snapshot(self) -> Snapshot {
-        match self {
-            Self::Required => Snapshot::Required,
-            Self::Off => Snapshot::Off,
         }
     }
 }

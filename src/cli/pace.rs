@@ -1,8 +1,10 @@
 //! How fast a run goes, and when it stops.
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use crate::job::flags::{Flags, Sent};
+
+use super::word;
 
 /// How fast a run goes, and when it stops.
 #[derive(Debug, Args)]
@@ -41,8 +43,8 @@ pub struct PaceArgs {
     #[arg(long, value_name = "DURATION", help_heading = "Plan")]
     pub leave_recent: Option<String>,
     /// Which fields an update holds: those that change, or all five, read just before
-    #[arg(long, value_enum, help_heading = "Plan")]
-    pub send: Option<SentFields>,
+    #[arg(long, value_parser = word::<Sent>(&Sent::NAMES), help_heading = "Plan")]
+    pub send: Option<Sent>,
     /// Fields that an update may clear by leaving them out: version_id (repeatable)
     #[arg(long, value_name = "FIELD", help_heading = "Plan")]
     pub allow_cleared: Vec<String>,
@@ -66,28 +68,10 @@ impl PaceArgs {
             leave_recent: self.leave_recent.clone(),
             max_changes: self.max_changes.clone(),
             max_disables: self.max_disables.clone(),
-            send: self.send.map(SentFields::sent),
+            send: self.send,
             allow_cleared: self.allow_cleared.clone(),
             confirm_within: self.confirm_within.clone(),
             ..flags
-        }
-    }
-}
-
-/// `--send`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum SentFields {
-    /// Those that change
-    Changed,
-    /// All five
-    Full,
-}
-
-impl SentFields {
-    pub(super) fn sent(self) -> Sent {
-        match self {
-            Self::Changed => Sent::Changed,
-            Self::Full => Sent::Full,
         }
     }
 }

@@ -22,6 +22,7 @@ use super::problem::Place;
 use super::problems::Problems;
 use super::rollout;
 use super::stage::StageFile;
+use super::table::OtherColumns;
 use super::template;
 use super::toml::{Located, Reader, Table, What};
 
@@ -169,7 +170,7 @@ pub struct RowsFile {
     /// `encoding`
     pub encoding: Option<Located<String>>,
     /// `other_columns`
-    pub other_columns: Option<Located<String>>,
+    pub other_columns: Option<Located<OtherColumns>>,
     /// `[rows.columns]`
     pub columns: Vec<(String, Located<String>)>,
     /// Where the table stands.
@@ -421,7 +422,7 @@ impl Reader<'_> {
         let found = RowsFile {
             file,
             encoding: self.string(rows, "encoding"),
-            other_columns: self.string(rows, "other_columns"),
+            other_columns: self.parsed(rows, "other_columns", "write \"refuse\" or \"ignore\""),
             columns,
             span,
         };

@@ -2,7 +2,11 @@
 
 pub use crate::model::update::Sent;
 
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
+
+use super::table::OtherColumns;
 
 /// Whether the live state is read before anything is sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,11 +20,25 @@ pub enum Snapshot {
 }
 
 impl Snapshot {
+    /// As they are written.
+    pub const NAMES: [&'static str; 2] = ["required", "off"];
+
     /// As `summary.json` writes it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Required => "required",
             Self::Off => "off",
+        }
+    }
+}
+
+impl FromStr for Snapshot {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "required" => Ok(Self::Required),
+            "off" => Ok(Self::Off),
+            _ => Err(format!("the live state is required or off, not {text:?}")),
         }
     }
 }
@@ -86,6 +104,8 @@ pub struct Flags {
     pub set: Vec<String>,
     /// `--column NAME=COLUMN`, as often as given
     pub column: Vec<String>,
+    /// `--other-columns`
+    pub other_columns: Option<OtherColumns>,
     /// `--encoding`
     pub encoding: Option<String>,
 }

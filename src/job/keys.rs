@@ -2,10 +2,12 @@
 
 use crate::model::field::Field;
 use crate::model::simulation::FaultKind;
+use crate::model::update::Sent;
 
 use super::column::Column;
 use super::rollout::Order;
 use super::stage::When;
+use super::table::OtherColumns;
 
 /// A key of a job file.
 #[derive(Clone, Debug)]
@@ -246,7 +248,7 @@ pub fn run() -> Vec<Key> {
         ),
         key(
             "send",
-            Takes::OneOf(&["changed", "full"]),
+            Takes::OneOf(&Sent::NAMES),
             "What an update holds: the fields that change, or all five, read just before. Default: changed.",
         ),
         key(
@@ -410,7 +412,7 @@ pub fn rows() -> Vec<Key> {
         ),
         key(
             "other_columns",
-            Takes::OneOf(&["refuse", "ignore"]),
+            Takes::OneOf(&OtherColumns::NAMES),
             "What becomes of columns that are not known. Default: refuse.",
         ),
         key(

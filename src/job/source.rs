@@ -37,23 +37,15 @@ impl Desk<'_> {
             told = rows
                 .encoding
                 .map(|encoding| (encoding.place(), encoding.value));
-            match rows
-                .other_columns
-                .as_ref()
-                .map(|other| other.value.as_str())
-            {
-                None | Some("refuse") => {}
-                Some("ignore") => options.ignore_others = true,
-                Some(other) => {
-                    let place = rows.other_columns.as_ref().map(Located::place);
-                    let place = place.unwrap_or(Place::Job(rows.span));
-                    let what = format!("not a way to treat other columns: {other:?}");
-                    self.wrong(place, what, "write \"refuse\" or \"ignore\"");
-                }
+            if let Some(other_columns) = rows.other_columns {
+                options.other_columns = other_columns.value;
             }
             for (header, column) in rows.columns {
                 self.map_column(&mut options, header, &column.value, column.place());
             }
+        }
+        if let Some(other_columns) = self.flags.other_columns {
+            options.other_columns = other_columns;
         }
         if let Some(encoding) = &self.flags.encoding {
             let place = Place::Flag(format!("--encoding {encoding}"));
@@ -75,6 +67,7 @@ impl Desk<'_> {
             for (name, given) in [
                 ("--encoding", self.flags.encoding.is_some()),
                 ("--column", !self.flags.column.is_empty()),
+                ("--other-columns", self.flags.other_columns.is_some()),
             ] {
                 if given {
                     let hint = "it is for rows from a CSV: add [rows] file = \"rows.csv\"";

@@ -1,6 +1,7 @@
 //! A CSV as spreadsheets write it: its dialect, its header, its rows.
 
 use std::io::{self, Cursor, Read};
+use std::str::FromStr;
 use std::sync::Arc;
 
 use csv::StringRecord;
@@ -24,13 +25,39 @@ const SENTINEL: char = '\0';
 const MOST_NAMED: usize = 20;
 const LONGEST_NAME: usize = 40;
 
+/// What becomes of columns of a CSV that are not known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OtherColumns {
+    /// They are a problem: one that was mistyped would be missed by nobody.
+    #[default]
+    Refuse,
+    /// They are ignored, unless they are written nearly like one that is known.
+    Ignore,
+}
+
+impl OtherColumns {
+    /// As they are written.
+    pub const NAMES: [&'static str; 2] = ["refuse", "ignore"];
+}
+
+impl FromStr for OtherColumns {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "refuse" => Ok(Self::Refuse),
+            "ignore" => Ok(Self::Ignore),
+            _ => Err(format!("not a way to treat other columns: {text:?}")),
+        }
+    }
+}
+
 /// What is said about a table outside of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// Header names that stand for columns by order of the user.
     pub columns: Vec<(String, String)>,
-    /// Whether columns that are not known are ignored.
-    pub ignore_others: bool,
+    /// What becomes of columns that are not known.
+    pub other_columns: OtherColumns,
 }
 
 /// A table that is being read.
@@ -496,9 +523,11 @@ fn slot(name: &str, place: Place, options: &Options, problems: &mut Problems) ->
     match meaning(name) {
         Meaning::Column(column) => Slot::Column(column),
         Meaning::Ignored => Slot::Ignored,
-        Meaning::Unknown | Meaning::Synonym(_) if options.ignore_others => Slot::Ignored,
+        Meaning::Unknown | Meaning::Synonym(_) if options.other_columns == OtherColumns::Ignore => {
+            Slot::Ignored
+        }
         Meaning::Unknown => {
-            let hint = "leave it out, begin its name with x_ to have it ignored, or set other_columns = \"ignore\" in [rows]";
+            let hint = "leave it out, begin its name with x_ to have it ignored, or say --other-columns ignore";
             problems.push(Problem::new(place, "no such column", hint));
             Slot::Ignored
         }

@@ -69,6 +69,11 @@ pub enum Sent {
     Full,
 }
 
+impl Sent {
+    /// As they are written.
+    pub const NAMES: [&'static str; 2] = ["changed", "full"];
+}
+
 impl FromStr for Sent {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {

@@ -107,11 +107,49 @@ fn a_column_nobody_knows() {
         1 | owner
           | ^^^^^
           |
-          = help: leave it out, begin its name with x_ to have it ignored, or set other_columns = "ignore" in [rows]
+          = help: leave it out, begin its name with x_ to have it ignored, or say --other-columns ignore
 
         2 problems; nothing was sent
     "#]],
     );
+}
+
+#[test]
+fn other_columns_are_ignored_where_the_flag_or_the_job_says_so_and_the_flag_is_heard_first() {
+    let job = |word: &str| {
+        format!("[target]\nsimulator = true\n[rows]\nfile = \"rows.csv\"\nother_columns = \"{word}\"\n")
+    };
+    let rows = "workflow_id,name,owner\nw1,x,me\n";
+    let desk = Desk::with("ignore.toml", &job("ignore"))
+        .file("refuse.toml", &job("refuse"))
+        .file("rows.csv", rows);
+    for (said, code) in [
+        ("rows.csv --simulate", 2),
+        ("rows.csv --simulate --other-columns refuse", 2),
+        ("rows.csv --simulate --other-columns ignore", 0),
+        ("ignore.toml", 0),
+        ("ignore.toml --other-columns refuse", 2),
+        ("refuse.toml", 2),
+        ("refuse.toml --other-columns ignore", 0),
+    ] {
+        let told = desk.flowbatch(&format!("check {said}"));
+        assert_eq!(told.code, code, "{said}: {}", told.stderr);
+    }
+}
+
+#[test]
+fn other_columns_can_be_ignored_only_where_there_are_columns() {
+    let job = "[target]\nsimulator = true\n[[update]]\nworkflow_id = \"w1\"\nenabled = false\n";
+    let said = Desk::with("job.toml", job).flowbatch("check job.toml --other-columns ignore");
+    assert_eq!(said.code, 2);
+    expect![[r#"
+        error: the job has no CSV
+        --> --other-columns
+         = help: it is for rows from a CSV: add [rows] file = "rows.csv"
+
+        1 problem; nothing was sent
+    "#]]
+    .assert_eq(&said.stderr);
 }
 
 #[test]
