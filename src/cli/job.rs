@@ -2,8 +2,7 @@
 
 use clap::{ArgAction, Args};
 
-use crate::job::flags::{Flags, Snapshot};
-use crate::job::table::OtherColumns;
+use crate::job::flags::{Flags, OtherColumns, Snapshot};
 
 use super::pace::PaceArgs;
 use super::target::TargetArgs;

@@ -1,12 +1,11 @@
 //! What the command line says about a job, not yet judged.
 
+pub use super::table::OtherColumns;
 pub use crate::model::update::Sent;
 
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-
-use super::table::OtherColumns;
 
 /// Whether the live state is read before anything is sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

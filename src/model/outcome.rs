@@ -112,6 +112,22 @@ impl ErrorClass {
             Self::Differs => "differs",
         }
     }
+
+    /// Whether the row may succeed another time as it stands: what failed is not what it sends. `resume` sends it again.
+    pub fn may_pass(self) -> bool {
+        match self {
+            Self::Auth
+            | Self::Permission
+            | Self::RateLimited
+            | Self::Server
+            | Self::Timeout
+            | Self::Network
+            | Self::Tls
+            | Self::Protocol
+            | Self::Canceled => true,
+            Self::Validation | Self::NotFound | Self::Conflict | Self::Differs => false,
+        }
+    }
 }
 
 impl fmt::Display for ErrorClass {
@@ -190,6 +206,33 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Whether a run that goes on sends the row again without being told to.
+    pub fn is_resumed(&self) -> bool {
+        match self.status {
+            _ if self.held_back => true,
+            Status::Unknown | Status::NotAttempted => true,
+            Status::Failed => self.class().is_none_or(ErrorClass::may_pass),
+            Status::Succeeded | Status::Unchanged | Status::Conflict | Status::Skipped => false,
+        }
+    }
+
+    /// Whether its error is one of the row: it was tried, or the plan refuses it. Of others the run ended first.
+    pub fn is_wrong(&self) -> bool {
+        match self.status {
+            Status::Failed | Status::Unknown | Status::Conflict => true,
+            Status::NotAttempted => {
+                let class = self.class();
+                self.attempts > 0 || class.is_some_and(|class| class != ErrorClass::Canceled)
+            }
+            Status::Succeeded | Status::Unchanged | Status::Skipped => false,
+        }
+    }
+
+    /// What kind of error it ended with.
+    pub fn class(&self) -> Option<ErrorClass> {
+        self.failure.as_ref().map(|failure| failure.class)
+    }
+
     /// `status`, of a row for which nothing was sent.
     pub fn without_requests(status: Status) -> Self {
         Self {
@@ -272,5 +315,53 @@ impl Ended {
 impl fmt::Display for Ended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(status: Status, class: Option<ErrorClass>) -> Outcome {
+        Outcome {
+            failure: class.map(|class| Failure::new(class, "x")),
+            ..Outcome::without_requests(status)
+        }
+    }
+
+    #[test]
+    fn what_may_pass_is_resumed_and_what_the_row_itself_is_wrong_in_is_not() {
+        for (status, class, is_resumed) in [
+            (Status::Failed, Some(ErrorClass::Server), true),
+            (Status::Failed, Some(ErrorClass::Permission), true),
+            (Status::Failed, Some(ErrorClass::Validation), false),
+            (Status::Failed, Some(ErrorClass::NotFound), false),
+            (Status::Conflict, Some(ErrorClass::Conflict), false),
+            (Status::Unknown, Some(ErrorClass::Timeout), true),
+            (Status::NotAttempted, None, true),
+            (Status::Succeeded, None, false),
+            (Status::Skipped, None, false),
+        ] {
+            let outcome = ended(status, class);
+            assert_eq!(outcome.is_resumed(), is_resumed, "{status:?} {class:?}");
+            let held_back = Outcome {
+                held_back: true,
+                ..outcome
+            };
+            assert!(held_back.is_resumed(), "{status:?} {class:?}");
+        }
+    }
+
+    #[test]
+    fn a_row_that_was_not_attempted_is_wrong_only_if_more_than_the_end_of_the_run_is_why() {
+        let canceled = ended(Status::NotAttempted, Some(ErrorClass::Canceled));
+        assert!(!canceled.is_wrong());
+        let tried = Outcome {
+            attempts: 1,
+            ..canceled
+        };
+        assert!(tried.is_wrong());
+        assert!(ended(Status::NotAttempted, Some(ErrorClass::Permission)).is_wrong());
+        assert!(!ended(Status::NotAttempted, None).is_wrong());
     }
 }

@@ -1,4 +1,19 @@
-//! The one backoff: a capped exponential schedule with jitter from outside.
+//! What is tried again, how often, and after how long.
+//!
+//! Within a run [`classify`](super::classify::classify) says what a reply means for its row:
+//!
+//! | verdict | goes again | uses an attempt up | after |
+//! |---|---|---|---|
+//! | `Passing` | until [`Retry::is_over`] | yes; none in an outage | [`Retry::delay`] |
+//! | `Throttled` | always | no | the pause of its lane: as long as the service asks, else [`Retry::lane_delay`] |
+//! | `CredentialRefused` | once, if there is another credential | no | the renewal |
+//! | `PermissionRefused`, `TlsRefused`, `Echo`, `Final` | never | | |
+//!
+//! A lane that is out of reach tries one request at a time, [`Retry::lane_delay`] apart (`engine::health`), until it answers or
+//! the run's patience ends. A row whose update may have been applied is read before it is sent again, and its end is what that
+//! reading shows. After a run [`Outcome::is_resumed`](crate::model::outcome::Outcome::is_resumed) says which rows `resume` sends.
+//!
+//! There is one backoff: a capped exponential schedule with jitter from outside.
 
 use std::time::{Duration, Instant};
 
@@ -25,6 +40,11 @@ impl Retry {
     pub fn delay(&self, n: u32, dice: f64) -> Duration {
         self.schedule(self.initial_delay, n)
             .mul_f64(dice.clamp(0.0, 1.0))
+    }
+
+    /// Whether a row that has used up so many attempts is not tried again; `at_most` are fewer than the job's.
+    pub fn is_over(&self, used: u32, at_most: Option<u32>) -> bool {
+        used >= at_most.unwrap_or(u32::MAX).min(self.max_attempts)
     }
 
     /// The pause of a whole lane after its `n`-th refusal in a row: at least half of the
@@ -98,6 +118,14 @@ mod tests {
             ]
         );
         assert_eq!(RETRY.delay(u32::MAX, 1.0).as_secs(), 60);
+    }
+
+    #[test]
+    fn attempts_are_used_up_by_the_jobs_number_or_a_smaller_one() {
+        assert!(!RETRY.is_over(4, None));
+        assert!(RETRY.is_over(5, None));
+        assert!(RETRY.is_over(1, Some(1)));
+        assert!(RETRY.is_over(5, Some(9)));
     }
 
     #[test]

@@ -154,16 +154,8 @@ impl Gathering {
 /// too late.
 fn needs_a_person(ended: &EndedRow<'_>) -> Option<ErrorClass> {
     let class = ended.error_class();
-    let outcome = &ended.outcome;
-    let needs = match outcome.status {
-        Status::Failed | Status::Conflict | Status::Unknown => true,
-        Status::NotAttempted => {
-            outcome.attempts > 0 || class.is_some_and(|class| class != ErrorClass::Canceled)
-        }
-        Status::Succeeded => class == Some(ErrorClass::Differs),
-        Status::Unchanged | Status::Skipped => false,
-    };
-    needs.then_some(class.unwrap_or(ErrorClass::Canceled))
+    let differs = ended.outcome.status == Status::Succeeded && class == Some(ErrorClass::Differs);
+    (ended.outcome.is_wrong() || differs).then_some(class.unwrap_or(ErrorClass::Canceled))
 }
 
 #[cfg(test)]

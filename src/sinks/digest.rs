@@ -233,16 +233,7 @@ impl Digest {
                 self.slowest.truncate(SLOWEST);
             }
         }
-        let counts = match outcome.status {
-            Status::Failed | Status::Unknown | Status::Conflict => true,
-            // Those that were tried have an error of their own to tell, or the plan has.
-            Status::NotAttempted => {
-                let class = outcome.failure.as_ref().map(|failure| failure.class);
-                outcome.attempts > 0 || class.is_some_and(|class| class != ErrorClass::Canceled)
-            }
-            Status::Succeeded | Status::Unchanged | Status::Skipped => false,
-        };
-        let Some(failure) = outcome.failure.as_ref().filter(|_| counts) else {
+        let Some(failure) = outcome.failure.as_ref().filter(|_| outcome.is_wrong()) else {
             return;
         };
         let key = (failure.class, failure.code.clone());

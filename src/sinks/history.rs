@@ -12,7 +12,6 @@ use crate::model::outcome::{Outcome, Status};
 use super::ends::{Ends, Trace};
 use super::line;
 use super::reader::Unreadable;
-use super::report::goes_on;
 
 /// As much of a journal as is read at once, in bytes, and how much of that stands before what is asked for: rows end
 /// nearly in the order in which they began.
@@ -91,7 +90,7 @@ impl<J: Read + Seek> History<J> {
         };
         let (_, outcome) = self.end(number, offset)?;
         let has_failed = matches!(outcome.status, Status::Failed | Status::Conflict);
-        let is_taken_up = goes_on(&outcome) || (failed_too && has_failed);
+        let is_taken_up = outcome.is_resumed() || (failed_too && has_failed);
         if !is_taken_up {
             return Ok(None);
         }

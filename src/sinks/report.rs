@@ -72,7 +72,7 @@ impl Written {
         }
         if ended.is_left() {
             self.left.insert(number);
-            self.resumable += u64::from(goes_on(outcome));
+            self.resumable += u64::from(outcome.is_resumed());
         }
     }
 }
@@ -125,7 +125,7 @@ impl EndedRow<'_> {
 
     /// Whether it may be sent again.
     pub fn is_left(&self) -> bool {
-        goes_on(&self.outcome) || self.outcome.status == Status::Failed
+        self.outcome.is_resumed() || self.outcome.status == Status::Failed
     }
 
     /// Its workflow, as far as that is known.
@@ -427,35 +427,6 @@ fn instant(at: Timestamp) -> String {
 impl From<io::Error> for ReportError {
     fn from(error: io::Error) -> Self {
         Self::Write(error.into())
-    }
-}
-
-/// Whether a run that goes on sends a row that ended like this without being told to.
-pub fn goes_on(outcome: &Outcome) -> bool {
-    if outcome.held_back {
-        return true;
-    }
-    match outcome.status {
-        Status::Unknown | Status::NotAttempted => true,
-        Status::Succeeded | Status::Unchanged | Status::Conflict | Status::Skipped => false,
-        Status::Failed => outcome
-            .failure
-            .as_ref()
-            .is_none_or(|failure| match failure.class {
-                ErrorClass::Auth
-                | ErrorClass::Permission
-                | ErrorClass::RateLimited
-                | ErrorClass::Server
-                | ErrorClass::Timeout
-                | ErrorClass::Network
-                | ErrorClass::Tls
-                | ErrorClass::Protocol
-                | ErrorClass::Canceled => true,
-                ErrorClass::Validation
-                | ErrorClass::NotFound
-                | ErrorClass::Conflict
-                | ErrorClass::Differs => false,
-            }),
     }
 }
 

@@ -117,11 +117,13 @@ fn a_column_nobody_knows() {
 #[test]
 fn other_columns_are_ignored_where_the_flag_or_the_job_says_so_and_the_flag_is_heard_first() {
     let job = |word: &str| {
-        format!("[target]\nsimulator = true\n[rows]\nfile = \"rows.csv\"\nother_columns = \"{word}\"\n")
+        format!(
+            "[target]\nsimulator = true\n[rows]\nfile = \"rows.csv\"\nother_columns = \"{word}\"\n"
+        )
     };
     let rows = "workflow_id,name,owner\nw1,x,me\n";
-    let desk = Desk::with("ignore.toml", &job("ignore"))
-        .file("refuse.toml", &job("refuse"))
+    let desk = Desk::with("ignore.toml", job("ignore"))
+        .file("refuse.toml", job("refuse"))
         .file("rows.csv", rows);
     for (said, code) in [
         ("rows.csv --simulate", 2),

@@ -610,8 +610,7 @@ impl Schedule {
         if effect == health::Effect::Counts {
             work.used += 1;
             let due = retry.delay(work.used, dice);
-            let is_over = work.used >= at_most.unwrap_or(u32::MAX).min(retry.max_attempts);
-            if is_over || work.read_back {
+            if retry.is_over(work.used, at_most) || work.read_back {
                 // What was answered is over; what was not may still be on its way.
                 let wait = match work.unproven {
                     Some(Unproven::Silent) => due,
