@@ -27,7 +27,6 @@ use flowbatch::job::way::{Target, Way};
 use flowbatch::model::endpoint::Endpoint;
 use flowbatch::model::event::{Event, Stamped};
 use flowbatch::model::field::FieldSet;
-use flowbatch::model::guard::Guards;
 use flowbatch::model::id::Id;
 use flowbatch::model::outcome::{Failure, Outcome, Status};
 use flowbatch::model::reading::Reading;
@@ -60,22 +59,19 @@ fn workflow(number: u64) -> String {
 
 fn row(number: u64) -> Row {
     Row {
-        number,
-        line: number + 1,
-        lane: LaneId(0),
-        workspace: Workspace {
-            project_id: id("0f9183e1c2d34b6c8a7e5d4c3b2a1908"),
-            workspace_id: id("909494e3-558e-46b6-a9eb-07a8e18ca621"),
-        },
-        workflow_id: id(&workflow(number)),
-        called: None,
-        wave: None,
         update: Update {
             description: Some("reviewed in November".to_owned()),
             ..Update::default()
         },
-        version: None,
-        guards: Guards::default(),
+        ..Row::new(
+            number,
+            LaneId(0),
+            Workspace {
+                project_id: id("0f9183e1c2d34b6c8a7e5d4c3b2a1908"),
+                workspace_id: id("909494e3-558e-46b6-a9eb-07a8e18ca621"),
+            },
+            id(&workflow(number)),
+        )
     }
 }
 

@@ -673,19 +673,12 @@ fn set_up(dice: &mut Rng) -> (World, Vec<Row>) {
             _ => Vec::new(),
         };
         rows.push(Row {
-            number: index as u64 + 1,
-            line: index as u64 + 2,
-            lane: LaneId(0),
-            workspace: place(),
-            workflow_id: Id::parse(id).unwrap(),
-            called: None,
-            wave: None,
             update,
-            version: None,
             guards: Guards {
                 fields,
                 update_time: None,
             },
+            ..Row::new(index as u64 + 1, LaneId(0), place(), Id::parse(id).unwrap())
         });
     }
     (world, rows)

@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use flowbatch::engine::ports::{Request, Service};
 use flowbatch::model::endpoint::Endpoint;
-use flowbatch::model::guard::Guards;
 use flowbatch::model::id::Id;
 use flowbatch::model::reply::{Answer, Cause, Content, Reply, Unreadable};
 use flowbatch::model::row::Row;
@@ -37,22 +36,19 @@ const TOKEN: &str = "canary-77";
 
 fn row(workflow_id: &str) -> Row {
     Row {
-        number: 1,
-        line: 2,
-        lane: LaneId(0),
-        workspace: Workspace {
-            project_id: Id::parse("p1").unwrap(),
-            workspace_id: Id::parse("s1").unwrap(),
-        },
-        workflow_id: Id::parse(workflow_id).unwrap(),
-        called: None,
-        wave: None,
         update: Update {
             name: Some("N\u{e4}me".into()),
             ..Update::default()
         },
-        version: None,
-        guards: Guards::default(),
+        ..Row::new(
+            1,
+            LaneId(0),
+            Workspace {
+                project_id: Id::parse("p1").unwrap(),
+                workspace_id: Id::parse("s1").unwrap(),
+            },
+            Id::parse(workflow_id).unwrap(),
+        )
     }
 }
 

@@ -19,7 +19,6 @@ use flowbatch::engine::run::{Beginning, Course, Run, Tools};
 use flowbatch::engine::schedule::{Paces, Rules};
 use flowbatch::model::event::{FORMAT, RunStarted};
 use flowbatch::model::field::FieldSet;
-use flowbatch::model::guard::Guards;
 use flowbatch::model::id::Id;
 use flowbatch::model::outcome::{Ended, Failure};
 use flowbatch::model::rate::{Per, Rate};
@@ -106,19 +105,16 @@ impl Source for Counted {
 
 fn row(number: u64) -> Row {
     Row {
-        number,
-        line: number + 1,
-        lane: LaneId(0),
-        workspace: workspace(),
-        workflow_id: Id::parse(&format!("w{number}")).unwrap(),
-        called: None,
-        wave: None,
         update: Update {
             name: Some("Reviewed".to_owned()),
             ..Update::default()
         },
-        version: None,
-        guards: Guards::default(),
+        ..Row::new(
+            number,
+            LaneId(0),
+            workspace(),
+            Id::parse(&format!("w{number}")).unwrap(),
+        )
     }
 }
 

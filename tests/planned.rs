@@ -383,18 +383,10 @@ async fn play_now(scenario: &Scenario) -> Played {
 
 fn row(number: u64, id: &str, description: &str, guarded: bool) -> Row {
     Row {
-        number,
-        line: number + 1,
-        lane: LaneId(0),
-        workspace: place(),
-        workflow_id: Id::parse(id).unwrap(),
-        called: None,
-        wave: None,
         update: Update {
             description: Some(wish(id)),
             ..Update::default()
         },
-        version: None,
         guards: Guards {
             fields: match guarded {
                 true => vec![(Field::Description, description.to_owned())],
@@ -402,6 +394,7 @@ fn row(number: u64, id: &str, description: &str, guarded: bool) -> Row {
             },
             update_time: None,
         },
+        ..Row::new(number, LaneId(0), place(), Id::parse(id).unwrap())
     }
 }
 

@@ -556,7 +556,6 @@ impl Ord for Due {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::guard::Guards;
     use crate::model::id::Id;
     use crate::model::target::{LaneId, Workspace};
     use crate::model::update::Update;
@@ -568,22 +567,19 @@ mod tests {
     fn row(number: u64) -> Row {
         let id = |text: &str| Id::parse(text).unwrap();
         Row {
-            number,
-            line: number,
-            lane: LaneId(0),
-            workspace: Workspace {
-                project_id: id("p"),
-                workspace_id: id("ws"),
-            },
-            workflow_id: id("w"),
-            called: None,
-            wave: None,
             update: Update {
                 enabled: Some(false),
                 ..Update::default()
             },
-            version: None,
-            guards: Guards::default(),
+            ..Row::new(
+                number,
+                LaneId(0),
+                Workspace {
+                    project_id: id("p"),
+                    workspace_id: id("ws"),
+                },
+                id("w"),
+            )
         }
     }
 

@@ -114,28 +114,20 @@ impl fmt::Display for Partition {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::guard::Guards;
     use crate::model::id::Id;
     use crate::model::target::{LaneId, Workspace};
-    use crate::model::update::Update;
 
     fn row(number: u64) -> Row {
         let id = |text: &str| Id::parse(text).unwrap();
-        Row {
+        Row::new(
             number,
-            line: number + 1,
-            lane: LaneId(0),
-            workspace: Workspace {
+            LaneId(0),
+            Workspace {
                 project_id: id("p"),
                 workspace_id: id("s"),
             },
-            workflow_id: id(&format!("w{number}")),
-            called: None,
-            wave: None,
-            update: Update::default(),
-            version: None,
-            guards: Guards::default(),
-        }
+            id(&format!("w{number}")),
+        )
     }
 
     #[test]

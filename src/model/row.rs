@@ -96,6 +96,22 @@ impl VersionWish {
 }
 
 impl Row {
+    /// Row `number` of a CSV whose first line is its header; it sets nothing and expects nothing.
+    pub fn new(number: u64, lane: LaneId, workspace: Workspace, workflow_id: Id) -> Self {
+        Self {
+            number,
+            line: number + 1,
+            lane,
+            workspace,
+            workflow_id,
+            called: None,
+            wave: None,
+            update: Update::default(),
+            version: None,
+            guards: Guards::default(),
+        }
+    }
+
     /// What stands for the id of whatever is called `name`, until it is looked up.
     pub fn stand_in(name: &str) -> Option<Id> {
         let hash = hex(&digest(&SHA256, name.as_bytes()).as_ref()[..16]);

@@ -408,26 +408,23 @@ fn by_whom(there: &Workflow) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::guard::Guards;
     use crate::model::id::Id;
     use crate::model::target::{LaneId, Workspace};
 
     fn row(update: Update, version: Option<VersionWish>) -> Row {
         let id = |text: &str| Id::parse(text).unwrap();
         Row {
-            number: 1,
-            line: 2,
-            lane: LaneId(0),
-            workspace: Workspace {
-                project_id: id("p"),
-                workspace_id: id("s"),
-            },
-            workflow_id: id("w"),
-            called: None,
-            wave: None,
             update,
             version,
-            guards: Guards::default(),
+            ..Row::new(
+                1,
+                LaneId(0),
+                Workspace {
+                    project_id: id("p"),
+                    workspace_id: id("s"),
+                },
+                id("w"),
+            )
         }
     }
 

@@ -153,19 +153,16 @@ mod tests {
         RowChange {
             at,
             row: Row {
-                number,
-                line: number,
-                lane: LaneId(0),
-                workspace: Workspace {
-                    project_id: id("p"),
-                    workspace_id: id("s"),
-                },
-                workflow_id: id("w"),
-                called: None,
                 wave: Some(3),
-                update: Update::default(),
-                version: None,
-                guards: Guards::default(),
+                ..Row::new(
+                    number,
+                    LaneId(0),
+                    Workspace {
+                        project_id: id("p"),
+                        workspace_id: id("s"),
+                    },
+                    id("w"),
+                )
             },
             workflow_id: None,
             change,

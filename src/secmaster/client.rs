@@ -484,29 +484,21 @@ mod tests {
     use super::*;
     use std::sync::Arc;
 
-    use crate::model::guard::Guards;
     use crate::model::id::Id;
     use crate::model::reading::{Need, Page, Reading};
     use crate::model::row::Row;
     use crate::model::target::{LaneId, Workspace};
-    use crate::model::update::Update;
 
     fn get(workflow_id: &str) -> Request {
-        Request::Get(Arc::new(Row {
-            number: 1,
-            line: 2,
-            lane: LaneId(0),
-            workspace: Workspace {
+        Request::Get(Arc::new(Row::new(
+            1,
+            LaneId(0),
+            Workspace {
                 project_id: Id::parse("p").unwrap(),
                 workspace_id: Id::parse("s").unwrap(),
             },
-            workflow_id: Id::parse(workflow_id).unwrap(),
-            called: None,
-            wave: None,
-            update: Update::default(),
-            version: None,
-            guards: Guards::default(),
-        }))
+            Id::parse(workflow_id).unwrap(),
+        )))
     }
 
     #[test]

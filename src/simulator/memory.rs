@@ -192,7 +192,6 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3_600);
 
     use super::*;
-    use crate::model::guard::Guards;
     use crate::model::id::Id;
     use crate::model::row::Row;
     use crate::model::simulation::{Fault, FaultKind, Simulation};
@@ -205,16 +204,8 @@ mod tests {
             ..Update::default()
         };
         let row = Row {
-            number: 1,
-            line: 2,
-            lane: LaneId(0),
-            workspace: workspace(),
-            workflow_id: Id::parse(workflow_id).unwrap(),
-            called: None,
-            wave: None,
             update: update.clone(),
-            version: None,
-            guards: Guards::default(),
+            ..Row::new(1, LaneId(0), workspace(), Id::parse(workflow_id).unwrap())
         };
         Request::Put(Arc::new(row), Arc::new(update))
     }

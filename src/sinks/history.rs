@@ -1,31 +1,24 @@
 //! What became of single rows, read from a journal where its ends stand.
 
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{Read, Seek};
 use std::rc::Rc;
 
 use jiff::Timestamp;
 
 use crate::engine::ports::Past;
 use crate::model::event::WasEnded;
+use crate::model::line_window::LineWindow;
 use crate::model::outcome::{Outcome, Status};
 
 use super::ends::{Ends, Trace};
 use super::line;
 use super::reader::Unreadable;
 
-/// As much of a journal as is read at once, in bytes, and how much of that stands before what is asked for: rows end
-/// nearly in the order in which they began.
-const WINDOW: u64 = 128 << 10;
-const BEFORE: u64 = WINDOW / 4;
-
 /// How rows stand by a journal, and the journal.
 #[derive(Debug)]
 pub struct History<J> {
     ends: Rc<Ends>,
-    journal: J,
-    /// Part of the journal, and the byte at which it begins.
-    window: Vec<u8>,
-    begin: u64,
+    journal: LineWindow<J>,
 }
 
 impl<J: Read + Seek> History<J> {
@@ -33,9 +26,7 @@ impl<J: Read + Seek> History<J> {
     pub fn new(ends: Rc<Ends>, journal: J) -> Self {
         Self {
             ends,
-            journal,
-            window: Vec::new(),
-            begin: 0,
+            journal: LineWindow::new(journal),
         }
     }
 
@@ -60,10 +51,7 @@ impl<J: Read + Seek> History<J> {
     /// The journal cannot be read, or the row does not end there any more.
     pub fn end(&mut self, number: u64, offset: u64) -> Result<(Timestamp, Outcome), Unreadable> {
         let moved = || Unreadable::Moved { offset };
-        if self.line_at(offset).is_none() {
-            self.read_around(offset)?;
-        }
-        let line = self.line_at(offset).ok_or_else(moved)?;
+        let line = self.journal.line_at(offset)?.ok_or_else(moved)?;
         line::check(line).map_err(|_| moved())?;
         let line = str::from_utf8(line).map_err(|_| moved())?;
         let at = ended_at(line, number).ok_or_else(moved)?;
@@ -104,30 +92,6 @@ impl<J: Read + Seek> History<J> {
             workflow_id: outcome.workflow_id,
         }))
     }
-
-    /// The line at byte `offset` with its LF, if all of it is in the window.
-    fn line_at(&self, offset: u64) -> Option<&[u8]> {
-        let from = usize::try_from(offset.checked_sub(self.begin)?).ok()?;
-        let rest = self.window.get(from..)?;
-        let end = memchr::memchr(b'\n', rest)?;
-        Some(&rest[..=end])
-    }
-
-    fn read_around(&mut self, offset: u64) -> io::Result<()> {
-        self.begin = offset.saturating_sub(BEFORE);
-        let mut most = WINDOW;
-        loop {
-            self.window.clear();
-            self.journal.seek(SeekFrom::Start(self.begin))?;
-            let mut part = self.journal.by_ref().take(most);
-            let length = part.read_to_end(&mut self.window)? as u64;
-            // A line may be longer than any window.
-            if length < most || self.line_at(offset).is_some() {
-                return Ok(());
-            }
-            most *= 2;
-        }
-    }
 }
 
 /// When row `number` ended, if `line` is its end: its first members, as they are written.
@@ -164,7 +128,7 @@ mod tests {
             };
             line::write(&mut journal, &[stamped], |_, _| {}).unwrap();
         }
-        let mut history = History::new(Rc::default(), io::Cursor::new(journal));
+        let mut history = History::new(Rc::default(), std::io::Cursor::new(journal));
         for &(row, offset, length) in offsets.iter().chain(offsets.iter().rev()) {
             let (_, outcome) = history.end(row, offset).unwrap();
             assert_eq!(outcome.live_name.unwrap().len(), length);

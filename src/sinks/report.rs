@@ -434,28 +434,20 @@ impl From<io::Error> for ReportError {
 #[cfg(test)]
 pub(super) mod tests_support {
     use super::*;
-    use crate::model::guard::Guards;
-    use crate::model::update::Update;
 
     /// Row `number`, which ended like this.
     pub(crate) fn ended_row(number: u64, outcome: Outcome) -> EndedRow<'static> {
         let id = |text: &str| Id::parse(text).unwrap();
         EndedRow {
-            row: Row {
+            row: Row::new(
                 number,
-                line: number + 1,
-                lane: LaneId(0),
-                workspace: Workspace {
+                LaneId(0),
+                Workspace {
                     project_id: id("p"),
                     workspace_id: id("s"),
                 },
-                workflow_id: id("w"),
-                called: None,
-                wave: None,
-                update: Update::default(),
-                version: None,
-                guards: Guards::default(),
-            },
+                id("w"),
+            ),
             outcome,
             at: None,
             order: 0,

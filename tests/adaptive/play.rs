@@ -9,7 +9,6 @@ use flowbatch::engine::ports::{Errand, RowsError, Source, Taken};
 use flowbatch::engine::schedule::{Rules, Schedule, Step};
 use flowbatch::model::event::Event;
 use flowbatch::model::field::FieldSet;
-use flowbatch::model::guard::Guards;
 use flowbatch::model::id::Id;
 use flowbatch::model::outcome::{Failure, Status};
 use flowbatch::model::reading::Reading;
@@ -58,22 +57,19 @@ impl Source for Rows {
         }
         self.next += 1;
         let row = Row {
-            number: self.next,
-            line: self.next + 1,
-            lane: LaneId(0),
-            workspace: Workspace {
-                project_id: Id::parse("p").unwrap(),
-                workspace_id: Id::parse("s").unwrap(),
-            },
-            workflow_id: Id::parse(&format!("w{}", self.next)).unwrap(),
-            called: None,
-            wave: None,
             update: Update {
                 name: Some("Wish".into()),
                 ..Update::default()
             },
-            version: None,
-            guards: Guards::default(),
+            ..Row::new(
+                self.next,
+                LaneId(0),
+                Workspace {
+                    project_id: Id::parse("p").unwrap(),
+                    workspace_id: Id::parse("s").unwrap(),
+                },
+                Id::parse(&format!("w{}", self.next)).unwrap(),
+            )
         };
         Ok(Some(Errand::Row(Box::new(Taken::from(row)))))
     }

@@ -247,18 +247,10 @@ fn settle(scenario: &Scenario, world: &mut World) -> Vec<Row> {
             Wish::Idle => (None, None),
         };
         Row {
-            number: index as u64 + 1,
-            line: index as u64 + 2,
-            lane: LaneId(scenario.lane(home)),
-            workspace,
-            workflow_id: Id::parse(&workflow_id).unwrap(),
-            called: None,
-            wave: None,
             update: Update {
                 name,
                 ..Update::default()
             },
-            version: None,
             guards: Guards {
                 fields: expected
                     .into_iter()
@@ -266,6 +258,12 @@ fn settle(scenario: &Scenario, world: &mut World) -> Vec<Row> {
                     .collect(),
                 update_time: None,
             },
+            ..Row::new(
+                index as u64 + 1,
+                LaneId(scenario.lane(home)),
+                workspace,
+                Id::parse(&workflow_id).unwrap(),
+            )
         }
     });
     rows.collect()
