@@ -10,7 +10,7 @@ use crate::engine::ports::{Past, RowsError};
 use crate::error::Error;
 use crate::job::builder::Builder;
 use crate::job::cell::EMPTY;
-use crate::job::census::{Census, Counting, Suspects};
+use crate::job::census::{Census, Counted, Counting, Suspects};
 use crate::job::change::{Change, Chosen, as_cell};
 use crate::job::column::Column;
 use crate::job::defaults::Defaults;
@@ -27,7 +27,6 @@ use crate::model::counted::counted;
 use crate::model::field::Field;
 use crate::model::id::same_id;
 use crate::model::id::trim;
-use crate::model::route::Route;
 use crate::model::row::Row;
 use crate::model::target::{LaneId, Workspace};
 use crate::model::update::Update;
@@ -207,13 +206,10 @@ impl<'a> Choice<'a> {
     fn write(&mut self, out: &mut RowsWriter) -> Result<Counts, RowsError> {
         let loaded = self.loaded;
         let mut counting = Counting::new(&loaded.so_far.job.selection);
-        let mut write = |row: &Row, stage: usize, routes: &[Route]| {
-            let counted = counting.count(row, stage, routes);
-            out.write(row, &counted)
+        let mut write = |row: &Row, counted: &Counted| {
+            out.write(row, counted)
                 .map_err(|error| RowsError(error.text().into()))
         };
-        // Rows are taken up by the way in which they stand in the job.
-        let mut selector = loaded.so_far.job.selection.selector();
         let mut told = Problems::default();
         let mut reader = loaded.reader()?;
         loop {
@@ -221,7 +217,8 @@ impl<'a> Choice<'a> {
             self.surveyed.stage = self.stage;
             self.rows.clear();
             while let Some(row) = reader.next_of_part(&mut told) {
-                let is_taken = selector.takes(&row);
+                // Rows are taken up by the way in which they stand in the job.
+                let is_taken = counting.chooses(&row);
                 let wanting = self.wanting(&row);
                 let completed = match wanting.is_empty() || !is_taken {
                     true => Some(row),
@@ -232,7 +229,11 @@ impl<'a> Choice<'a> {
                     self.meet_named(&row, &reader.place())?;
                     self.sets(&row);
                 }
-                write(&row, self.stage, reader.builder().routes())?;
+                let routes = reader.builder().routes();
+                write(
+                    &row,
+                    &counting.count_completed(&row, is_taken, self.stage, routes),
+                )?;
             }
             for (index, change) in loaded.changes.iter().enumerate() {
                 if change.stage != self.stage {
@@ -244,7 +245,8 @@ impl<'a> Choice<'a> {
                         let by = format!("the [[change]] on line {}", change.line());
                         self.meet(&row, &change.whole(), by, who(&found.listed));
                         self.sets(&row);
-                        write(&row, self.stage, reader.builder().routes())?;
+                        let routes = reader.builder().routes();
+                        write(&row, &counting.count(&row, self.stage, routes))?;
                     }
                 }
             }

@@ -80,6 +80,10 @@ pub(super) fn close(mut closed: Closed<'_>) -> Done {
         closed.reporting().write_all(closed.wants_page()),
         &mut trouble,
     );
+    if let (None, Some(told)) = (&derived, trouble.last_mut()) {
+        let again = command("report", &closed.folder, Vec::new());
+        told.push_str(&format!("\n  once that is mended: {again}"));
+    }
     let of_rows = derived
         .iter_mut()
         .flat_map(|derived| derived.trouble.drain(..));
@@ -446,7 +450,7 @@ impl Closed<'_> {
             .unwrap_or_else(|| self.report_path());
         let report = report.display().to_string();
         let has_changed = match written {
-            Some(written) => written.changed.count() > 0,
+            Some(written) => written.way_back > 0,
             None => {
                 let is_blind = self.resolved.job.settings.snapshot == Snapshot::Off;
                 !is_blind && tally.succeeded + tally.unknown > 0

@@ -766,9 +766,10 @@ impl Appended {
         }
     }
 
-    /// The SHA-256 of what was written so far, in hexadecimal.
-    pub(super) fn sha256(&self) -> String {
-        hex(self.context.clone().finish().as_ref())
+    /// The SHA-256 of what was written so far, in hexadecimal. It lasts from now on.
+    pub(super) fn sha256(&self) -> io::Result<String> {
+        self.file.sync_all()?;
+        Ok(hex(self.context.clone().finish().as_ref()))
     }
 }
 

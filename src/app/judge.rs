@@ -58,6 +58,19 @@ impl<'a> Judge<'a> {
             last_given: HashMap::new(),
             met: (resolved.census.named > 0).then(HashSet::new),
         };
+        if let Some(met) = &mut judge.met {
+            left.each_done(resolved, |row, _, outcome| {
+                let own = Some(row.workflow_id).filter(|_| row.called.is_none());
+                // One that was refused beside another row, or is wrong in itself, has had nothing of its workflow.
+                let had_none =
+                    outcome.attempts == 0 && outcome.class() == Some(ErrorClass::Validation);
+                if let Some(id) = outcome.workflow_id.or(own).filter(|_| !had_none) {
+                    let stage = judge.surveyed.stage_of(row.number);
+                    met.insert((stage, hash(row.lane, &row.workspace, id.as_str())));
+                }
+                Ok(())
+            })?;
+        }
         if resolved.census.wishes.renamed == 0 {
             return Ok(judge);
         }

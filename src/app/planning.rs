@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use crate::engine::ports::RowsError;
@@ -213,11 +213,13 @@ pub(super) fn plans_on_record(folder: &RunFolder, digest: &Digest, salvage: bool
     (1..=last.saturating_add(1)).filter(is_there).collect()
 }
 
-/// What rows that were sent without an end were to change, by the plans of the sessions `plans`; the last plan counts.
+/// What rows that were sent without an end were to change, by the plans of the sessions `plans`; the last plan counts. With `salvage`
+/// what cannot be read of them is passed over: a plan that is not whole was never acted upon, or another one tells less.
 pub(super) fn planned_changes(
     folder: &RunFolder,
     plans: &[u32],
     history: &History<File>,
+    salvage: bool,
 ) -> std::io::Result<HashMap<u64, (Option<Id>, Change)>> {
     let mut changes = HashMap::new();
     if !history.has_sent() {
@@ -226,10 +228,16 @@ pub(super) fn planned_changes(
     let wanted = |number: u64| matches!(history.of(number), Trace::Sent { .. });
     for session in plans {
         let mut plan = match PlanReader::open(&plan_path(folder, *session)) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            Err(error) if salvage && is_damage(&error) => continue,
             plan => plan?,
         };
-        while let Some(sending) = plan.next_sending()? {
+        loop {
+            let sending = match plan.next_sending() {
+                Err(error) if salvage && is_damage(&error) => continue,
+                sending => sending?,
+            };
+            let Some(sending) = sending else { break };
             if wanted(sending.row.number) && !sending.change.is_empty() {
                 let row = sending.row;
                 changes.insert(row.number, (Some(row.workflow_id), sending.change));
@@ -259,6 +267,14 @@ pub(super) fn planned_changes(
         }
     }
     Ok(changes)
+}
+
+/// Whether something was read that is not what was written.
+fn is_damage(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::InvalidData | ErrorKind::UnexpectedEof
+    )
 }
 
 fn contains(line: &[u8], part: &[u8]) -> bool {

@@ -107,7 +107,7 @@ impl Reporting<'_> {
     /// What rows that were sent without an end were to change.
     fn planned(&self, history: &History<File>) -> Result<Planned, Error> {
         let plans = plans_on_record(self.folder, self.digest, self.salvage);
-        planned_changes(self.folder, &plans, history)
+        planned_changes(self.folder, &plans, history, self.salvage)
             .map_err(Error::machine("the plan of the run cannot be read"))
     }
 
@@ -165,6 +165,11 @@ impl Reporting<'_> {
         is_guarded: bool,
         mut take: impl FnMut(UndoRow) -> Result<(), Error>,
     ) -> Result<Written, Error> {
+        let mut count = 0;
+        let mut take = |undo| {
+            count += 1;
+            take(undo)
+        };
         let begin = |_| Ok((self.way_back(is_guarded), Written::default()));
         let (way_back, written) = self.each(begin, |(way_back, written), ended| {
             written.see(&ended);
@@ -174,7 +179,10 @@ impl Reporting<'_> {
             undo.map_or(Ok(()), &mut take)
         })?;
         way_back.finish().try_for_each(take)?;
-        Ok(written)
+        Ok(Written {
+            way_back: count,
+            ..written
+        })
     }
 
     /// A way back that no change was shown yet.
@@ -229,9 +237,19 @@ impl Reporting<'_> {
     /// # Errors
     /// The report cannot be written, or what it is made from not be read. What else could not be written is told.
     pub(super) fn write_all(&self, wants_page: bool) -> Result<Derived, Error> {
+        self.write_files(wants_page, false).or_else(|error| {
+            // Where the disk is nearly full the report comes first.
+            self.write_files(wants_page, true).map_err(|_| error)
+        })
+    }
+
+    /// The same; without the rows that are left and those that put back if the report is written `alone`.
+    fn write_files(&self, wants_page: bool, alone: bool) -> Result<Derived, Error> {
         let path = self.folder.file("report.csv");
         let readers = self.folder.readers();
         let made = WholeFile::create(&path, readers).map_err(Error::file("cannot write", &path))?;
+        let unwritten =
+            |error: csv::Error| Error::file("cannot write", &path)(std::io::Error::other(error));
         let report = ReportWriter::new(BufWriter::with_capacity(64 << 10, Hashed::new(made)));
         let report = report.map_err(unwritten)?;
         // Rows of several stages are no CSV of their own: a workflow may have one in each.
@@ -243,8 +261,8 @@ impl Reporting<'_> {
                 report,
                 derived: Derived::default(),
                 gathering: Gathering::default(),
-                rerun: RowsCsv::new(self.folder, "rerun.csv", left),
-                undo: RowsCsv::new(self.folder, "undo.csv", undo),
+                rerun: RowsCsv::new(self.folder, "rerun.csv", left, alone),
+                undo: RowsCsv::new(self.folder, "undo.csv", undo, alone),
                 way_back: self.way_back(true),
             })
         };
@@ -269,6 +287,7 @@ impl Reporting<'_> {
             if ended.has_changed()
                 && let Some(UndoRow { row, undoes, .. }) = way_back.add(ended.into_change())
             {
+                derived.written.way_back += 1;
                 undo.push(&row, &undoes, self.route(&row));
             }
             Ok(())
@@ -282,6 +301,7 @@ impl Reporting<'_> {
             way_back,
         } = outputs;
         for UndoRow { row, undoes, .. } in way_back.finish() {
+            derived.written.way_back += 1;
             undo.push(&row, &undoes, self.route(&row));
         }
         let hashed = report.finish().map_err(unwritten)?;
@@ -312,6 +332,7 @@ impl Reporting<'_> {
             Ok((report, undo, self.way_back(true), Verified::default()))
         };
         let write = |undo: &mut Rerun<_>, verified: &mut Verified, row: UndoRow, proven: bool| {
+            verified.written.way_back += 1;
             if !proven {
                 verified.unclaimed.insert(row.row.number);
             }
@@ -392,6 +413,8 @@ struct RowsCsv<'a> {
     folder: &'a RunFolder,
     name: &'static str,
     columns: Columns,
+    /// Whether there is room for the report alone.
+    no_room: bool,
     out: Option<Rerun<BufWriter<Hashed<WholeFile>>>>,
     /// Why it cannot be written.
     failed: Option<Error>,
@@ -400,11 +423,13 @@ struct RowsCsv<'a> {
 }
 
 impl<'a> RowsCsv<'a> {
-    fn new(folder: &'a RunFolder, name: &'static str, columns: Columns) -> Self {
+    /// No row yet. With `no_room` there is none for them beside the report.
+    fn new(folder: &'a RunFolder, name: &'static str, columns: Columns, no_room: bool) -> Self {
         Self {
             folder,
             name,
             columns,
+            no_room,
             out: None,
             failed: None,
             left_out: Vec::new(),
@@ -414,6 +439,11 @@ impl<'a> RowsCsv<'a> {
     /// Adds `row`, which goes by `route`; it stands for these rows of the run.
     fn push(&mut self, row: &Row, of: &[u64], route: Option<&Route>) {
         let path = self.folder.file(self.name);
+        if self.no_room {
+            let why = std::io::Error::other("there is no room for it beside report.csv");
+            self.failed = Some(Error::file("cannot write", path)(why));
+            return;
+        }
         let out = match &mut self.out {
             Some(out) => Ok(out),
             None if self.failed.is_some() => return,
@@ -441,7 +471,8 @@ impl<'a> RowsCsv<'a> {
     fn finish(self, files: &mut Vec<FileFacts>, trouble: &mut Vec<Error>) -> Vec<u64> {
         let path = self.folder.file(self.name);
         let done = match (self.out, self.failed) {
-            (_, Some(error)) => Err(error),
+            // What an earlier session left says nothing about this one.
+            (_, Some(error)) => self.folder.remove(self.name).and(Err(error)),
             (None, None) => self.folder.remove(self.name).map(|()| None),
             (Some(out), None) => {
                 let whole = out

@@ -117,7 +117,7 @@ pub(super) fn resume(args: &ResumeArgs) -> Done {
     let (history, extent) = journal_file::history(&path, args.salvage)?;
     let journal = Journal::resume(disk, extent).map_err(Error::file("cannot write", &path))?;
     let plans = plans_on_record(&folder, &digest, args.salvage);
-    let changes = planned_changes(&folder, &plans, &history);
+    let changes = planned_changes(&folder, &plans, &history, args.salvage);
     let changes = changes.map_err(Error::machine("the plan cannot be read"))?;
     let mut left = LeftRows::of(history, args.failed).with_changes(changes);
     let counted = left.count(&resolved);

@@ -96,8 +96,9 @@ impl RowsFile {
             write_head(&self.targets, &mut head)?;
             out.write_all(&head)?;
             io::copy(&mut self.file()?, &mut out)?;
-            let (sha256, mut out) = out.into_parts();
-            out.flush()?;
+            let (sha256, out) = out.into_parts();
+            let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+            file.sync_all()?;
             Ok((sha256, head.len() as u64))
         };
         let (sha256, start) = copy().map_err(Error::file("cannot write", &path))?;

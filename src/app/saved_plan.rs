@@ -17,8 +17,9 @@ use crate::job::record::{InputRecord, JobRecord, SCHEMA};
 use crate::job::selection::Selection;
 use crate::job::settings::Settings;
 use crate::job::stored_rows::{Target, read_row};
+use crate::model::field::Field;
 use crate::model::route::Route;
-use crate::model::row::Row;
+use crate::model::row::{Row, VersionWish};
 use crate::model::update::Update;
 use crate::plan::assessment::Sending;
 
@@ -268,10 +269,25 @@ fn guarded(planned: Sending) -> Row {
     let row = planned.row;
     let mut update = Update::default();
     let mut guards = row.guards;
-    for (field, before, after) in planned.change.fields() {
+    let mut set = |field, before: &str, after: &str| {
         update.set(field, after);
         if guards.value(field).is_none() {
             guards.fields.push((field, before.to_owned()));
+        }
+    };
+    for (field, before, after) in planned.change.fields() {
+        set(field, before, after);
+    }
+    // What was as wished when it was planned is to be so still.
+    let mut wished: Vec<Field> = row.update.fields().collect();
+    if row.version == Some(VersionWish::Latest) {
+        wished.push(Field::VersionId);
+    }
+    for field in wished {
+        let live = planned.live.as_ref();
+        let there = live.map(|live| live.workflow.value(field));
+        if let Some(there) = there.filter(|_| !planned.change.after.contains_key(&field)) {
+            set(field, there, there);
         }
     }
     Row {
@@ -296,6 +312,8 @@ pub(super) fn check_flags(args: &JobArgs, is_simulated: bool, problems: &mut Pro
         ("--column", !args.column.is_empty()),
         ("--other-columns", args.other_columns.is_some()),
         ("--only", !args.only.is_empty()),
+        ("--hold", args.hold.is_some()),
+        ("--partition", args.partition.is_some()),
         ("--limit", args.limit.is_some()),
         ("--encoding", args.encoding.is_some()),
         ("--simulate", args.simulate && !is_simulated),

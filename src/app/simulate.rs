@@ -62,7 +62,7 @@ pub(super) fn simulate(args: &SimulateArgs) -> Done {
             workspace.workspace_id,
             match args.workspaces.saturating_sub(1) {
                 0 => String::new(),
-                others => format!(" and {} like it", counted(others as u64, "other")),
+                others => format!(" and {} like it", counted(others.into(), "other")),
             },
             counted(args.workflows as u64, "workflow")
         ));

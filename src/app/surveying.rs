@@ -444,8 +444,8 @@ impl Surveyed {
         Ok(self.snapshot.settle().map_err(RowsError::from)?)
     }
 
-    /// The SHA-256 of the file in which it is kept.
-    pub(super) fn sha256(&mut self) -> String {
+    /// The SHA-256 of the file in which it is kept, and which lasts from now on.
+    pub(super) fn sha256(&mut self) -> std::io::Result<String> {
         self.snapshot.file_mut().sha256()
     }
 

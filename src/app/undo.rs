@@ -163,7 +163,7 @@ fn what_to_undo(
     // A choice names what is to be put back.
     let lost = written.lost.numbers().filter(|_| only.is_empty());
     let lost: Vec<u64> = lost.collect();
-    if written.changed.count() == 0 {
+    if written.way_back == 0 {
         return Err(Error::Usage {
             what: match (is_blind, rows_text(&lost)) {
                 (true, _) => format!(
@@ -172,6 +172,10 @@ fn what_to_undo(
                 ),
                 (false, Some(rows)) => format!(
                     "{rows} of run {} cannot be put back: nothing on record shows what was there before",
+                    folder.id
+                ),
+                (false, None) if written.changed.count() > 0 => format!(
+                    "run {} left all workflows as they were before: there is nothing to put back",
                     folder.id
                 ),
                 (false, None) => format!("run {} changed nothing", folder.id),

@@ -233,10 +233,10 @@ impl Findings {
 
     fn compare_undo(&mut self, folder: &RunFolder, verified: &Verified) {
         let name = "undo.csv";
-        if verified.written.changed.count() > 0 {
+        if verified.written.way_back > 0 {
             self.compare_made(folder, name, &verified.undo);
         } else if folder.file(name).exists() {
-            self.wrong(name, "there is one, and the run changed nothing");
+            self.wrong(name, "there is one, and there is nothing to put back");
         }
     }
 
@@ -324,8 +324,9 @@ fn live(
     blind: bool,
     findings: &mut Findings,
 ) -> Done {
-    if verified.written.changed.count() == 0 {
+    if verified.written.way_back == 0 {
         let why = match blind {
+            _ if verified.written.changed.count() > 0 => "left all workflows as they were before",
             true => "did not read the live state, so nobody knows what it changed",
             false => "changed nothing",
         };

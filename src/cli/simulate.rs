@@ -20,8 +20,8 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "N", default_value = "50")]
     pub workflows: usize,
     /// So many workspaces, each with as many workflows; those after the first are called after it: ID-2, ID-3
-    #[arg(long, value_name = "N", default_value = "1")]
-    pub workspaces: usize,
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..))]
+    pub workspaces: u32,
     /// Decides about ids, faults and latencies
     #[arg(long, value_name = "N", default_value = "1")]
     pub seed: u64,

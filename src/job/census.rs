@@ -170,8 +170,26 @@ impl<'a> Counting<'a> {
         }
     }
 
+    /// Whether the user chose `row`, the next one, as it is written.
+    pub fn chooses(&mut self, row: &Row) -> bool {
+        self.selector.takes(row)
+    }
+
     /// Counts `row` of the stage at `stage`; its lane is one of `routes`.
     pub fn count(&mut self, row: &Row, stage: usize, routes: &[Route]) -> Counted {
+        let is_chosen = self.chooses(row);
+        self.count_completed(row, is_chosen, stage, routes)
+    }
+
+    /// The same where [`Counting::chooses`] has told of the row as it was written before it was completed: a choice by what it says,
+    /// and the part that it is in, must not change with its workflow's id. Only a hold may be for that.
+    pub fn count_completed(
+        &mut self,
+        row: &Row,
+        is_chosen: bool,
+        stage: usize,
+        routes: &[Route],
+    ) -> Counted {
         self.census.meet(routes);
         self.census.rows += 1;
         self.census.said.see(row);
@@ -183,13 +201,17 @@ impl<'a> Counting<'a> {
         let (hash, place) = &mut self.met[target];
         self.hashes
             .push(spread_id(*hash, &row.workflow_id) ^ stage as u64);
-        if !self.selector.takes(row) {
+        let hold = self.selection.held(&row.workflow_id);
+        if !is_chosen || hold.is_some() {
             self.census.skipped += 1;
-            if self.selection.held(&row.workflow_id).is_some() {
+            if hold.is_some() {
                 self.census.held += 1;
                 self.census.held_ids.insert(same_id(&row.workflow_id));
             }
-            let why = self.selection.why_left_out(row);
+            let why = match is_chosen {
+                true => hold.map(str::to_owned),
+                false => self.selection.why_left_out(row),
+            };
             return Counted {
                 target,
                 left_out: Some(why.unwrap_or_default()),

@@ -185,6 +185,9 @@ impl Intent {
             stages.push(staged.stage);
             stage_rows.push(staged.rows);
         }
+        if table.is_none() && stage_rows.iter().all(|rows| rows.table.is_none()) {
+            desk.refuse_flags_of_tables();
+        }
         let mut settings = desk.settings(&file.limits);
         if !changes.is_empty() && settings.ceilings.max_disables.is_none() {
             settings.ceilings.max_disables = Some(MOST_DISABLES);

@@ -262,6 +262,7 @@ impl<R: Read> Reader<R> {
         }
         census.meet(self.builder.routes());
         let named = self.builder.without_workspace.drain();
+        let by_place = selection.goes_by_place();
         findings.without_workspace = named
             .filter(|((lane, project_id, name), _)| {
                 // Only those of rows that are taken up.
@@ -270,16 +271,23 @@ impl<R: Read> Reader<R> {
                     .places
                     .iter()
                     .map(|place| &place.workspace);
-                places.any(|place| {
-                    Some(&place.workspace_id) == stand_in.as_ref()
-                        && place.project_id == *project_id
-                })
+                by_place
+                    || places.any(|place| {
+                        Some(&place.workspace_id) == stand_in.as_ref()
+                            && place.project_id == *project_id
+                    })
             })
             .collect();
         findings.with_stray_project = std::mem::take(&mut self.builder.with_stray_project);
         findings.astray = self.builder.astray.take();
         findings.region_left_out = self.builder.by_environment && self.builder.by_name;
         findings.without_project = std::mem::take(&mut self.builder.without_project);
+        if by_place {
+            let named = findings.without_workspace.keys().map(|(lane, ..)| lane);
+            for lane in named.chain(&findings.without_project) {
+                census.lanes[lane.0].is_searched = true;
+            }
+        }
         let is_used = |lane: &LaneId| census.lanes.get(lane.0).is_some_and(|lane| lane.is_used());
         findings.without_project.retain(is_used);
         Ok(Surveyed {

@@ -218,6 +218,13 @@ impl Selection {
         }
     }
 
+    /// Whether which rows are taken up follows from the workspaces that they name, whoever takes them up: these have to be looked
+    /// up first, for all rows.
+    pub fn goes_by_place(&self) -> bool {
+        let by_workspace = |only: &Only| matches!(only, Only::Workspace(_));
+        self.partition.is_some() || self.only.iter().any(by_workspace)
+    }
+
     /// Why `row` is left out by more than the user's choice of rows, if it is.
     pub fn why_left_out(&self, row: &Row) -> Option<String> {
         if let Some(partition) = self.partition {

@@ -28,10 +28,12 @@ impl Desk<'_> {
         rows: Option<RowsFile>,
         table_alone: bool,
     ) -> Option<TableSource> {
+        if rows.is_none() && !table_alone {
+            return None;
+        }
         let mut options = Options::default();
         let mut told = None;
         let mut file = None;
-        let in_job = rows.is_some();
         if let Some(rows) = rows {
             file = rows.file;
             told = rows
@@ -63,19 +65,6 @@ impl Desk<'_> {
                 }
             }
         }
-        if !in_job && !table_alone {
-            for (name, given) in [
-                ("--encoding", self.flags.encoding.is_some()),
-                ("--column", !self.flags.column.is_empty()),
-                ("--other-columns", self.flags.other_columns.is_some()),
-            ] {
-                if given {
-                    let hint = "it is for rows from a CSV: add [rows] file = \"rows.csv\"";
-                    self.wrong(Place::Flag(name.to_owned()), "the job has no CSV", hint);
-                }
-            }
-            return None;
-        }
         let encoding = told.and_then(|(place, label)| {
             let found = encoding::find(&label);
             if found.is_none() {
@@ -89,6 +78,20 @@ impl Desk<'_> {
             encoding,
             options,
         })
+    }
+
+    /// Refuses flags for a CSV: the job has none.
+    pub(super) fn refuse_flags_of_tables(&mut self) {
+        for (name, given) in [
+            ("--encoding", self.flags.encoding.is_some()),
+            ("--column", !self.flags.column.is_empty()),
+            ("--other-columns", self.flags.other_columns.is_some()),
+        ] {
+            if given {
+                let hint = "it is for rows from a CSV: add [rows] file = \"rows.csv\"";
+                self.wrong(Place::Flag(name.to_owned()), "the job has no CSV", hint);
+            }
+        }
     }
 
     pub(super) fn map_column(

@@ -54,6 +54,8 @@ pub struct Written {
     pub resumable: u64,
     /// Rows that have changed their workflow, or may have.
     pub changed: Left,
+    /// Rows that put back what was changed, where these were made: none for a workflow that is as it was again.
+    pub way_back: u64,
     /// Rows that have changed their workflow, or may have, while nothing on record shows what was there before.
     pub lost: Left,
 }

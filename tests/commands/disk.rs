@@ -81,8 +81,15 @@ fn a_file_size_limit_leaves_no_row_in_doubt() {
 fn a_limit_that_the_report_does_not_fit_leaves_no_half_report() {
     let desk = named(3_000);
     let text = run_within(&desk, 300);
-    assert!(text.contains("the report could not be made"), "{text}");
     let run = desk.only_run();
+    let report = run.join("report.csv");
+    for part in [
+        &format!("cannot write {}: File too large", report.display()),
+        "once that is mended: ",
+        " report ",
+    ] {
+        assert!(text.contains(part), "{text}");
+    }
     assert!(!run.join("report.csv").exists(), "half a report is none");
     assert_eq!(events(&run).last().unwrap()["event"], "session_ended");
 }
@@ -146,6 +153,35 @@ fn on_a_full_disk_what_was_sent_is_known_and_the_rest_was_not_sent() {
         let was_sent = sent.contains(&(index as u64 + 1));
         let live = &service.get(&format!("workflows/{id}"))["data"]["description"];
         assert_eq!(live == "Reviewed", was_sent, "row {}", index + 1);
+    }
+}
+
+#[test]
+fn near_a_full_disk_the_report_comes_first() {
+    if !can_mount() {
+        return;
+    }
+    let desk = named(1_000);
+    let program = env!("CARGO_BIN_EXE_flowbatch");
+    // Room for the report alone, and for so much more.
+    for more in [16, 48, 80] {
+        let line = format!(
+            "rm -rf state kept && mkdir state kept && unshare -rm bash -c '\
+             mount -t tmpfs tmpfs state && \
+             {program} run rows.csv --simulate --rate 5000/s --burst 1000 --state-dir state -q && \
+             cd state/runs/* && need=$(stat -c %s report.csv) && rm report.csv undo.csv && cd ../../.. && \
+             used=$(df -k --output=used state | tail -n 1) && \
+             mount -o remount,size=$((used + need / 1024 + {more}))k state && {{ \
+             {program} report last --simulate --state-dir state; code=$?; cp -r state/runs/* kept/; exit $code; }}'"
+        );
+        let output = desk.shell(&line).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(7), "{more}: {text}");
+        assert!(text.contains("undo.csv"), "{more}: {text}");
+        let run = fs::read_dir(desk.path("kept")).unwrap().next().unwrap();
+        let run = run.unwrap().path();
+        assert_eq!(csv_rows(&run.join("report.csv")).len(), 1_000, "{more}");
+        assert!(!run.join("undo.csv").exists(), "{more}");
     }
 }
 

@@ -183,3 +183,19 @@ fn a_file_of_names_can_be_tried_in_the_simulator() {
         typo.stdout
     );
 }
+
+#[test]
+fn a_row_beside_another_one_for_its_workflow_is_not_sent_when_the_failed_ones_go_again() {
+    let desk = Desk::new().file(
+        "rows.csv",
+        "workflow_id,workflow_name,description\nw-2,,first\n,Workflow w-2,second\nw-3,,x\n",
+    );
+    let run = "run rows.csv --simulate --max-errors 100% --rate 1000/s --yes --progress none";
+    assert_eq!(desk.flowbatch(run).code, 1);
+    let run = desk.only_run();
+    let again = desk.flowbatch(&format!("resume {} --failed --yes", run.display()));
+    assert_eq!(again.code, 1, "{}{}", again.stdout, again.stderr);
+    let rows = csv_rows(&run.join("report.csv"));
+    let told: Vec<_> = rows.iter().map(|row| row["status"].as_str()).collect();
+    assert_eq!(told, ["succeeded", "failed", "succeeded"]);
+}

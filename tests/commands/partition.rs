@@ -257,3 +257,39 @@ fn parts_share_a_workspace_with_each_other_and_with_nobody_else() {
     first.wait().unwrap();
     assert_eq!(code("other.csv"), 0);
 }
+
+/// Statuses of the rows, by the two parts of a job.
+fn in_two_parts(desk: &Desk, job: &str) -> [Vec<String>; 2] {
+    [1, 2].map(|part| {
+        let state = format!("part-{part}");
+        let said = desk.flowbatch(&format!(
+            "run {job} --partition {part}/2 --rate 1000/s --yes --progress none --state-dir {state}"
+        ));
+        assert_eq!(said.code, 0, "{}{}", said.stdout, said.stderr);
+        let rows = csv_rows(&runs(desk, &state)[0].join("report.csv"));
+        rows.iter().map(|row| row["status"].clone()).collect()
+    })
+}
+
+#[test]
+fn each_row_is_in_one_part_whatever_has_to_be_looked_up_for_it() {
+    let mut named = "workspace,workflow_id,description\n".to_owned();
+    let mut rows = "workflow_name\n".to_owned();
+    for number in 1..=20 {
+        named += &format!("SOC a{},q{number},e\n", number % 5);
+        rows += &format!("Workflow w-{number}\n");
+    }
+    let templates = "[target]\nsimulator = true\n[rows]\nfile = \"rows.csv\"\n[defaults]\ndescription = \"now {{ name }}\"\n";
+    for job in ["named.csv --simulate", "templates.toml"] {
+        let desk = Desk::new()
+            .file("named.csv", &named)
+            .file("rows.csv", &rows)
+            .file("templates.toml", templates);
+        let [first, second] = in_two_parts(&desk, job);
+        assert_eq!(first.len(), 20);
+        for (first, second) in first.iter().zip(&second) {
+            let is_in_one = (first == "skipped") != (second == "skipped");
+            assert!(is_in_one, "{job}: {first} and {second}");
+        }
+    }
+}

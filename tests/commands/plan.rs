@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use flowbatch::model::update::Update;
 use flowbatch::simulator::records::VersionStatus;
 
 use crate::cloud::workspace;
@@ -413,4 +414,47 @@ fn a_saved_plan_that_changes_nothing_is_well_and_runs_nothing() {
     let quiet = desk.flowbatch("run plan.json -q");
     assert_eq!((quiet.code, quiet.stderr.as_str()), (0, ""));
     desk.only_run();
+}
+
+#[test]
+fn a_saved_plan_keeps_the_version_that_a_row_names_although_it_was_in_use() {
+    let (cloud, desk, ids) = start(2);
+    let version = {
+        let world = cloud.world();
+        let workflow = world.workflow(&place(), &ids[0]).unwrap();
+        workflow.version_id.clone()
+    };
+    let desk = desk.file(
+        "rows.csv",
+        format!(
+            "workflow_id,description,version_id\n{},Reviewed,{version}\n",
+            ids[0]
+        ),
+    );
+    ok(&desk.flowbatch(&format!("plan rows.csv {} --out plan.json", target(&cloud))));
+    cloud
+        .world()
+        .adopt(&place(), &ids[0], Some("their-version"));
+    let theirs = Update {
+        version_id: Some("their-version".to_owned()),
+        ..Update::default()
+    };
+    edit(&cloud, &place(), &ids[0], theirs);
+    let drifted = desk.flowbatch("run plan.json");
+    assert_eq!(drifted.code, 3, "{}{}", drifted.stderr, drifted.stdout);
+    assert_eq!(cloud.described(&place(), "Reviewed"), 0);
+}
+
+#[test]
+fn a_saved_plan_takes_no_holds_and_has_no_parts() {
+    let (cloud, desk, ids) = start(2);
+    let desk = reviewed(desk, &ids);
+    ok(&desk.flowbatch(&format!("plan rows.csv {} --out plan.json", target(&cloud))));
+    for flag in ["--hold nowhere.csv", "--partition 1/2"] {
+        let refused = desk.flowbatch(&format!("run plan.json {flag}"));
+        assert_eq!(refused.code, 2, "{}", refused.stderr);
+        let said = "a saved plan says which rows change where";
+        assert!(refused.stderr.contains(said), "{}", refused.stderr);
+    }
+    assert_eq!(cloud.described(&place(), "Reviewed"), 0);
 }

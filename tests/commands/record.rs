@@ -556,3 +556,22 @@ fn a_job_json_that_is_gone_is_told_as_that() {
         );
     }
 }
+
+#[test]
+fn what_is_left_of_a_plan_that_was_never_whole_keeps_no_salvage_from_its_work() {
+    for torn in ["", "{\"plan\":2,\"tool_ver", "{}\n"] {
+        let (service, desk) = ran(5);
+        let run = desk.only_run();
+        kill(&run);
+        fs::write(run.join("plan-2.jsonl"), torn).unwrap();
+        ok(
+            &desk.flowbatch(&format!("report {} --salvage", run.display())),
+            0,
+        );
+        ok(
+            &desk.flowbatch(&format!("undo {} --salvage", run.display())),
+            0,
+        );
+        assert!((1..=5).all(|row| service.field(&format!("w{row}"), "name") == format!("W{row}")));
+    }
+}

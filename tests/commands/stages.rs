@@ -694,3 +694,36 @@ fn a_row_that_goes_again_does_not_overwrite_what_a_later_stage_has_set() {
         ]
     );
 }
+
+#[test]
+fn stages_that_leave_all_as_it_was_leave_nothing_to_put_back() {
+    let stages = stage("there", &update("workflow_id = \"w1\"\nname = \"Middle\""))
+        + &stage(
+            "back",
+            &update("workflow_id = \"w1\"\nname = \"Workflow w1\""),
+        );
+    let desk = desk(&stages);
+    let ran = desk.flowbatch("run job.toml");
+    ok(&ran, 0);
+    assert!(!ran.stdout.contains("undo:"), "{}", ran.stdout);
+    let run = desk.only_run();
+    assert_eq!(by_stage(&run), ["back succeeded 1", "there succeeded 1"]);
+    assert!(!run.join("undo.csv").exists());
+    let verified = desk.flowbatch(&format!("verify {} --live", run.display()));
+    ok(&verified, 0);
+    let undone = desk.flowbatch(&format!("undo {}", run.display()));
+    ok(&undone, 2);
+    for said in [&verified.stdout, &undone.stderr] {
+        assert!(said.contains("left all workflows as they were"), "{said}");
+    }
+}
+
+#[test]
+fn flags_for_a_csv_are_for_those_of_stages_as_well() {
+    let stages = stage("one", "[stage.rows]\nfile = \"rows.csv\"");
+    let desk = desk(&stages).file("rows.csv", "workflow_id,name,owner\nw1,x,me\n");
+    ok(&desk.flowbatch("check job.toml"), 2);
+    ok(&desk.flowbatch("check job.toml --other-columns ignore"), 0);
+    let mapped = desk.flowbatch("check job.toml --column owner=description");
+    ok(&mapped, 0);
+}
