@@ -107,6 +107,11 @@ impl Error {
         }
     }
 
+    /// Whether its cause is that the disk, a quota or a limit on file sizes left no room.
+    pub fn has_no_room(&self) -> bool {
+        no_room(self)
+    }
+
     /// What the program returns.
     pub fn exit(&self) -> Exit {
         match self {
@@ -179,6 +184,17 @@ impl Error {
         };
         format!("{}\n\n{more}\n\n{last}", kept.join("\n"))
     }
+}
+
+/// Whether `error`, or what caused it, is that there is no room.
+fn no_room(error: &(dyn std::error::Error + 'static)) -> bool {
+    let full = error.downcast_ref::<io::Error>().is_some_and(|error| {
+        matches!(
+            error.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+        )
+    });
+    full || error.source().is_some_and(no_room)
 }
 
 #[cfg(test)]

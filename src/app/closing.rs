@@ -1,7 +1,7 @@
 //! The end of a run: its report, its summary, its exit code.
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -153,17 +153,6 @@ pub(super) fn close(mut closed: Closed<'_>) -> Done {
     Ok(exit)
 }
 
-/// Whether the disk, a quota or a limit on file sizes left no room.
-fn has_no_room(error: &(dyn std::error::Error + 'static)) -> bool {
-    let full = error.downcast_ref::<std::io::Error>().is_some_and(|error| {
-        matches!(
-            error.kind(),
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
-        )
-    });
-    full || error.source().is_some_and(has_no_room)
-}
-
 /// The value of `done`; an error becomes text for people.
 fn keep<T>(done: Result<T, Error>, trouble: &mut Vec<String>) -> Option<T> {
     done.map_err(|error| trouble.push(error.text())).ok()
@@ -186,7 +175,7 @@ impl Closed<'_> {
         let is_input = matches!(broken, Broken::Rows(_));
         let error = Error::machine("the run was stopped")(broken);
         let folder = self.folder.path.display();
-        let advice = match (is_input, has_no_room(&error)) {
+        let advice = match (is_input, error.has_no_room()) {
             (true, false) => format!("do not touch the files of a run: see {folder}"),
             (_, true) => {
                 format!("free space for {folder}: what is known stands in its journal.jsonl")

@@ -766,8 +766,8 @@ impl Appended {
         }
     }
 
-    /// The SHA-256 of what was written so far, in hexadecimal. It lasts from now on.
-    pub(super) fn sha256(&self) -> io::Result<String> {
+    /// Makes what was written durable. Gives its SHA-256, in hexadecimal.
+    pub(super) fn sync(&self) -> io::Result<String> {
         self.file.sync_all()?;
         Ok(hex(self.context.clone().finish().as_ref()))
     }

@@ -26,15 +26,12 @@ use crate::model::counted::counted;
 use crate::model::row::Row;
 use crate::model::update::Update;
 
-use super::folder::State;
 use super::holds;
-use super::loaded_job::{LoadedJob, templates};
 use super::placing::Placing;
-use super::rows_file::RowsWriter;
 use super::sources::{Csv, FirstTable, Keep, SourceFile};
 use super::{environment, profiles, terminal};
 
-/// A job without problems, as far as nobody is asked.
+/// A job without problems, as far as no service is asked.
 pub(super) struct ReadJob {
     pub(super) job: Job,
     /// The job's name for people.
@@ -62,18 +59,6 @@ pub(super) struct PartSource {
     pub(super) wishes: Option<(Update, Rc<[Template]>)>,
     pub(super) updates: Rc<[Written]>,
     pub(super) csv: Option<Csv>,
-}
-
-/// Takes in the job that the command line names, and keeps its rows in `state`; with `strict` no row may be beyond carrying out.
-///
-/// # Errors
-/// The job has problems, all of which are told; or its rows cannot be kept.
-pub(super) fn take_in(args: &JobArgs, strict: bool, state: &State) -> Result<LoadedJob, Error> {
-    let mut rows = RowsWriter::new(state)?;
-    let read = read(args, Keep::In(state), |row, counted| {
-        rows.write(row, counted)
-    })?;
-    LoadedJob::new(read.strict(strict), rows)
 }
 
 /// Reads the job that the command line names, and shows each of its rows to `take`.
@@ -236,7 +221,7 @@ pub(super) fn check_selection(census: &Census, idle: &[String], problems: &mut P
     }
 }
 
-/// Opens what the rows come from. Of a CSV that no rows can be read from there is no table; what is wrong with it is told.
+/// Opens what the rows come from. Of a CSV that no rows can be read from there is no table; its problems are reported.
 fn open_parts(
     job: &str,
     rows: RowSources,
@@ -363,7 +348,7 @@ impl ReadJob {
     }
 
     /// The same job, of which with `strict` no row may be beyond carrying out.
-    fn strict(self, strict: bool) -> Self {
+    pub(super) fn strict(self, strict: bool) -> Self {
         let settings = Settings {
             strict: self.job.settings.strict | strict,
             ..self.job.settings
@@ -541,5 +526,13 @@ fn check_columns<R: Read>(all: &[Template], table: &Table<R>, problems: &mut Pro
                 ));
             }
         }
+    }
+}
+
+/// What the live state is to work out for rows of the stage at `stage` of `job`, or for all rows.
+pub(super) fn templates<'a>(job: &'a Job, parts: &'a [PartSource], stage: usize) -> &'a [Template] {
+    match parts.get(stage).and_then(|part| part.wishes.as_ref()) {
+        Some((_, templates)) => templates,
+        None => &job.defaults.templates,
     }
 }

@@ -136,11 +136,11 @@ impl<'a> Judge<'a> {
     ) -> Result<Assessment, RowsError> {
         if let Some(why) = schedule.refuses(row.lane, &row.workspace) {
             let failure = Failure::new(ErrorClass::Canceled, why);
-            return Ok(ending(row, End::Unread, None, Some(failure)));
+            return Ok(ending(row, End::Unread, None, Some(failure)).into());
         }
         let row = match self.surveyed.identify(row, past)? {
             Ok(row) => row,
-            Err((row, failure)) => return Ok(ending(*row, End::Fail, None, Some(failure))),
+            Err((row, failure)) => return Ok(ending(*row, End::Fail, None, Some(failure)).into()),
         };
         let stage = self.surveyed.stage_of(row.number);
         if let Some(met) = &mut self.met
@@ -151,27 +151,36 @@ impl<'a> Judge<'a> {
         {
             let what = "another row is for the same workflow: make one row of them";
             let failure = Failure::new(ErrorClass::Validation, what);
-            return Ok(ending(row, End::Fail, None, Some(failure)));
+            return Ok(ending(row, End::Fail, None, Some(failure)).into());
         }
         let live = self.surveyed.live(&row)?;
         let name = live.as_ref().map(|live| live.workflow.name.clone());
         let name = name.filter(|name| !name.is_empty());
         if let Some(why) = self.selection.held(&row.workflow_id) {
             let note = Some(why.to_owned());
-            return Ok(noted(ending(row, End::Held, name, None), note));
+            return Ok(Ending {
+                note,
+                ..ending(row, End::Held, name, None)
+            }
+            .into());
         }
         let is_touched = self.surveyed.is_touched(&row);
         let Some(settled) = self.settle(&row, past, live.as_ref()) else {
             if is_touched {
-                return Ok(Assessment::Send(Box::new(Sending {
+                return Ok(Sending {
                     way: Way::Open,
                     is_touched,
                     reads: true,
                     ..sending(row, live)
-                })));
+                }
+                .into());
             }
             let note = renamed_before(&row, name.as_deref());
-            return Ok(noted(ending(row, End::Unchanged, name, None), note));
+            return Ok(Ending {
+                note,
+                ..ending(row, End::Unchanged, name, None)
+            }
+            .into());
         };
         let settled = self.name_is_free(&row, settled)?;
         let at_hand = self.surveyed.stages.get(stage);
@@ -199,14 +208,14 @@ impl<'a> Judge<'a> {
                     Action::Conflict => End::Conflict,
                     Action::Fail | Action::Change | Action::ReadBack => End::Fail,
                 };
-                let mut assessment = ending(row, end, name, settled.failure);
-                if let Assessment::End(ending) = &mut assessment {
-                    ending.stage = stage_name;
-                }
-                return Ok(assessment);
+                let ending = Ending {
+                    stage: stage_name,
+                    ..ending(row, end, name, settled.failure)
+                };
+                return Ok(ending.into());
             }
         };
-        Ok(Assessment::Send(Box::new(Sending {
+        Ok(Sending {
             way,
             change: settled.change,
             send: settled.send,
@@ -216,7 +225,8 @@ impl<'a> Judge<'a> {
             failure: settled.failure,
             stage: stage_name,
             ..sending(row, live)
-        })))
+        }
+        .into())
     }
 
     /// What becomes of a row, from what to what, and why not; nothing if it is as wished already.
@@ -358,21 +368,15 @@ fn sending(row: Row, live: Option<Live>) -> Sending {
     }
 }
 
-fn ending(row: Row, end: End, live_name: Option<String>, failure: Option<Failure>) -> Assessment {
-    Assessment::End(Box::new(Ending {
+/// The end of `row`, for which nothing is sent.
+fn ending(row: Row, end: End, live_name: Option<String>, failure: Option<Failure>) -> Ending {
+    Ending {
         row,
         end,
         live_name,
         failure,
         note: None,
         stage: None,
-    }))
-}
-
-fn noted(assessment: Assessment, note: Option<String>) -> Assessment {
-    match assessment {
-        Assessment::End(ending) => Assessment::End(Box::new(Ending { note, ..*ending })),
-        sent @ Assessment::Send(_) => sent,
     }
 }
 

@@ -5,6 +5,7 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::cli::JobArgs;
 use crate::engine::ports::RowsError;
 use crate::error::Error;
 use crate::job::census::{Counting, Duplicates, Suspects};
@@ -22,10 +23,12 @@ use crate::model::row::Row;
 use crate::model::target::{LaneId, Workspace};
 
 use super::folder::State;
-use super::intake::{NextReader, PartSource, ReadJob, check_selection, reader_of, refuse};
+use super::intake::{
+    NextReader, PartSource, ReadJob, check_selection, read, reader_of, refuse, templates,
+};
 use super::resolved_job::ResolvedJob;
 use super::rows_file::{RowsFile, RowsWriter};
-use super::sources::Csv;
+use super::sources::{Csv, Keep};
 
 /// Where a change looks.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,8 +52,20 @@ pub(super) struct LoadedJob {
 }
 
 impl LoadedJob {
+    /// Takes in the job that the command line names, and keeps its rows in `state`; with `strict` no row may be beyond carrying out.
+    ///
+    /// # Errors
+    /// The job has problems: all of them. Or its rows cannot be kept.
+    pub(super) fn take_in(args: &JobArgs, strict: bool, state: &State) -> Result<Self, Error> {
+        let mut rows = RowsWriter::new(state)?;
+        let read = read(args, Keep::In(state), |row, counted| {
+            rows.write(row, counted)
+        })?;
+        Self::new(read.strict(strict), rows)
+    }
+
     /// The job that was `read`, whose `rows` were written.
-    pub(super) fn new(read: ReadJob, rows: RowsWriter) -> Result<Self, Error> {
+    fn new(read: ReadJob, rows: RowsWriter) -> Result<Self, Error> {
         let csvs: Vec<&Csv> = read
             .parts
             .iter()
@@ -359,13 +374,5 @@ impl From<ResolvedJob> for LoadedJob {
             parts: Vec::new(),
             text: None,
         }
-    }
-}
-
-/// What the live state is to work out for rows of the stage at `stage` of `job`, or for all rows.
-pub(super) fn templates<'a>(job: &'a Job, parts: &'a [PartSource], stage: usize) -> &'a [Template] {
-    match parts.get(stage).and_then(|part| part.wishes.as_ref()) {
-        Some((_, templates)) => templates,
-        None => &job.defaults.templates,
     }
 }

@@ -26,7 +26,6 @@ use super::announcement::Announcement;
 use super::course::terms;
 use super::destination::{Open, is_simulator};
 use super::folder::{Readers, State};
-use super::intake;
 use super::judge::Judge;
 use super::left_rows::LeftRows;
 use super::loaded_job::LoadedJob;
@@ -77,7 +76,7 @@ pub(super) fn of_job(
         });
     }
     let state = State::open(state_dir)?;
-    let loaded = intake::take_in(job, strict, &state)?;
+    let loaded = LoadedJob::take_in(job, strict, &state)?;
     if let Some(path) = asked.out {
         saved_plan::check_target(path)?;
     }

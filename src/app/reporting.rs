@@ -111,7 +111,7 @@ impl Reporting<'_> {
             .map_err(Error::machine("the plan of the run cannot be read"))
     }
 
-    /// Shows `take` each row and what became of it, in input order. `begin` is told before which fields a way back may put back.
+    /// Shows `take` each row and what became of it, in input order. `begin` gets the fields that a way back may put back.
     pub(super) fn each<T>(
         &self,
         begin: impl FnOnce(FieldSet) -> Result<T, Error>,
@@ -235,12 +235,15 @@ impl Reporting<'_> {
     /// those that put back what was changed, each a file only where there are such rows. `wants_page`: a page is to show rows.
     ///
     /// # Errors
-    /// The report cannot be written, or what it is made from not be read. What else could not be written is told.
+    /// The report cannot be written, or what it is made from not be read. `Derived::trouble` holds what else could not be written.
     pub(super) fn write_all(&self, wants_page: bool) -> Result<Derived, Error> {
-        self.write_files(wants_page, false).or_else(|error| {
-            // Where the disk is nearly full the report comes first.
-            self.write_files(wants_page, true).map_err(|_| error)
-        })
+        match self.write_files(wants_page, false) {
+            // The report comes first.
+            Err(error) if error.has_no_room() => {
+                self.write_files(wants_page, true).map_err(|_| error)
+            }
+            written => written,
+        }
     }
 
     /// The same; without the rows that are left and those that put back if the report is written `alone`.
@@ -248,8 +251,16 @@ impl Reporting<'_> {
         let path = self.folder.file("report.csv");
         let readers = self.folder.readers();
         let made = WholeFile::create(&path, readers).map_err(Error::file("cannot write", &path))?;
-        let unwritten =
-            |error: csv::Error| Error::file("cannot write", &path)(std::io::Error::other(error));
+        let unwritten = |error: csv::Error| {
+            // A `csv::Error` does not name its cause, which says whether there is no room.
+            let text = error.to_string();
+            let error = if let csv::ErrorKind::Io(error) = error.into_kind() {
+                error
+            } else {
+                std::io::Error::other(text)
+            };
+            Error::file("cannot write", &path)(error)
+        };
         let report = ReportWriter::new(BufWriter::with_capacity(64 << 10, Hashed::new(made)));
         let report = report.map_err(unwritten)?;
         // Rows of several stages are no CSV of their own: a workflow may have one in each.

@@ -277,7 +277,7 @@ async fn open(
     }
 }
 
-/// How the next session of the run in `folder` begins, which has come as far as `digest` and goes on with `count` rows.
+/// How the next session of the run in `folder` begins, which has come as far as `digest` and sends `count` rows.
 fn beginning(
     (folder, digest): (&RunFolder, &Digest),
     resolved: &ResolvedJob,

@@ -17,7 +17,6 @@ use super::clock;
 use super::course::check_zone;
 use super::destination::{Open, is_simulator, refuse_others};
 use super::folder::{RunFolder, State, sha256};
-use super::intake;
 use super::journal_file::JournalFile;
 use super::left_rows::LeftRows;
 use super::loaded_job::LoadedJob;
@@ -66,7 +65,7 @@ pub(super) fn run(args: &RunArgs) -> Done {
                 return Ok(Exit::Done);
             }
         },
-        false => intake::take_in(&args.job, strict, &state)?,
+        false => LoadedJob::take_in(&args.job, strict, &state)?,
     };
     let destination = loaded.so_far.job.destination;
     report_target::check(&args.record, &loaded.inputs())?;

@@ -264,7 +264,7 @@ impl Recounted {
     }
 }
 
-/// The row that carries out what was planned if nobody has changed what it changes.
+/// The row that carries out what was planned if what it changes is as it was then.
 fn guarded(planned: Sending) -> Row {
     let row = planned.row;
     let mut update = Update::default();
@@ -278,7 +278,7 @@ fn guarded(planned: Sending) -> Row {
     for (field, before, after) in planned.change.fields() {
         set(field, before, after);
     }
-    // What was as wished when it was planned is to be so still.
+    // A requested value that was the current one then is expected to be so still.
     let mut wished: Vec<Field> = row.update.fields().collect();
     if row.version == Some(VersionWish::Latest) {
         wished.push(Field::VersionId);

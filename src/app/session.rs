@@ -287,7 +287,7 @@ impl Legs<'_> {
                 },
             )?
         };
-        plan.counts.snapshot_sha256 = Some(surveyed.sha256().map_err(RowsError::from)?);
+        plan.counts.snapshot_sha256 = Some(surveyed.sync().map_err(RowsError::from)?);
         // From here on the plan says everything.
         drop(surveyed);
         if let Some(text) = plan.astray_text() {

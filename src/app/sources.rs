@@ -149,7 +149,7 @@ pub(super) type FirstTable = Table<Decoded<Copying>>;
 pub(super) type NextTable = Table<Decoded<File>>;
 
 impl Csv {
-    /// Opens the CSV of `job` that `source` is. None of one that cannot be opened, which is told; no table where its header is
+    /// Opens the CSV of `job` that `source` is. None of one that cannot be opened, which is reported; no table where its header is
     /// none.
     ///
     /// # Errors

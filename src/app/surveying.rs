@@ -444,9 +444,9 @@ impl Surveyed {
         Ok(self.snapshot.settle().map_err(RowsError::from)?)
     }
 
-    /// The SHA-256 of the file in which it is kept, and which lasts from now on.
-    pub(super) fn sha256(&mut self) -> std::io::Result<String> {
-        self.snapshot.file_mut().sha256()
+    /// Makes the file in which it is kept durable. Gives its SHA-256.
+    pub(super) fn sync(&mut self) -> std::io::Result<String> {
+        self.snapshot.file_mut().sync()
     }
 
     /// Why something of the row's workflow could not be read.

@@ -199,7 +199,7 @@ fn what_to_undo(
 }
 
 /// What a run came to; and the job that puts back what it changed, or those workflows of it that `only` chooses, with `is_guarded`
-/// only where nobody has changed them since.
+/// only where they are unchanged since.
 pub(super) fn way_back(
     state: &State,
     reporting: &Reporting<'_>,

@@ -253,7 +253,7 @@ impl<'a> Counting<'a> {
     }
 }
 
-/// The same for targets that are one; for others hardly ever. Whoever makes two that are the same gains nothing: rows are
+/// The same for targets that are one; for others hardly ever. Two that are made the same on purpose gain nothing: rows are
 /// compared in full.
 fn hash(row: &Row, route: &Route) -> u64 {
     let hash = route.endpoint.as_str().bytes().fold(0, spread);

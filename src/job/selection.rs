@@ -218,8 +218,8 @@ impl Selection {
         }
     }
 
-    /// Whether which rows are taken up follows from the workspaces that they name, whoever takes them up: these have to be looked
-    /// up first, for all rows.
+    /// Whether which rows are taken up follows from the workspaces that they name: these have to be looked up first, for the
+    /// rows of all parts.
     pub fn goes_by_place(&self) -> bool {
         let by_workspace = |only: &Only| matches!(only, Only::Workspace(_));
         self.partition.is_some() || self.only.iter().any(by_workspace)

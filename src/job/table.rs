@@ -28,7 +28,7 @@ const LONGEST_NAME: usize = 40;
 /// What becomes of columns of a CSV that are not known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OtherColumns {
-    /// They are a problem: one that was mistyped would be missed by nobody.
+    /// They are a problem: one of them may be a known column, mistyped.
     #[default]
     Refuse,
     /// They are ignored, unless they are written nearly like one that is known.

@@ -206,7 +206,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Whether a run that goes on sends the row again without being told to.
+    /// Whether `resume` sends the row again without `--failed`.
     pub fn is_resumed(&self) -> bool {
         match self.status {
             _ if self.held_back => true,

@@ -98,6 +98,18 @@ pub enum End {
     Unread,
 }
 
+impl From<Sending> for Assessment {
+    fn from(sending: Sending) -> Self {
+        Self::Send(Box::new(sending))
+    }
+}
+
+impl From<Ending> for Assessment {
+    fn from(ending: Ending) -> Self {
+        Self::End(Box::new(ending))
+    }
+}
+
 impl Assessment {
     /// The row.
     pub fn row(&self) -> &Row {
@@ -336,11 +348,11 @@ impl Assessment {
     pub fn read(line: &[u8], targets: &[Target]) -> io::Result<Option<Self>> {
         if line.starts_with(SEND) {
             let sending = serde_json::from_slice::<ReadSend>(line)?.sending(targets)?;
-            return Ok(Some(Self::Send(Box::new(sending))));
+            return Ok(Some(sending.into()));
         }
         if line.starts_with(END) {
             let ending = serde_json::from_slice::<ReadEnd>(line)?.ending(targets)?;
-            return Ok(Some(Self::End(Box::new(ending))));
+            return Ok(Some(ending.into()));
         }
         Ok(None)
     }
